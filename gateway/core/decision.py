@@ -1,0 +1,148 @@
+"""The one place where a request becomes allowed.
+
+`decide` looks at the target, the rule that matched it, and who is asking, and returns a frozen
+decision. It has no effects; the shell acts on what it says. A request is forwarded only with the
+`Permit` that a `Forward` carries, and nothing but `decide` makes permits.
+"""
+
+import hashlib
+from dataclasses import dataclass, field
+
+from gateway.core.policy.model import Action, Match, Need, Protect
+from gateway.core.reasons import Reason
+from gateway.core.records import Account, DeviceState, Grant, Snapshot
+from gateway.core.target import Target
+
+_SEAL = object()
+
+
+@dataclass(frozen=True, slots=True)
+class Permit:
+    """The right to forward one request: to which app, as whom. `account` is None on a public path."""
+
+    target: Target
+    match: Match
+    account: Account | None
+    session_id: str | None
+    _seal: object = field(repr=False, compare=False, default=None)
+
+    def __post_init__(self) -> None:
+        if self._seal is not _SEAL:
+            raise TypeError("only decide() makes permits")
+
+
+@dataclass(frozen=True, slots=True)
+class Forward:
+    """Allowed. `spends` is the single-use grant that must be consumed before the request leaves."""
+
+    permit: Permit
+    reason: Reason
+    spends: Grant | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SignIn:
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class StepUp:
+    action: Action
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class AuthoriseDevice:
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    reason: Reason
+
+
+Decision = Forward | SignIn | StepUp | AuthoriseDevice | Refuse
+
+
+def binding_of(target: Target, body: bytes) -> str:
+    """The name of one exact request: SHA-256 over method, host, path with query, and body hash."""
+    digest = hashlib.sha256()
+    for part in (target.method, target.host, target.path_and_query):
+        digest.update(part.encode("ascii") + b"\n")
+    digest.update(hashlib.sha256(body).digest())
+    return digest.hexdigest()
+
+
+def protects(action: Action, account: Account) -> bool:
+    """Whether `action` asks this person for a code.
+
+    A choice binds only who has something to answer with: by-choice counts from the first confirmed
+    factor on, while `always` sends a person without one to set-up.
+    """
+    if action.protect is Protect.BY_CHOICE:
+        return action.on_by_default and account.confirmed_factors > 0
+    return action.protect is Protect.ALWAYS
+
+
+def find_grant(action: Action, snapshot: Snapshot, binding: str | None, now: float) -> Grant | None:
+    """The live grant for `action`, or None. A single-use action accepts only one for `binding`."""
+    wanted = binding if action.single_use else None
+    if action.single_use and binding is None:
+        return None
+    for grant in snapshot.grants:
+        if grant.allows(action.key, wanted, now):
+            return grant
+    return None
+
+
+def admit(snapshot: Snapshot | None, sign_in: Action | None, now: float) -> SignIn | AuthoriseDevice | StepUp | None:
+    """What a person must still do before being let in at all; None when nothing is missing.
+
+    The gateway's own pages and the apps' requests both start here.
+    """
+    if snapshot is None:
+        return SignIn(Reason.NO_SESSION)
+    if fault := snapshot.fault(now):
+        return SignIn(fault)
+    if (
+        sign_in
+        and protects(sign_in, snapshot.account)
+        and snapshot.account.confirmed_factors
+        and find_grant(sign_in, snapshot, None, now) is None
+    ):
+        return StepUp(sign_in, Reason.CODE_NEEDED)
+    if snapshot.device is None or snapshot.device.state is not DeviceState.AUTHORISED:
+        return AuthoriseDevice(Reason.DEVICE_PENDING)
+    return None
+
+
+def decide(
+    target: Target, match: Match, snapshot: Snapshot | None, now: float, binding: str | None = None
+) -> Decision:
+    """Judge one request.
+
+    `snapshot` is None when no session cookie led to a session. `binding` names this very request
+    (`binding_of`); without it, an action whose grants are single-use is answered with a challenge.
+    """
+    if match.need is Need.DENY:
+        return Refuse(Reason.DENIED)
+    if match.need is Need.PUBLIC:
+        return Forward(Permit(target, match, None, None, _SEAL), Reason.PUBLIC)
+    missing = admit(snapshot, match.app.sign_in, now)
+    if missing is not None:
+        return missing
+    assert snapshot is not None  # noqa: S101 - admit answered SignIn otherwise
+    permit = Permit(target, match, snapshot.account, snapshot.session.id, _SEAL)
+    sign_in, action = match.app.sign_in, match.action
+    if sign_in and protects(sign_in, snapshot.account) and not snapshot.account.confirmed_factors:
+        return StepUp(sign_in, Reason.FACTOR_MISSING)
+    if action is None:
+        return Forward(permit, Reason.SESSION_LIVE)
+    if not protects(action, snapshot.account):
+        return Forward(permit, Reason.PROTECTION_OFF)
+    if not snapshot.account.confirmed_factors:
+        return StepUp(action, Reason.FACTOR_MISSING)
+    grant = find_grant(action, snapshot, binding, now)
+    if grant is None:
+        return StepUp(action, Reason.CODE_NEEDED)
+    return Forward(permit, Reason.CODE_GIVEN, spends=grant if action.single_use else None)

@@ -1,0 +1,107 @@
+"""The values of a loaded policy. Frozen; safe to share; made once at load."""
+
+import math
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+SIGN_IN = "sign-in"
+"""The action that stands for signing in; an app that protects it asks for a code at sign-in."""
+
+FOR_THE_SESSION = math.inf
+"""`fresh` when a policy names none: one code serves the whole session."""
+
+
+class Need(StrEnum):
+    """What a request must bring, from least to most; `deny` lets nobody through."""
+
+    PUBLIC = "public"
+    SESSION = "session"
+    DEVICE = "device"
+    DENY = "deny"
+
+
+class Protect(StrEnum):
+    """Whether an action asks for a code. `by-choice` is the account holder's own switch."""
+
+    ALWAYS = "always"
+    BY_CHOICE = "by-choice"
+    NEVER = "never"
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """A named thing worth protecting.
+
+    `fresh` is the age in seconds up to which a code counts; for a `single_use` action it is how long
+    an unspent grant waits for its request. `show` maps a label to a body field (`amount` of
+    `body.amount`): what the person is shown before approving.
+    """
+
+    app: str
+    name: str
+    title: str
+    protect: Protect
+    on_by_default: bool = False
+    fresh: float = FOR_THE_SESSION
+    single_use: bool = False
+    show: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def key(self) -> str:
+        """The name that grants and challenges carry, unique over all apps."""
+        return f"{self.app}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A line of policy. Empty `methods`, `hosts` or `groups` mean any.
+
+    `line` is where the rule stands in its file, for `watchword explain`.
+    """
+
+    name: str
+    line: int
+    paths: tuple[str, ...]
+    need: Need
+    methods: frozenset[str] = frozenset()
+    hosts: frozenset[str] = frozenset()
+    groups: frozenset[str] = frozenset()
+    action: Action | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """One web application behind the gateway.
+
+    `upstreams` are addresses like `http://127.0.0.1:8001`; `body_limit` is in bytes, None for none.
+    """
+
+    name: str
+    file: str
+    title: str
+    hosts: tuple[str, ...]
+    upstreams: tuple[str, ...]
+    unmatched: Need
+    actions: dict[str, Action] = field(default_factory=dict)
+    rules: tuple[Rule, ...] = ()
+    body_limit: int | None = None
+
+    @property
+    def sign_in(self) -> Action | None:
+        """The action that signing in to this app stands for, if the policy has one."""
+        return self.actions.get(SIGN_IN)
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """The rule that applies to a target; None when no rule matched and `unmatched` applies.
+
+    `action` is None where the rule names none. `by_group` says that the answer may differ with the
+    groups of who asks: match again once they are known.
+    """
+
+    app: App
+    rule: Rule | None
+    need: Need
+    action: Action | None
+    by_group: bool = False

@@ -1,0 +1,50 @@
+"""One closed vocabulary of reasons, shared by decisions, problems, pages, logs and tests."""
+
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """Why a request, a code or a sign-in was answered as it was."""
+
+    # forwarded
+    PUBLIC = "public"
+    SESSION_LIVE = "session-live"
+    CODE_GIVEN = "code-given"
+    PROTECTION_OFF = "protection-off"
+
+    # sign in
+    NO_SESSION = "no-session"
+    SESSION_EXPIRED = "session-expired"
+    SESSION_REVOKED = "session-revoked"
+    EPOCH_MISSING = "epoch-missing"
+    ACCOUNT_DISABLED = "account-disabled"
+    DEVICE_REVOKED = "device-revoked"
+
+    # step up
+    CODE_NEEDED = "code-needed"
+    FACTOR_MISSING = "factor-missing"
+
+    # authorise device
+    DEVICE_PENDING = "device-pending"
+
+    # refused
+    DENIED = "denied"
+    BAD_REQUEST = "bad-request"
+    UNKNOWN_HOST = "unknown-host"
+    METHOD_REFUSED = "method-refused"
+    WRONG_ORIGIN = "wrong-origin"
+    BODY_UNREADABLE = "body-unreadable"
+    BODY_TOO_LARGE = "body-too-large"
+    NOT_FOUND = "not-found"
+    STORE_UNAVAILABLE = "store-unavailable"
+    OVERLOADED = "overloaded"
+
+    # codes
+    WRONG_CODE = "wrong-code"
+    USED_CODE = "used-code"
+    MALFORMED_CODE = "malformed-code"
+    TOO_MANY_ATTEMPTS = "too-many-attempts"
+    CHALLENGE_EXPIRED = "challenge-expired"
+
+    # sign-in attempts
+    WRONG_CREDENTIALS = "wrong-credentials"

@@ -1,0 +1,124 @@
+"""What the gateway knows about a person: frozen records, judged against a `now` from outside.
+
+Times are Unix seconds. Identifiers are 32 hexadecimal digits and public; the values of cookies are
+secret, and no record holds them.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from gateway.core.reasons import Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A person. `epoch` is the current one; a session that began under another is dead."""
+
+    subject: str
+    name: str
+    email: str
+    groups: frozenset[str]
+    disabled: bool
+    epoch: int | None
+    confirmed_factors: int
+
+
+class DeviceState(StrEnum):
+    PENDING = "pending"
+    AUTHORISED = "authorised"
+    REVOKED = "revoked"
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A browser or client that the account `subject` has used."""
+
+    id: str
+    subject: str
+    name: str
+    user_agent: str
+    state: DeviceState
+    first_used_at: float
+    last_used_at: float
+    address: str
+
+
+class FactorState(StrEnum):
+    PENDING = "pending"
+    CONFIRMED = "confirmed"
+
+
+@dataclass(frozen=True, slots=True)
+class Factor:
+    """An authenticator. `sealed_seed` opens only with the key ring, and only for this record."""
+
+    id: str
+    subject: str
+    label: str
+    state: FactorState
+    created_at: float
+    last_used_at: float | None
+    sealed_seed: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """Proof that a code was given for `action`, an `app/action` name.
+
+    `binding` names the one request that a single-use grant allows (see
+    `gateway.core.decision.binding_of`); None for a grant that lasts until `expires_at`.
+    """
+
+    action: str
+    granted_at: float
+    expires_at: float
+    binding: str | None = None
+
+    def allows(self, action: str, binding: str | None, now: float) -> bool:
+        """Whether this grant is proof for `action` now (and for that request, if it is bound)."""
+        return self.action == action and self.binding == binding and now < self.expires_at
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One signed-in browser or client. `expires_at` is absolute, `idle_until` moves with use."""
+
+    id: str
+    subject: str
+    device_id: str
+    account_epoch: int
+    global_epoch: int
+    created_at: float
+    last_used_at: float
+    idle_until: float
+    expires_at: float
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Who is asking, as one read of the store found it: all that `decide` needs to know.
+
+    `global_epoch` is the current one; None, like an account's, means that it is missing.
+    """
+
+    session: Session
+    account: Account
+    device: Device | None
+    global_epoch: int | None
+    grants: tuple[Grant, ...] = ()
+
+    def fault(self, now: float) -> Reason | None:
+        """Why this session is not live, or None if it is. Nothing missing counts as fine."""
+        session, account = self.session, self.account
+        if account.epoch is None or self.global_epoch is None:
+            return Reason.EPOCH_MISSING
+        if account.disabled:
+            return Reason.ACCOUNT_DISABLED
+        if session.account_epoch != account.epoch or session.global_epoch != self.global_epoch:
+            return Reason.SESSION_REVOKED
+        if self.device is None or self.device.state is DeviceState.REVOKED:
+            return Reason.DEVICE_REVOKED
+        if now >= min(session.idle_until, session.expires_at):
+            return Reason.SESSION_EXPIRED
+        return None

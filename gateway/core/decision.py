@@ -95,7 +95,9 @@ def find_grant(action: Action, snapshot: Snapshot, binding: str | None, now: flo
     return None
 
 
-def admit(snapshot: Snapshot | None, sign_in: Action | None, now: float) -> SignIn | AuthoriseDevice | StepUp | None:
+def admit(
+    snapshot: Snapshot | None, sign_in: Action | None, now: float
+) -> SignIn | AuthoriseDevice | StepUp | None:
     """What a person must still do before being let in at all; None when nothing is missing.
 
     The gateway's own pages and the apps' requests both start here.
@@ -129,18 +131,22 @@ def decide(
     if match.need is Need.PUBLIC:
         return Forward(Permit(target, match, None, None, _SEAL), Reason.PUBLIC)
     missing = admit(snapshot, match.app.sign_in, now)
-    if missing is not None:
-        return missing
-    assert snapshot is not None  # noqa: S101 - admit answered SignIn otherwise
+    if missing is not None or snapshot is None:
+        return missing or SignIn(Reason.NO_SESSION)
     permit = Permit(target, match, snapshot.account, snapshot.session.id, _SEAL)
-    sign_in, action = match.app.sign_in, match.action
-    if sign_in and protects(sign_in, snapshot.account) and not snapshot.account.confirmed_factors:
+    return _decide_action(permit, snapshot, now, binding)
+
+
+def _decide_action(permit: Permit, snapshot: Snapshot, now: float, binding: str | None) -> Decision:
+    """Judge a request of somebody who is let in: whether it needs a code, and has proof of one."""
+    account, sign_in, action = snapshot.account, permit.match.app.sign_in, permit.match.action
+    if sign_in and protects(sign_in, account) and not account.confirmed_factors:
         return StepUp(sign_in, Reason.FACTOR_MISSING)
     if action is None:
         return Forward(permit, Reason.SESSION_LIVE)
-    if not protects(action, snapshot.account):
+    if not protects(action, account):
         return Forward(permit, Reason.PROTECTION_OFF)
-    if not snapshot.account.confirmed_factors:
+    if not account.confirmed_factors:
         return StepUp(action, Reason.FACTOR_MISSING)
     grant = find_grant(action, snapshot, binding, now)
     if grant is None:

@@ -18,7 +18,9 @@ _PATH = re.compile(r"/(?:[A-Za-z0-9\-._~!$&'()*+,=:@\[\]|^/]|%[0-9A-Fa-f]{2})*")
 _QUERY = re.compile(r"[!$-~]*")  # visible ASCII; '"' (0x22) and '#' (0x23) stay out
 _ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})")
 _DOUBLE_ENCODED = re.compile(r"%25[0-9A-Fa-f]{2}")
-_HOST = re.compile(r"(?P<name>[A-Za-z0-9](?:[A-Za-z0-9.\-_]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(?::(?P<port>[0-9]{1,5}))?")
+_HOST = re.compile(
+    r"(?P<name>[A-Za-z0-9](?:[A-Za-z0-9.\-_]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(?::(?P<port>[0-9]{1,5}))?"
+)
 _METHOD = re.compile(r"[A-Z][A-Z\-]{0,31}")
 _FORBIDDEN_OCTETS = frozenset({0x2F, 0x5C, 0x3B, 0x7F, *range(0x20)})  # "/", "\", ";", controls
 

@@ -1,0 +1,84 @@
+"""Local accounts. The epoch of an account starts at its creation time in milliseconds, so that an
+account made anew never brings back a session of the one before it.
+"""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from gateway.core.records import Account
+from gateway.store.connection import Connection
+from gateway.store.keys import Shard, shard_of_subject
+
+_FIELDS = ("name", "email", "groups", "disabled", "epoch", "factors")
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What signing in is checked against: the account and its argon2id hash."""
+
+    account: Account
+    password_hash: str
+
+
+class Accounts:
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def _shard(self, subject: str) -> Shard:
+        return shard_of_subject(subject, self._connection.shards)
+
+    async def add(
+        self, *, subject: str, name: str, email: str, groups: frozenset[str], password_hash: str, now: float
+    ) -> bool:
+        """Create an account; False when the subject is taken."""
+        fields = {
+            "name": name,
+            "email": email,
+            "groups": json.dumps(sorted(groups)),
+            "password": password_hash,
+            "created_at": f"{now:.6f}",
+        }
+        added = await self._connection.run(
+            "add_account", self._shard(subject), subject=subject, epoch=first_epoch(now), fields=fields
+        )
+        return bool(added)
+
+    async def find(self, subject: str) -> Account | None:
+        key = self._shard(subject).key("account", subject)
+        values = await self._connection.call(self._connection.redis.hmget(key, ("subject", *_FIELDS)))
+        return None if values[0] is None else account_from(subject, values[1:])
+
+    async def credentials(self, subject: str) -> Credentials | None:
+        key = self._shard(subject).key("account", subject)
+        values = await self._connection.call(self._connection.redis.hmget(key, ("password", *_FIELDS)))
+        return None if values[0] is None else Credentials(account_from(subject, values[1:]), values[0])
+
+    async def list(self) -> list[Account]:
+        """Every account, by subject."""
+        accounts = []
+        for index in range(self._connection.shards):
+            shard = Shard(index)
+            subjects = await self._connection.call(self._connection.redis.smembers(shard.key("accounts")))
+            rows = await self._connection.hashes(shard.key("account", subject) for subject in subjects)
+            accounts += [account_from(row["subject"], [row.get(name) for name in _FIELDS]) for row in rows]
+        return sorted(accounts, key=lambda account: account.subject)
+
+
+def first_epoch(now: float) -> str:
+    """Where an epoch starts: higher than any that was counted up from an earlier start."""
+    return str(int(now * 1000))
+
+
+def account_from(subject: str, values: list[Any]) -> Account:
+    """An Account of the fields name, email, groups, disabled, epoch, factors as stored."""
+    name, email, groups, disabled, epoch, factors = values
+    return Account(
+        subject=subject,
+        name=name or "",
+        email=email or "",
+        groups=frozenset(json.loads(groups or "[]")),
+        disabled=disabled == "1",
+        epoch=None if epoch is None else int(epoch),
+        confirmed_factors=int(factors or 0),
+    )

@@ -1,0 +1,48 @@
+"""The audit stream: who did what, from where, on which session and device, and why."""
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+from gateway.store.connection import Connection, time_text
+from gateway.store.keys import Shard, shard_of_subject
+
+MOST_ENTRIES = 100_000
+"""Entries kept for each shard; older ones are trimmed."""
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """One thing that happened. `actor` is `account:<subject>`, `operator:<name>` or `cli:<user>`."""
+
+    at: float
+    event: str
+    actor: str
+    subject: str = ""
+    session_id: str = ""
+    device_id: str = ""
+    address: str = ""
+    reason: str = ""
+
+
+class Audit:
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def record(self, entry: AuditEntry) -> None:
+        """Append one entry, to the stream of the account it is about."""
+        values: dict[Any, Any] = {field.name: getattr(entry, field.name) for field in fields(entry)}
+        values["at"] = time_text(entry.at)
+        key = self._shard(entry.subject).key("audit")
+        await self._connection.call(
+            self._connection.redis.xadd(key, values, maxlen=MOST_ENTRIES, approximate=True)
+        )
+
+    async def latest(self, subject: str, most: int = 100) -> list[AuditEntry]:
+        """The latest entries about an account ("" for none in particular), newest first."""
+        key = self._shard(subject).key("audit")
+        rows = await self._connection.call(self._connection.redis.xrevrange(key, count=most * 10))
+        entries = [AuditEntry(**{**row, "at": float(row["at"])}) for _, row in rows]
+        return [entry for entry in entries if entry.subject == subject][:most]
+
+    def _shard(self, subject: str) -> Shard:
+        return shard_of_subject(subject, self._connection.shards)

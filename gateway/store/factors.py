@@ -1,0 +1,124 @@
+"""Factors, and the one step in which a code is used up."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from gateway.core.reasons import Reason
+from gateway.core.records import Factor, FactorState, Grant
+from gateway.errors import WatchwordError
+from gateway.store.connection import Connection, time_text
+from gateway.store.keys import Shard, hash_of, shard_of_id, shard_of_subject
+from gateway.store.sessions import grant_field, grant_value
+
+MOST_FACTORS = 10
+PENDING_SECONDS = 3600
+"""How long a factor waits to be confirmed before it is forgotten."""
+
+
+class TooManyFactors(WatchwordError):
+    """An account has as many factors as one may have."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rotation:
+    """The change of a session's cookie at a step-up; the old value lives on until `old_until`."""
+
+    old_cookie: str
+    new_cookie: str
+    old_until: float
+
+
+@dataclass(frozen=True, slots=True)
+class Spending:
+    """A code that matched, and all that using it up brings about, together or not at all."""
+
+    session_id: str
+    factor_id: str
+    step: int
+    confirms: bool = False
+    grant: Grant | None = None
+    rotation: Rotation | None = None
+    challenge_id: str | None = None
+    resume: tuple[str, float] | None = None  # the resume cookie's value, and until when it counts
+
+    def arguments(self) -> dict[str, Any]:
+        """The same for the script, where cookies appear as hashes only."""
+        rotation, resume = self.rotation, self.resume
+        return {
+            "session": self.session_id,
+            "factor": self.factor_id,
+            "step": self.step,
+            "confirm": self.confirms or None,
+            "challenge": self.challenge_id,
+            "grant": {"field": grant_field(self.grant), "value": grant_value(self.grant)}
+            if self.grant
+            else None,
+            "resume": {"hash": hash_of(resume[0]), "until": time_text(resume[1])} if resume else None,
+            "cookie": hash_of(rotation.new_cookie) if rotation else None,
+            "old_cookie": hash_of(rotation.old_cookie) if rotation else None,
+            "old_until": time_text(rotation.old_until) if rotation else None,
+        }
+
+
+class Factors:
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def new_id(self, subject: str) -> str:
+        return self._shard(subject).new_id()
+
+    async def add(self, factor: Factor, now: float) -> None:
+        """Keep a pending factor. Raises TooManyFactors."""
+        outcome = await self._connection.run(
+            "add_factor",
+            self._shard(factor.subject),
+            subject=factor.subject,
+            factor=factor.id,
+            most=MOST_FACTORS,
+            expires_at=now + PENDING_SECONDS,
+            fields={
+                "label": factor.label,
+                "created_at": time_text(factor.created_at),
+                "sealed_seed": factor.sealed_seed.decode("ascii"),
+            },
+        )
+        if outcome != "added":
+            raise TooManyFactors(f"an account may have {MOST_FACTORS} factors")
+
+    async def list(self, subject: str) -> list[Factor]:
+        """The factors of an account, oldest first, pending ones included."""
+        shard = self._shard(subject)
+        ids = await self._connection.call(self._connection.redis.smembers(shard.key("factors", subject)))
+        rows = await self._connection.hashes(shard.key("factor", factor_id) for factor_id in ids)
+        return sorted((_factor_from(row) for row in rows), key=lambda factor: factor.created_at)
+
+    async def spend(self, spending: Spending, now: float) -> Reason | None:
+        """Use up a code and give what it was for; a Reason when somebody was first."""
+        shard = shard_of_id(spending.session_id, self._connection.shards)
+        if shard is None:
+            return Reason.SESSION_REVOKED
+        outcome = await self._connection.run("spend_code", shard, now=now, **spending.arguments())
+        return None if outcome == "spent" else Reason(outcome)
+
+    async def remove(self, subject: str, factor_id: str) -> bool:
+        """Remove a factor of this account; False when it has none such."""
+        removed = await self._connection.run(
+            "remove_factor", self._shard(subject), subject=subject, factor=factor_id
+        )
+        return bool(removed)
+
+    def _shard(self, subject: str) -> Shard:
+        return shard_of_subject(subject, self._connection.shards)
+
+
+def _factor_from(row: dict[str, str]) -> Factor:
+    last_used_at = row.get("last_used_at")
+    return Factor(
+        id=row["id"],
+        subject=row["subject"],
+        label=row["label"],
+        state=FactorState(row["state"]),
+        created_at=float(row["created_at"]),
+        last_used_at=None if last_used_at is None else float(last_used_at),
+        sealed_seed=row["sealed_seed"].encode("ascii"),
+    )

@@ -1,0 +1,74 @@
+"""Every key name in one place: `<prefix><kind>:<id>`, where the prefix holds the shard's hash tag.
+
+All records of an account live in one shard, `ww:{s07}:`, so that one script can touch them together
+(Redis Cluster maps a hash tag to one slot). Kinds, with the record's own `expires_at` deciding and
+Redis lifetimes only tidying up:
+
+=====================  ======  ===============================================================
+account:<subject>      hash    the person; `epoch` rises with every revocation of the account
+accounts               set     subjects of this shard
+cookie:<sha256>        hash    what a session cookie's hash leads to: session, generation, until
+session:<id>           hash    one signed-in client
+sessions:<subject>     zset    its session ids by expiry
+grants:<session>       hash    field -> JSON grant
+device:<id>            hash    one browser of one account
+devices:<subject>      set     its device ids
+factor:<id>            hash    one factor with its sealed seed
+factors:<subject>      set     its factor ids
+steps:<subject>        hash    factor id -> last step spent
+challenge:<id>         hash    a pending demand for a code, with its sealed parked request
+challenges:<session>   zset    its open challenges by creation
+resume:<sha256>        string  what a resume cookie's hash leads to: a challenge id
+attempts:<name>        string  a counter that expires with its window
+epoch                  string  this shard's copy of the global epoch
+revocations            stream  every revocation, in order
+audit                  stream  every change that someone would ask about
+=====================  ======  ===============================================================
+
+`ww:meta` (no shard) holds what is fixed at first start: the number of shards and a sealed check
+value that tells whether the key ring fits the store.
+"""
+
+import hashlib
+from dataclasses import dataclass
+
+from gateway import entropy
+
+META = "ww:meta"
+MAX_SHARDS = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """One slice of the store; everything about an account is in one."""
+
+    index: int
+
+    @property
+    def prefix(self) -> str:
+        return f"ww:{{s{self.index:02x}}}:"
+
+    def key(self, kind: str, name: str | None = None) -> str:
+        return f"{self.prefix}{kind}" if name is None else f"{self.prefix}{kind}:{name}"
+
+    def new_id(self) -> str:
+        """A fresh identifier of a record in this shard: its first two digits name the shard."""
+        return f"{self.index:02x}{entropy.identifier()[2:]}"
+
+
+def shard_of_subject(subject: str, shards: int) -> Shard:
+    """The shard of an account: a stable hash of its subject."""
+    return Shard(int.from_bytes(hashlib.sha256(subject.encode()).digest()[:8], "big") % shards)
+
+
+def shard_of_id(identifier: str, shards: int) -> Shard | None:
+    """The shard that an identifier names, or None for text that is no identifier of this store."""
+    if len(identifier) != 32 or any(digit not in "0123456789abcdef" for digit in identifier):
+        return None
+    index = int(identifier[:2], 16)
+    return Shard(index) if index < shards else None
+
+
+def hash_of(value: str) -> str:
+    """The only form in which the store sees a cookie's value: SHA-256, in hexadecimal."""
+    return hashlib.sha256(value.encode()).hexdigest()

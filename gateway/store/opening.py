@@ -1,0 +1,134 @@
+"""Opening the store: connect, check that the server can be relied on, and prepare a new one."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gateway import clock
+from gateway.errors import SealBroken, StoreUnavailable
+from gateway.store.accounts import Accounts, first_epoch
+from gateway.store.attempts import Attempts
+from gateway.store.audit import Audit
+from gateway.store.challenges import Challenges
+from gateway.store.connection import Connection, connect, store_errors
+from gateway.store.devices import Devices
+from gateway.store.embedded import EmbeddedServer, start_embedded
+from gateway.store.factors import Factors
+from gateway.store.keyring import KeyRing
+from gateway.store.keys import MAX_SHARDS, META, Shard
+from gateway.store.revocations import Revocations
+from gateway.store.sessions import SessionLimits, Sessions
+
+_CHECK = b"watchword"
+_OLDEST_REDIS = (6, 2)
+_MOST_SKEW = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class StoreOptions:
+    """Where the store is. `url` is `embedded`, or a `redis://`, `rediss://` or `unix://` address."""
+
+    url: str
+    data_dir: Path
+    shards: int
+    timeout: float
+    password: str | None = None
+    strict: bool = True
+
+
+class Store:
+    """All records, by kind, and the server behind them."""
+
+    def __init__(self, connection: Connection, server: EmbeddedServer | None, limits: SessionLimits) -> None:
+        self.accounts = Accounts(connection)
+        self.sessions = Sessions(connection, limits)
+        self.devices = Devices(connection)
+        self.factors = Factors(connection)
+        self.challenges = Challenges(connection)
+        self.attempts = Attempts(connection)
+        self.revocations = Revocations(connection)
+        self.audit = Audit(connection)
+        self._connection = connection
+        self._server = server
+
+    async def ping(self) -> None:
+        """Raises StoreUnavailable when the store does not answer."""
+        await self._connection.call(self._connection.redis.ping())
+
+    async def close(self) -> None:
+        """Close the connection, and stop the server if it is our own."""
+        await self._connection.close()
+        if self._server is not None:
+            await self._server.stop()
+
+
+async def open_store(options: StoreOptions, ring: KeyRing, limits: SessionLimits) -> tuple[Store, list[str]]:
+    """The store, and what is doubtful about its server (a fault in strict mode).
+
+    Raises StoreUnavailable when it cannot be reached, or must not be used.
+    """
+    server = await start_embedded(options.data_dir) if options.url == "embedded" else None
+    url = server.url if server else options.url
+    redis = connect(url, password=options.password, timeout=options.timeout)
+    connection = Connection(redis, options.shards)
+    try:
+        warnings = await _doubts(connection)
+        if warnings and options.strict:
+            raise StoreUnavailable("the store cannot be relied on: " + "; ".join(warnings))
+        await _prepare(connection, ring)
+    except BaseException:
+        await connection.close()
+        if server is not None:
+            await server.stop()
+        raise
+    return Store(connection, server, limits), warnings
+
+
+async def _doubts(connection: Connection) -> list[str]:
+    """Why this server should not keep sessions; see section 4 of the design."""
+    info: dict[str, Any] = await connection.call(connection.redis.info())
+    seconds, micros = await connection.call(connection.redis.time())
+    doubts = []
+    version = str(info.get("valkey_version") or info["redis_version"])
+    numbers = tuple(int(part) for part in re.findall(r"\d+", version)[:2])
+    if numbers < _OLDEST_REDIS:
+        doubts.append(f"version {version} is older than 6.2")
+    if info.get("role") != "master":
+        doubts.append("this server is a replica")
+    if info.get("maxmemory_policy") != "noeviction":
+        doubts.append(f"maxmemory-policy is {info.get('maxmemory_policy')}, not noeviction")
+    if not info.get("aof_enabled"):
+        doubts.append("appendonly is off")
+    skew = abs(seconds + micros / 1e6 - clock.now())
+    if skew > _MOST_SKEW:
+        doubts.append(f"its clock differs from ours by {skew:.0f} s")
+    return doubts
+
+
+async def _prepare(connection: Connection, ring: KeyRing) -> None:
+    """Fix what is fixed at first start, and refuse what does not fit it afterwards.
+
+    Epochs are made for a new store only. Where they are missing later, they stay missing: a lost
+    epoch denies everybody until an operator revokes everybody, which sets a higher one.
+    """
+    meta = await connection.call(connection.redis.hgetall(META))
+    if not meta:
+        if not 1 <= connection.shards <= MAX_SHARDS:
+            raise StoreUnavailable(f"a store has 1 to {MAX_SHARDS} shards")
+        epoch = first_epoch(clock.now())
+        with store_errors():
+            for index in range(connection.shards):
+                await connection.redis.set(Shard(index).key("epoch"), epoch, nx=True)
+            await connection.redis.hsetnx(META, "shards", str(connection.shards))
+            await connection.redis.hsetnx(META, "check", ring.seal(_CHECK, bound_to=META).decode())
+        meta = await connection.call(connection.redis.hgetall(META))
+    if int(meta["shards"]) != connection.shards:
+        raise StoreUnavailable(
+            f"the store was made with {meta['shards']} shards, the settings say {connection.shards}; "
+            "the number is fixed at first start"
+        )
+    try:
+        ring.open(meta["check"].encode(), bound_to=META)
+    except SealBroken:
+        raise StoreUnavailable("the key ring is not the one that this store was sealed with") from None

@@ -1,0 +1,110 @@
+"""Revocations: one script each, whose cost does not depend on how many sessions end by it."""
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from gateway import entropy
+from gateway.store.accounts import first_epoch
+from gateway.store.connection import Connection, time_text
+from gateway.store.keys import Shard, shard_of_id, shard_of_subject
+
+
+class Scope(StrEnum):
+    SESSION = "session"
+    DEVICE = "device"
+    ACCOUNT = "account"
+    EVERYBODY = "everybody"
+
+
+@dataclass(frozen=True, slots=True)
+class Revocation:
+    """What was ended. `id` names a session or device, `subject` the account it belongs to."""
+
+    revocation_id: str
+    scope: Scope
+    id: str | None
+    subject: str | None
+    reason: str
+    actor: str
+    at: float
+
+
+class Revocations:
+    """Every request reads epochs and records afresh, so a revocation holds from the next request on."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def session(
+        self, session_id: str, *, reason: str, actor: str, now: float, owner: str | None = None
+    ) -> Revocation | None:
+        """End one session (of `owner`, if given); None when there is none such."""
+        return await self._one(_new(Scope.SESSION, session_id, owner, reason=reason, actor=actor, at=now))
+
+    async def device(
+        self, device_id: str, *, reason: str, actor: str, now: float, owner: str | None = None
+    ) -> Revocation | None:
+        """End one device and every session on it; None when there is none such."""
+        return await self._one(_new(Scope.DEVICE, device_id, owner, reason=reason, actor=actor, at=now))
+
+    async def account(
+        self, subject: str, *, reason: str, actor: str, now: float, disable: bool = False
+    ) -> Revocation | None:
+        """End all sessions of an account, and with `disable` keep it from signing in again."""
+        shard = shard_of_subject(subject, self._connection.shards)
+        revocation = _new(Scope.ACCOUNT, None, subject, reason=reason, actor=actor, at=now)
+        found = await self._run(shard, revocation, disable=disable or None)
+        return None if found is None else revocation
+
+    async def everybody(self, *, reason: str, actor: str, now: float) -> Revocation:
+        """End every session there is: one write for each shard."""
+        revocation = _new(Scope.EVERYBODY, None, None, reason=reason, actor=actor, at=now)
+        for index in range(self._connection.shards):
+            await self._run(Shard(index), revocation)
+        return revocation
+
+    async def list(self, most: int = 100) -> list[Revocation]:
+        """The latest revocations, newest first; one of everybody counts once."""
+        found: dict[str, Revocation] = {}
+        for index in range(self._connection.shards):
+            key = Shard(index).key("revocations")
+            rows = await self._connection.call(self._connection.redis.xrevrange(key, count=most))
+            found.update((fields["revocation"], _revocation_from(fields)) for _, fields in rows)
+        return sorted(found.values(), key=lambda revocation: -revocation.at)[:most]
+
+    async def _one(self, asked: Revocation) -> Revocation | None:
+        shard = shard_of_id(asked.id or "", self._connection.shards)
+        subject = await self._run(shard, asked) if shard else None
+        return None if subject is None else replace(asked, subject=subject)
+
+    async def _run(self, shard: Shard, revocation: Revocation, *, disable: bool | None = None) -> str | None:
+        subject: str | None = await self._connection.run(
+            "revoke",
+            shard,
+            scope=revocation.scope,
+            id=revocation.id,
+            subject=revocation.subject,
+            now=time_text(revocation.at),
+            floor=first_epoch(revocation.at),
+            disable=disable,
+            entry={"id": revocation.revocation_id, "reason": revocation.reason, "actor": revocation.actor},
+        )
+        return subject
+
+
+def _new(
+    scope: Scope, record_id: str | None, subject: str | None, *, reason: str, actor: str, at: float
+) -> Revocation:
+    return Revocation(entropy.identifier(), scope, record_id, subject, reason, actor, at)
+
+
+def _revocation_from(fields: dict[str, str]) -> Revocation:
+    return Revocation(
+        revocation_id=fields["revocation"],
+        scope=Scope(fields["scope"]),
+        id=fields["id"] or None,
+        subject=fields["subject"] or None,
+        reason=fields["reason"],
+        actor=fields["actor"],
+        at=float(fields["at"]),
+    )

@@ -1,0 +1,29 @@
+-- Put before every script. KEYS[1] is the shard's prefix, ARGV[1] a JSON object of arguments;
+-- times travel as text so that no digit is lost.
+local prefix = KEYS[1]
+local args = cjson.decode(ARGV[1])
+
+local function key(kind, name)
+  if name then return prefix .. kind .. ':' .. name end
+  return prefix .. kind
+end
+
+-- The fields of a session that may still act, or nil: the atomic twin of Snapshot.fault.
+local function live_session(id)
+  local fields = redis.call('HMGET', key('session', id), 'subject', 'device', 'account_epoch',
+    'global_epoch', 'idle_until', 'expires_at')
+  local subject, device, account_epoch, global_epoch = fields[1], fields[2], fields[3], fields[4]
+  if not subject then return nil end
+  local account = redis.call('HMGET', key('account', subject), 'epoch', 'disabled')
+  local state = redis.call('HGET', key('device', device), 'state')
+  local now = tonumber(args.now)
+  if not account[1] or account[1] ~= account_epoch or account[2] == '1' then return nil end
+  if redis.call('GET', key('epoch')) ~= global_epoch then return nil end
+  if not state or state == 'revoked' then return nil end
+  if now >= tonumber(fields[5]) or now >= tonumber(fields[6]) then return nil end
+  return { subject = subject, device = device, expires_at = fields[6] }
+end
+
+local function expire_at(name, seconds)
+  redis.call('PEXPIREAT', name, math.ceil(tonumber(seconds) * 1000))
+end

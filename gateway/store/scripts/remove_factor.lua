@@ -1,0 +1,9 @@
+-- Remove a factor of an account. args: subject, factor
+local factor = key('factor', args.factor)
+local known = redis.call('HMGET', factor, 'subject', 'state')
+if known[1] ~= args.subject then return 0 end
+if known[2] == 'confirmed' then redis.call('HINCRBY', key('account', args.subject), 'factors', -1) end
+redis.call('DEL', factor)
+redis.call('SREM', key('factors', args.subject), args.factor)
+redis.call('HDEL', key('steps', args.subject), args.factor)
+return 1

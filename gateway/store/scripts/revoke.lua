@@ -1,0 +1,31 @@
+-- End something, and say so in the shard's stream, in one step whose cost does not grow.
+-- args: scope, id (session or device), subject (asked for, or that the session or device must
+-- belong to), now, floor (the lowest epoch that may follow), entry {id, reason, actor}
+local function raised(epoch)
+  return string.format('%.0f', math.max((tonumber(epoch) or 0) + 1, tonumber(args.floor)))
+end
+
+local subject = args.subject
+if args.scope == 'session' or args.scope == 'device' then
+  local record = key(args.scope, args.id)
+  local owner = redis.call('HGET', record, 'subject')
+  if not owner or (subject and subject ~= owner) then return false end
+  subject = owner
+  if args.scope == 'session' then
+    redis.call('DEL', record, key('grants', args.id))
+    redis.call('ZREM', key('sessions', owner), args.id)
+  else
+    redis.call('HSET', record, 'state', 'revoked')
+  end
+elseif args.scope == 'account' then
+  local account = key('account', subject)
+  if redis.call('EXISTS', account) == 0 then return false end
+  redis.call('HSET', account, 'epoch', raised(redis.call('HGET', account, 'epoch')))
+  if args.disable then redis.call('HSET', account, 'disabled', '1') end
+else
+  redis.call('SET', key('epoch'), raised(redis.call('GET', key('epoch'))))
+end
+redis.call('XADD', key('revocations'), 'MAXLEN', '~', 10000, '*', 'revocation', args.entry.id, 'scope', args.scope,
+  'id', args.id or '', 'subject', subject or '', 'reason', args.entry.reason, 'actor', args.entry.actor,
+  'at', args.now)
+return subject or ''

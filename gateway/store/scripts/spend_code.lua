@@ -1,0 +1,66 @@
+-- Use up one step of one factor, once, and give what the code was asked for: all or nothing.
+-- args: now, session, factor, step, and as the case may be
+--   confirm     the factor is pending, and this code confirms it
+--   challenge   the challenge that this code answers
+--   resume      {hash, until} the resume cookie that lets its parked request go
+--   grant       {field, value} the proof to keep in the session
+--   cookie, old_cookie, old_until   the session's new cookie, and when the old one ends
+local session = live_session(args.session)
+if not session then return 'session-revoked' end
+local factor = key('factor', args.factor)
+local known = redis.call('HMGET', factor, 'subject', 'state')
+if known[1] ~= session.subject then return 'factor-missing' end
+if known[2] ~= (args.confirm and 'pending' or 'confirmed') then return 'factor-missing' end
+
+local challenge = args.challenge and key('challenge', args.challenge)
+if challenge then
+  local open = redis.call('HMGET', challenge, 'session', 'expires_at', 'answered')
+  if open[1] ~= args.session or open[3] or tonumber(args.now) >= tonumber(open[2]) then
+    return 'challenge-expired'
+  end
+end
+
+local steps = key('steps', session.subject)
+local last = redis.call('HGET', steps, args.factor)
+if last and tonumber(args.step) <= tonumber(last) then return 'used-code' end
+redis.call('HSET', steps, args.factor, args.step)
+redis.call('HSET', factor, 'last_used_at', args.now)
+redis.call('DEL', key('attempts', 'code:' .. session.subject))
+if args.confirm then
+  redis.call('HSET', factor, 'state', 'confirmed')
+  redis.call('PERSIST', factor)
+  redis.call('HINCRBY', key('account', session.subject), 'factors', 1)
+end
+
+if challenge then
+  redis.call('HSET', challenge, 'answered', args.now)
+  if args.resume then
+    local resume = key('resume', args.resume.hash)
+    redis.call('SET', resume, args.challenge)
+    redis.call('HSET', challenge, 'expires_at', args.resume['until'])
+    expire_at(resume, args.resume['until'])
+    expire_at(challenge, args.resume['until'])
+  end
+end
+if args.cookie then
+  local generation = redis.call('HINCRBY', key('session', args.session), 'generation', 1)
+  local cookie = key('cookie', args.cookie)
+  redis.call('HSET', cookie, 'session', args.session, 'generation', generation, 'until', session.expires_at)
+  expire_at(cookie, session.expires_at)
+  local old = key('cookie', args.old_cookie)
+  if redis.call('EXISTS', old) == 1 then
+    redis.call('HSET', old, 'until', args.old_until)
+    expire_at(old, args.old_until)
+  end
+end
+if args.grant then
+  local grants = key('grants', args.session)
+  local held = redis.call('HGETALL', grants)
+  for i = 1, #held, 2 do
+    if tonumber(args.now) >= cjson.decode(held[i + 1]).expires_at then redis.call('HDEL', grants, held[i]) end
+  end
+  args.grant.value.generation = redis.call('HGET', key('session', args.session), 'generation')
+  redis.call('HSET', grants, args.grant.field, cjson.encode(args.grant.value))
+  expire_at(grants, session.expires_at)
+end
+return 'spent'

@@ -1,0 +1,199 @@
+"""Sessions, and the one read that tells who is asking."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from gateway import entropy
+from gateway.core.reasons import Reason
+from gateway.core.records import DeviceState, Grant, Session, Snapshot
+from gateway.store.accounts import account_from
+from gateway.store.connection import Connection
+from gateway.store.devices import device_from
+from gateway.store.keys import Shard, hash_of, shard_of_id, shard_of_subject
+
+
+@dataclass(frozen=True, slots=True)
+class SessionLimits:
+    """Seconds that a session lives: unused, at most, and under its id from before a step-up."""
+
+    idle: float
+    absolute: float
+    grace: float
+
+
+@dataclass(frozen=True, slots=True)
+class NewDevice:
+    """How a device appears at sign-in; `id` is the same each time its cookie returns."""
+
+    id: str
+    name: str
+    user_agent: str
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A session that just began: its id, the secret value of its cookie, and its device's state."""
+
+    session_id: str
+    cookie: str
+    device_state: DeviceState
+
+
+class Sessions:
+    def __init__(self, connection: Connection, limits: SessionLimits) -> None:
+        self._connection = connection
+        self.limits = limits
+
+    async def start(
+        self, *, subject: str, device: NewDevice, address: str, approve_later: bool, now: float
+    ) -> Started | Reason:
+        """Begin a session for an account whose password was right; a Reason when that cannot be."""
+        shard = shard_of_subject(subject, self._connection.shards)
+        session_id, cookie = shard.new_id(), self.new_cookie(shard)
+        expires_at = now + self.limits.absolute
+        outcome = await self._connection.run(
+            "start_session",
+            shard,
+            now=now,
+            subject=subject,
+            session=session_id,
+            cookie=hash_of(cookie),
+            idle_until=min(now + self.limits.idle, expires_at),
+            expires_at=expires_at,
+            address=address,
+            device={"id": device.id, "name": device.name, "user_agent": device.user_agent},
+            approve_later=approve_later,
+        )
+        if outcome in set(DeviceState):
+            return Started(session_id, cookie, DeviceState(outcome))
+        return Reason(outcome)
+
+    def new_cookie(self, shard: Shard) -> str:
+        """A session cookie's value: the shard that holds the session, and 256 random bits."""
+        return f"{shard.index:02x}.{entropy.token()}"
+
+    async def identify(self, cookie: str, now: float) -> Snapshot | None:
+        """What is known of who sends this cookie, in one round trip; None when it leads nowhere."""
+        shard = self._shard_of_cookie(cookie)
+        if shard is None:
+            return None
+        found = await self._connection.run("identify", shard, cookie=hash_of(cookie))
+        return None if found is None else _snapshot_from(found, now)
+
+    async def touch(self, snapshot: Snapshot, address: str, now: float) -> None:
+        """Note that the session was used, which moves its idle deadline."""
+        session = snapshot.session
+        await self._connection.run(
+            "touch_session",
+            self._shard_of(session.id),
+            now=now,
+            session=session.id,
+            device=session.device_id,
+            idle_until=min(now + self.limits.idle, session.expires_at),
+            address=address,
+        )
+
+    async def list(self, subject: str) -> list[Session]:
+        """The sessions of an account that the store still holds, newest use first."""
+        shard = shard_of_subject(subject, self._connection.shards)
+        ids = await self._connection.call(
+            self._connection.redis.zrange(shard.key("sessions", subject), 0, -1)
+        )
+        rows = await self._connection.hashes(shard.key("session", session_id) for session_id in ids)
+        sessions = [_session_from(row) for row in rows]
+        return sorted(sessions, key=lambda session: -session.last_used_at)
+
+    async def find(self, session_id: str) -> Session | None:
+        shard = shard_of_id(session_id, self._connection.shards)
+        if shard is None:
+            return None
+        row = await self._connection.call(self._connection.redis.hgetall(shard.key("session", session_id)))
+        return _session_from(row) if row else None
+
+    async def consume(self, session_id: str, grant: Grant, now: float) -> bool:
+        """Use up a single-use grant; False when another request was first, or the session ended."""
+        return bool(
+            await self._connection.run(
+                "consume_grant",
+                self._shard_of(session_id),
+                now=now,
+                session=session_id,
+                field=grant_field(grant),
+            )
+        )
+
+    def _shard_of(self, session_id: str) -> Shard:
+        shard = shard_of_id(session_id, self._connection.shards)
+        if shard is None:
+            raise ValueError("not a session id of this store")
+        return shard
+
+    def _shard_of_cookie(self, cookie: str) -> Shard | None:
+        name, dot, secret = cookie.partition(".")
+        if not dot or len(name) != 2 or len(secret) != 43 or not secret.isascii():
+            return None
+        try:
+            index = int(name, 16)
+        except ValueError:
+            return None
+        return Shard(index) if index < self._connection.shards else None
+
+
+def grant_field(grant: Grant) -> str:
+    """The name of a grant within its session: one for each action, or for each bound request."""
+    return grant.action if grant.binding is None else f"{grant.action}|{grant.binding}"
+
+
+def grant_value(grant: Grant) -> dict[str, Any]:
+    return {
+        "action": grant.action,
+        "granted_at": grant.granted_at,
+        "expires_at": grant.expires_at,
+        "binding": grant.binding or "",
+    }
+
+
+def _grant_from(value: dict[str, Any]) -> Grant:
+    return Grant(
+        action=value["action"],
+        granted_at=float(value["granted_at"]),
+        expires_at=float(value["expires_at"]),
+        binding=value["binding"] or None,
+    )
+
+
+def _session_from(row: dict[str, str]) -> Session:
+    return Session(
+        id=row["id"],
+        subject=row["subject"],
+        device_id=row["device"],
+        account_epoch=int(row["account_epoch"]),
+        global_epoch=int(row["global_epoch"]),
+        created_at=float(row["created_at"]),
+        last_used_at=float(row["last_used_at"]),
+        idle_until=float(row["idle_until"]),
+        expires_at=float(row["expires_at"]),
+        address=row["address"],
+    )
+
+
+def _pairs(flat: Sequence[str]) -> dict[str, str]:
+    return dict(zip(flat[::2], flat[1::2], strict=True))
+
+
+def _snapshot_from(found: list[Any], now: float) -> Snapshot | None:
+    _, generation, until, session, account, device, global_epoch, grants = found
+    if now >= float(until):
+        return None
+    values = [json.loads(value) for value in grants[1::2]]
+    row = _pairs(session)
+    return Snapshot(
+        session=_session_from(row),
+        account=account_from(row["subject"], account),
+        device=device_from(_pairs(device)) if device else None,
+        global_epoch=None if global_epoch is None else int(global_epoch),
+        # A cookie from before a step-up lives on for a few seconds, without what the code brought.
+        grants=tuple(_grant_from(value) for value in values if int(value["generation"]) <= int(generation)),
+    )

@@ -1,0 +1,77 @@
+# Every chore, by name; `make` alone lists them. Nothing needs to be set up first: `make demo` and
+# `make test` build .venv from the locked, hashed dependencies, and again whenever a lock changes.
+
+VENV := .venv
+BIN := $(VENV)/bin
+RUN_LOCKS := requirements/run.lock requirements/build.lock
+DEV_LOCKS := requirements/dev.lock
+ARGS ?=
+
+# The first Python that is new enough; `make demo PYTHON=python3.12` overrules the choice.
+NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
+PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$python -c '$(NEW_ENOUGH)' 2>/dev/null && echo $$python && exit; done; echo python3)
+
+# The pip beside that Python fills the virtual environment: Debian has pip without ensurepip.
+# Wheels only: building from source would fetch build tools that no lock names.
+PIP = $(PYTHON) -m pip --python $(BIN)/python --disable-pip-version-check --quiet
+INSTALL = $(PIP) install --require-hashes --only-binary=:all:
+INSTALL_WATCHWORD = $(PIP) install --no-deps --no-build-isolation --editable .
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test lint format lock clean
+
+help: ## list these chores
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.run ## a gateway in front of a small exchange, to try it out (ARGS="--port 9000")
+	@$(BIN)/watchword demo $(ARGS)
+
+test: $(VENV)/.dev ## every test (ARGS="-k devices" picks some)
+	@$(BIN)/pytest -n 2 --dist loadfile $(ARGS)
+
+lint: $(VENV)/.dev ## style, types, and the walls between the layers
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.dev ## put the code into its one style
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-header $(ARGS)
+lock: $(VENV)/pyvenv.cfg ## resolve the dependencies anew (ARGS=--upgrade for the newest)
+	$(PIP) install uv
+	$(LOCK) pyproject.toml --output-file requirements/run.lock
+	$(LOCK) --group build --output-file requirements/build.lock
+	$(LOCK) pyproject.toml --group dev --constraint requirements/run.lock \
+		--constraint requirements/build.lock --output-file requirements/dev.lock
+
+clean: ## remove the virtual environment and every cache
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis test-results dist
+	find gateway tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/pyvenv.cfg:
+	@$(PYTHON) -c '$(NEW_ENOUGH)' || { \
+		echo "Watchword needs Python 3.11 or newer, and $(PYTHON) is $$($(PYTHON) --version 2>&1)."; \
+		echo "Install one, or name it: make demo PYTHON=/path/to/python3.12"; exit 1; } >&2
+	@$(PYTHON) -c 'import pip, venv' || { \
+		echo "Watchword's set-up needs pip and venv for $(PYTHON)."; \
+		echo "On Debian and Ubuntu: apt install python3-pip python3-venv"; exit 1; } >&2
+	@echo "Making $(VENV) with $$($(PYTHON) --version) ..."
+	@$(PYTHON) -m venv --clear --without-pip $(VENV)
+
+$(VENV)/.run: $(RUN_LOCKS) pyproject.toml | $(VENV)/pyvenv.cfg
+	@echo "Installing what Watchword needs to run ..."
+	@$(INSTALL) $(RUN_LOCKS:%=--requirement %)
+	@$(INSTALL_WATCHWORD)
+	@touch $@
+
+$(VENV)/.dev: $(DEV_LOCKS) $(RUN_LOCKS) pyproject.toml | $(VENV)/pyvenv.cfg
+	@echo "Installing what Watchword needs to run and to be tested ..."
+	@$(INSTALL) $(DEV_LOCKS:%=--requirement %)
+	@$(INSTALL_WATCHWORD)
+	@touch $@ $(VENV)/.run

@@ -58,7 +58,7 @@ $(VENV)/pyvenv.cfg:
 	@$(PYTHON) -c '$(NEW_ENOUGH)' || { \
 		echo "Watchword needs Python 3.11 or newer, and $(PYTHON) is $$($(PYTHON) --version 2>&1)."; \
 		echo "Install one, or name it: make demo PYTHON=/path/to/python3.12"; exit 1; } >&2
-	@$(PYTHON) -c 'import pip, venv' || { \
+	@$(PYTHON) -c 'import pip, venv' 2>/dev/null || { \
 		echo "Watchword's set-up needs pip and venv for $(PYTHON)."; \
 		echo "On Debian and Ubuntu: apt install python3-pip python3-venv"; exit 1; } >&2
 	@echo "Making $(VENV) with $$($(PYTHON) --version) ..."

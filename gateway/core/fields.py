@@ -1,0 +1,82 @@
+"""Fields of a JSON or form body, read so that no two readers can disagree.
+
+A key that comes twice, a body that is not what its type says, an encoding in disguise: the app might
+read another value than the one that a person is shown. All of it is rejected.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any, NoReturn
+from urllib.parse import unquote_plus
+
+from gateway.errors import BadRequest
+
+_FORM = "application/x-www-form-urlencoded"
+
+
+def read_fields(body: bytes, content_type: str | None) -> Mapping[str, Any]:
+    """The top-level fields of a body: text from a form, JSON values from a JSON object.
+
+    Raises BadRequest for any other type, and for everything malformed or ambiguous.
+    """
+    kind, _, parameters = (content_type or "").partition(";")
+    kind = kind.strip().lower()
+    charset = parameters.strip().lower().removeprefix("charset=").strip('"')
+    if charset not in ("", "utf-8"):
+        raise BadRequest("the body must be UTF-8")
+    try:
+        text = body.decode("utf-8")
+    except UnicodeDecodeError:
+        raise BadRequest("the body is not UTF-8") from None
+    if kind == _FORM:
+        return _form_fields(text)
+    if kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json")):
+        return _json_fields(text)
+    raise BadRequest("the body must be a form or JSON")
+
+
+def pick(fields: Mapping[str, Any], path: str) -> str | None:
+    """The field at a dotted `path`, as text to show; None when there is none."""
+    value: Any = fields
+    for part in path.split("."):
+        if not isinstance(value, Mapping) or part not in value:
+            return None
+        value = value[part]
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _form_fields(text: str) -> dict[str, str]:
+    fields: dict[str, str] = {}
+    for pair in filter(None, text.split("&")):
+        name, _, value = pair.partition("=")
+        if ";" in pair:
+            raise BadRequest("a form separates its fields with & only")
+        try:
+            key, content = (unquote_plus(part, errors="strict") for part in (name, value))
+        except UnicodeDecodeError:
+            raise BadRequest("a form field is not UTF-8") from None
+        if key in fields:
+            raise BadRequest(f"the field {key!r} comes twice")
+        fields[key] = content
+    return fields
+
+
+def _json_fields(text: str) -> dict[str, Any]:
+    try:
+        value = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
+    except (ValueError, RecursionError):
+        raise BadRequest("the body is not JSON") from None
+    if not isinstance(value, dict):
+        raise BadRequest("the body must be a JSON object")
+    return value
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    fields = dict(pairs)
+    if len(fields) != len(pairs):
+        raise BadRequest("a field of the body comes twice")
+    return fields
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise BadRequest(f"{name} is not JSON")

@@ -1,0 +1,146 @@
+"""The second factor: setting up authenticators, and using codes up.
+
+A code is counted as an attempt before anything about it is checked, whatever door it came through;
+then it is matched against the account's factors, and then its step is spent in the store, which
+alone knows whether somebody was first.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from gateway import entropy
+from gateway.core import totp
+from gateway.core.reasons import Reason
+from gateway.core.records import Factor, FactorState, Grant, Snapshot
+from gateway.store.attempts import AttemptLimit
+from gateway.store.factors import Rotation, Spending
+from gateway.store.keyring import KeyRing
+from gateway.store.keys import Shard
+from gateway.store.opening import Store
+
+LONGEST_LABEL = 64
+
+
+@dataclass(frozen=True, slots=True)
+class CodeRefused:
+    """Why a code was not taken.
+
+    `wait` is in seconds: until the next attempt is allowed, or until the next code comes.
+    """
+
+    reason: Reason
+    wait: int
+
+
+@dataclass(frozen=True, slots=True)
+class CodeTaken:
+    """A code that was used up. `session_cookie` is the session's new cookie, if it changed."""
+
+    factor_id: str
+    session_cookie: str | None
+    grant: Grant | None
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolment:
+    """A factor that waits for its first code, and what goes into the authenticator app."""
+
+    factor: Factor
+    setup_key: str
+    uri: str
+
+
+class SecondFactor:
+    def __init__(self, store: Store, ring: KeyRing, attempts: AttemptLimit, issuer: str) -> None:
+        self._store = store
+        self._ring = ring
+        self._attempts = attempts
+        self._issuer = issuer
+
+    async def enrol(self, subject: str, label: str, now: float) -> Enrolment:
+        """Begin a new factor. Raises TooManyFactors."""
+        seed = entropy.octets(totp.SEED_BYTES)
+        factor_id = self._store.factors.new_id(subject)
+        factor = Factor(
+            id=factor_id,
+            subject=subject,
+            label=label.strip()[:LONGEST_LABEL] or "Authenticator",
+            state=FactorState.PENDING,
+            created_at=now,
+            last_used_at=None,
+            sealed_seed=self._ring.seal(seed, bound_to=_record_of(subject, factor_id)),
+        )
+        await self._store.factors.add(factor, now)
+        return self._enrolment(factor, seed)
+
+    async def pending(self, subject: str, factor_id: str) -> Enrolment | None:
+        """A factor that still waits for its first code; a confirmed one's seed is never shown again."""
+        for factor in await self._store.factors.list(subject):
+            if factor.id == factor_id and factor.state is FactorState.PENDING:
+                return self._enrolment(factor, self._seed(factor))
+        return None
+
+    async def confirm(
+        self, snapshot: Snapshot, factor_id: str, code: str, *, cookie: str, grant: Grant | None, now: float
+    ) -> CodeTaken | CodeRefused:
+        """Take the first code of a pending factor, which makes it count from now on."""
+        spending = Spending(
+            session_id=snapshot.session.id, factor_id=factor_id, step=0, confirms=True, grant=grant
+        )
+        return await self._take(snapshot, code, self._rotated(spending, cookie, now), now)
+
+    async def take(
+        self, snapshot: Snapshot, code: str, spending: Spending, *, cookie: str | None, now: float
+    ) -> CodeTaken | CodeRefused:
+        """Take a code of any confirmed factor, for what `spending` names.
+
+        With `cookie` (the session's current one) the session gets a new one in the same step.
+        """
+        if cookie is not None:
+            spending = self._rotated(spending, cookie, now)
+        return await self._take(snapshot, code, spending, now)
+
+    async def _take(
+        self, snapshot: Snapshot, code: str, spending: Spending, now: float
+    ) -> CodeTaken | CodeRefused:
+        subject = snapshot.account.subject
+        attempt = await self._store.attempts.count("code", subject, self._attempts)
+        if not attempt.allowed:
+            return CodeRefused(Reason.TOO_MANY_ATTEMPTS, attempt.retry_after)
+        next_code = totp.seconds_to_next_code(now)
+        if not totp.is_code(code):
+            return CodeRefused(Reason.MALFORMED_CODE, next_code)
+        refusal = Reason.WRONG_CODE
+        for factor in self._candidates(await self._store.factors.list(subject), spending):
+            step = totp.matching_step(self._seed(factor), code, now)
+            if step is None:
+                continue
+            spent = replace(spending, factor_id=factor.id, step=step)
+            reason = await self._store.factors.spend(spent, now)
+            if reason is None:
+                cookie = spending.rotation.new_cookie if spending.rotation else None
+                return CodeTaken(factor.id, cookie, spending.grant)
+            refusal = reason
+        return CodeRefused(refusal, next_code)
+
+    def _candidates(self, factors: Iterable[Factor], spending: Spending) -> list[Factor]:
+        if spending.confirms:
+            return [f for f in factors if f.id == spending.factor_id and f.state is FactorState.PENDING]
+        return [f for f in factors if f.state is FactorState.CONFIRMED]
+
+    def _rotated(self, spending: Spending, cookie: str, now: float) -> Spending:
+        sessions = self._store.sessions
+        shard = Shard(int(spending.session_id[:2], 16))
+        rotation = Rotation(cookie, sessions.new_cookie(shard), now + sessions.limits.grace)
+        return replace(spending, rotation=rotation)
+
+    def _seed(self, factor: Factor) -> bytes:
+        return self._ring.open(factor.sealed_seed, bound_to=_record_of(factor.subject, factor.id))
+
+    def _enrolment(self, factor: Factor, seed: bytes) -> Enrolment:
+        uri = totp.otpauth_uri(seed, issuer=self._issuer, account=factor.subject)
+        return Enrolment(factor, totp.setup_key(seed), uri)
+
+
+def _record_of(subject: str, factor_id: str) -> str:
+    return f"factor:{subject}:{factor_id}"

@@ -1,0 +1,168 @@
+"""Signing in to a local account.
+
+An unknown name and a wrong password get the same answer in the same time. Attempts count before
+they are checked, by account and by address; a device that the account has authorised has a
+counter of its own, so that strangers who guess do not lock its owner out.
+"""
+
+from dataclasses import dataclass
+
+from gateway import entropy
+from gateway.core.reasons import Reason
+from gateway.core.records import DeviceState
+from gateway.identity.device_names import LONGEST_USER_AGENT, device_name
+from gateway.identity.passwords import Passwords
+from gateway.store.attempts import AttemptLimit
+from gateway.store.audit import AuditEntry
+from gateway.store.opening import Store
+from gateway.store.sessions import NewDevice
+
+LONGEST_SUBJECT = 128
+
+
+@dataclass(frozen=True, slots=True)
+class SignInLimits:
+    """How many attempts one account and one address have; whether later devices wait for approval."""
+
+    by_account: AttemptLimit
+    by_address: AttemptLimit
+    approve_later_devices: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Attempted:
+    """Who asks to sign in, from where. `device_cookie` is the one that came along, if any."""
+
+    subject: str
+    password: str
+    address: str
+    user_agent: str
+    device_cookie: str | None
+    session_cookie: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SignedIn:
+    """A new session, and the values of the cookies that go to its client."""
+
+    subject: str
+    session_id: str
+    device_id: str
+    device_state: DeviceState
+    session_cookie: str
+    device_cookie: str
+
+
+@dataclass(frozen=True, slots=True)
+class SignInRefused:
+    """Why not; `retry_after` in seconds when it may be tried again later."""
+
+    reason: Reason
+    retry_after: int = 0
+
+
+class SignIns:
+    def __init__(self, store: Store, passwords: Passwords, limits: SignInLimits) -> None:
+        self._store = store
+        self._passwords = passwords
+        self._limits = limits
+
+    async def sign_in(self, attempted: Attempted, now: float) -> SignedIn | SignInRefused:
+        """Check a name and a password, and begin a session. Raises StoreUnavailable."""
+        subject = attempted.subject
+        if not 0 < len(subject) <= LONGEST_SUBJECT:
+            subject = ""
+        counter = await self._counter(subject, attempted.device_cookie)
+        for kind, name, limit in (
+            ("address", attempted.address, self._limits.by_address),
+            (counter, subject, self._limits.by_account),
+        ):
+            attempt = await self._store.attempts.count(kind, name, limit)
+            if not attempt.allowed:
+                return SignInRefused(Reason.TOO_MANY_ATTEMPTS, attempt.retry_after)
+
+        known = await self._store.accounts.credentials(subject) if subject else None
+        right = await self._passwords.verify(known.password_hash if known else None, attempted.password)
+        if known is None or not right or known.account.disabled:
+            await self._note("sign-in-refused", attempted, now, reason=Reason.WRONG_CREDENTIALS)
+            return SignInRefused(Reason.WRONG_CREDENTIALS)
+        await self._store.attempts.forget(counter, subject)
+        return await self._begin(attempted, now)
+
+    async def _counter(self, subject: str, device_cookie: str | None) -> str:
+        """The counter of attempts that applies: a device that the account knows has its own."""
+        if device_cookie and subject:
+            device = await self._store.devices.find(self._store.devices.id_for(subject, device_cookie))
+            if device is not None and device.state is DeviceState.AUTHORISED:
+                return f"password:{device.id}"
+        return "password"
+
+    async def _begin(self, attempted: Attempted, now: float) -> SignedIn | SignInRefused:
+        outcome = await self._start(attempted, attempted.device_cookie or entropy.token(), now)
+        if isinstance(outcome, SignInRefused) and outcome.reason is Reason.DEVICE_REVOKED:
+            # A revoked device stays revoked; whoever knows the password starts over as a new one.
+            outcome = await self._start(attempted, entropy.token(), now)
+        if isinstance(outcome, SignedIn):
+            await self._end_previous(attempted, now)
+            await self._note("signed-in", attempted, now, signed_in=outcome)
+        return outcome
+
+    async def _start(self, attempted: Attempted, device_cookie: str, now: float) -> SignedIn | SignInRefused:
+        user_agent = attempted.user_agent[:LONGEST_USER_AGENT]
+        device = NewDevice(
+            id=self._store.devices.id_for(attempted.subject, device_cookie),
+            name=device_name(user_agent),
+            user_agent=user_agent,
+        )
+        started = await self._store.sessions.start(
+            subject=attempted.subject,
+            device=device,
+            address=attempted.address,
+            approve_later=self._limits.approve_later_devices,
+            now=now,
+        )
+        if isinstance(started, Reason):
+            return SignInRefused(started)
+        return SignedIn(
+            subject=attempted.subject,
+            session_id=started.session_id,
+            device_id=device.id,
+            device_state=started.device_state,
+            session_cookie=started.cookie,
+            device_cookie=device_cookie,
+        )
+
+    async def _end_previous(self, attempted: Attempted, now: float) -> None:
+        """A browser that signs in again replaces its session; the one before ends."""
+        if attempted.session_cookie is None:
+            return
+        previous = await self._store.sessions.identify(attempted.session_cookie, now)
+        if previous is not None:
+            await self._store.revocations.session(
+                previous.session.id,
+                reason="replaced by a new sign-in",
+                actor=f"account:{previous.session.subject}",
+                now=now,
+            )
+
+    async def _note(
+        self,
+        event: str,
+        attempted: Attempted,
+        now: float,
+        *,
+        signed_in: SignedIn | None = None,
+        reason: str = "",
+    ) -> None:
+        await self._store.audit.record(
+            AuditEntry(
+                at=now,
+                event=event,
+                actor=f"account:{attempted.subject}",
+                subject=attempted.subject[:LONGEST_SUBJECT],
+                session_id=signed_in.session_id if signed_in else "",
+                device_id=signed_in.device_id if signed_in else "",
+                address=attempted.address,
+                reason=reason,
+            )
+        )

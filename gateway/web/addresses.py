@@ -1,0 +1,46 @@
+"""Where a request comes from: the peer, or what trusted proxies in front of the gateway say of it."""
+
+from collections.abc import Iterable
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+
+Address = IPv4Address | IPv6Address
+Network = IPv4Network | IPv6Network
+
+UNKNOWN = "unknown"
+"""The address of a peer that has none, like one on a Unix socket (the word is that of RFC 7239)."""
+
+
+def route(peer: object, forwarded_for: Iterable[str], trusted: Iterable[Network]) -> tuple[str, ...]:
+    """The addresses that a request is known to have come through: the client first, the peer last.
+
+    `peer` is a socket's peer name; `forwarded_for` are the X-Forwarded-For headers in their order. They are
+    read from the right for as long as who added an entry is in `trusted`. What stands further left is
+    anybody's invention, and is left out. Without trust the client is the peer.
+    """
+    address = _address(str(peer[0])) if isinstance(peer, tuple) and peer else None
+    if address is None:
+        return (UNKNOWN,)
+    networks = tuple(trusted)
+    known = [address]
+    for entry in reversed(",".join(forwarded_for).split(",")):
+        if not any(address in network for network in networks):
+            break
+        before = _address(entry)
+        if before is None:
+            break
+        known.append(address := before)
+    return tuple(str(hop) for hop in reversed(known))
+
+
+def _address(text: str) -> Address | None:
+    """Read an address, with brackets, port or zone if it has them. IPv4 within IPv6 counts as IPv4."""
+    text = text.strip(" \t")
+    if text.startswith("["):
+        text = text[1:].partition("]")[0]
+    elif text.count(":") == 1:
+        text = text.partition(":")[0]
+    try:
+        address = ip_address(text.partition("%")[0])
+    except ValueError:
+        return None
+    return getattr(address, "ipv4_mapped", None) or address

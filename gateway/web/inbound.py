@@ -1,0 +1,85 @@
+"""A request as everything after the listener sees it."""
+
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from gateway.core.target import Target
+from gateway.errors import PayloadTooLarge
+from gateway.web.cookies import OwnCookies
+
+RawHeaders = tuple[tuple[bytes, bytes], ...]
+
+_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+@dataclass(frozen=True, slots=True)
+class Inbound:
+    """One request. `connection` is where its body still waits, and where the answer goes; what it
+    says of target and headers is not looked at again.
+
+    `body` holds the body once it was read; `now` is the one reading of the clock for this request;
+    `scheme` is the public one.
+    """
+
+    connection: web.BaseRequest
+    target: Target
+    headers: RawHeaders
+    cookies: OwnCookies
+    address: str
+    peer_trusted: bool
+    scheme: str
+    now: float
+    body: bytes | None = None
+
+    def header(self, name: bytes) -> str | None:
+        """The only value of a header (name in lower case); None when missing or repeated."""
+        values = [value for key, value in self.headers if key.lower() == name]
+        return values[0].decode("utf-8", "replace") if len(values) == 1 else None
+
+    @property
+    def origin(self) -> str:
+        """The origin (RFC 6454) under which the client sees this gateway."""
+        return f"{self.scheme}://{self.target.authority}"
+
+    @property
+    def is_safe(self) -> bool:
+        """Whether the method promises to change nothing (RFC 9110 section 9.2.1)."""
+        return self.target.method in _SAFE_METHODS
+
+    @property
+    def is_navigation(self) -> bool:
+        """Whether a person waits in front of this request, rather than a program."""
+        mode = self.header(b"sec-fetch-mode")
+        if mode is not None:
+            return mode == "navigate"
+        accept = self.header(b"accept") or ""
+        return "text/html" in accept and self.header(b"x-requested-with") is None
+
+    @property
+    def is_upgrade(self) -> bool:
+        return self.header(b"upgrade") is not None
+
+    async def read_body(self, limit: int) -> bytes:
+        """The whole body. Raises PayloadTooLarge beyond `limit` bytes, before reading more."""
+        if self.body is not None:
+            return self.body
+        declared = self.connection.content_length
+        if declared is not None and declared > limit:
+            raise PayloadTooLarge(f"the body may have {limit} bytes here")
+        parts: list[bytes] = []
+        size = 0
+        await self.expect_body()
+        async for part in self.connection.content.iter_any():
+            size += len(part)
+            if size > limit:
+                raise PayloadTooLarge(f"the body may have {limit} bytes here")
+            parts.append(part)
+        return b"".join(parts)
+
+    async def expect_body(self) -> None:
+        """Tell a client that waits for it that its body is wanted (RFC 9110 section 10.1.1)."""
+        if self.connection.can_read_body and self.header(b"expect") is not None:
+            transport = self.connection.transport
+            if transport is not None:
+                transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")

@@ -1,0 +1,75 @@
+"""A refusal as a program sees it: RFC 9457 problem details, with a status for each reason."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from aiohttp import web
+
+from gateway.core.reasons import Reason
+from gateway.errors import UpstreamFault
+
+PROBLEM_TYPE = "application/problem+json"
+
+_PROBLEMS: Mapping[str, tuple[int, str]] = {
+    Reason.NO_SESSION: (401, "Sign in first"),
+    Reason.SESSION_EXPIRED: (401, "Your session has expired"),
+    Reason.SESSION_REVOKED: (401, "Your session was ended"),
+    Reason.EPOCH_MISSING: (401, "Your session cannot be confirmed"),
+    Reason.ACCOUNT_DISABLED: (401, "This account is disabled"),
+    Reason.DEVICE_REVOKED: (401, "This device was revoked"),
+    Reason.DEVICE_PENDING: (401, "This device is not authorised yet"),
+    Reason.CODE_NEEDED: (401, "A code is needed"),
+    Reason.FACTOR_MISSING: (401, "Set up an authenticator app first"),
+    Reason.DENIED: (403, "Not allowed"),
+    Reason.BAD_REQUEST: (400, "The request cannot be understood"),
+    Reason.UNKNOWN_HOST: (421, "No app answers under this name"),
+    Reason.METHOD_REFUSED: (405, "This method is not allowed here"),
+    Reason.WRONG_ORIGIN: (403, "The request came from another site"),
+    Reason.BODY_UNREADABLE: (400, "The request body cannot be understood"),
+    Reason.BODY_TOO_LARGE: (413, "The request body is too large"),
+    Reason.NOT_FOUND: (404, "There is nothing here"),
+    Reason.STORE_UNAVAILABLE: (503, "The gateway cannot check your session right now"),
+    Reason.OVERLOADED: (503, "The gateway is busy"),
+    Reason.WRONG_CODE: (403, "The code is not right"),
+    Reason.USED_CODE: (403, "The code was used already"),
+    Reason.MALFORMED_CODE: (422, "A code is six digits"),
+    Reason.TOO_MANY_ATTEMPTS: (429, "Too many attempts"),
+    Reason.CHALLENGE_EXPIRED: (410, "This request for a code has expired"),
+    Reason.WRONG_CREDENTIALS: (401, "The name or the password is not right"),
+    UpstreamFault.REFUSED: (502, "The app cannot be reached"),
+    UpstreamFault.BROKEN: (502, "The app broke off its answer"),
+    UpstreamFault.TIMEOUT: (504, "The app did not answer in time"),
+}
+
+
+def status_of(reason: Reason | UpstreamFault) -> int:
+    return _PROBLEMS[reason][0]
+
+
+def title_of(reason: Reason | UpstreamFault) -> str:
+    return _PROBLEMS[reason][1]
+
+
+def problem(
+    reason: Reason | UpstreamFault,
+    detail: str = "",
+    *,
+    headers: Mapping[str, str] | None = None,
+    **members: Any,
+) -> web.Response:
+    """The problem for `reason`; `members` are added to its JSON. It is never cached."""
+    status, title = _PROBLEMS[reason]
+    body = {
+        "type": f"urn:watchword:problem:{reason}",
+        "title": title,
+        "status": status,
+        "reason": str(reason),
+        **({"detail": detail} if detail else {}),
+        **members,
+    }
+    return web.Response(
+        status=status,
+        body=json.dumps(body, ensure_ascii=False).encode(),
+        headers={"Content-Type": PROBLEM_TYPE, "Cache-Control": "no-store", **(headers or {})},
+    )

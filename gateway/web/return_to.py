@@ -1,0 +1,21 @@
+"""Where to send a browser back to: a path on the same host, and nothing that only looks like one."""
+
+from gateway.core.target import parse_target
+from gateway.errors import BadRequest
+
+FRONT_PAGE = "/"
+RESERVED = ".watchword"
+"""The first segment of the gateway's own paths."""
+
+
+def checked_return(path: str | None, host: str) -> str:
+    r"""`path` in canonical form if it is one of the app's on this host, else the app's front page.
+
+    What the policy would reject as a target is rejected here by the same parser: `//e`, `/\\e`,
+    `/%09/e`, `https:e`.
+    """
+    try:
+        target = parse_target("GET", path or FRONT_PAGE, host)
+    except BadRequest:
+        return FRONT_PAGE
+    return FRONT_PAGE if target.segments[0] == RESERVED else target.path_and_query

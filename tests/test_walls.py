@@ -1,0 +1,249 @@
+"""The walls of the house: what the design forbids fails here, and each wall is seen to fail.
+
+Style and types have their own tools (`make lint`); these are the rules that no tool knows, and the
+proof that the tools' own rules are switched on.
+"""
+
+import ast
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+GATEWAY = ROOT / "gateway"
+TESTS = ROOT / "tests"
+TOOLS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]
+SOURCES = {str(path.relative_to(ROOT)): path.read_text() for path in sorted(GATEWAY.rglob("*.py"))}
+
+LONGEST_FILE = 400
+LONGEST_FUNCTION = 50
+
+# These mirror no module: they test the project as a whole.
+PROJECT_TESTS = {"tests/test_walls.py", "tests/test_compose.py"}
+
+# Written in halves, so that this file passes its own wall.
+BANNED_ANYWHERE = {
+    "unfinished work": r"\b(?:TO" r"DO|FIX" r"ME)\b",
+    "an index address": r"--(?:extra-)?index" r"-url|https?://[^\s\"'<>]*/sim" r"ple\b",
+    "a developer's machine": r"(?<![\w.])/(?:ro" r"ot|wo" r"rk|ho" r"me/\w+|Us" r"ers/\w+)/",
+}
+# conftest.py alone decides about skipping, because CI must be able to forbid it.
+BANNED_IN_TESTS = {"a test that may not run": r"\b(?:pytest|mark)\.(?:sk" r"ip|importor" r"skip|xf" r"ail)"}
+
+
+# --- size
+
+
+def long_functions(text: str) -> list[str]:
+    return [
+        node.name
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and (node.end_lineno or 0) - node.lineno >= LONGEST_FUNCTION
+    ]
+
+
+def test_no_file_is_long() -> None:
+    lengths = {name: text.count("\n") for name, text in SOURCES.items()}
+    assert {name: length for name, length in lengths.items() if length > LONGEST_FILE} == {}
+
+
+def test_no_function_is_long() -> None:
+    assert {name: found for name, text in SOURCES.items() if (found := long_functions(text))} == {}
+
+
+@pytest.mark.parametrize(("lines", "found"), [(LONGEST_FUNCTION, []), (LONGEST_FUNCTION + 1, ["planted"])])
+def test_a_long_function_is_found(lines: int, found: list[str]) -> None:
+    assert long_functions("async def planted():\n" + "    pass\n" * (lines - 1)) == found
+
+
+# --- tests mirror sources
+
+
+def test_each_source_file_has_its_test_file() -> None:
+    expected = {
+        str(Path("tests", *path.parts[1:-1], f"test_{path.name}"))
+        for path in map(Path, SOURCES)
+        if path.name not in {"__init__.py", "__main__.py"}
+    }
+    mirrored = {
+        str(path.relative_to(ROOT))
+        for path in TESTS.rglob("test_*.py")
+        if (GATEWAY / path.relative_to(TESTS).parent).is_dir()
+    }
+    missing, orphaned = expected - mirrored, mirrored - expected - PROJECT_TESTS
+    assert not missing, "\n".join(["source files without their test file:", *sorted(missing)])
+    assert not orphaned, "\n".join(["test files without their source file:", *sorted(orphaned)])
+
+
+# --- one place allows, and the core has no effects
+
+
+def permits_made(text: str) -> list[int]:
+    """The lines where a `Permit` is made, or the seal that makes one valid is touched."""
+    return [
+        node.lineno
+        for node in ast.walk(ast.parse(text))
+        if (isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1] == "Permit")
+        or (isinstance(node, ast.Name | ast.Attribute | ast.alias) and ast.unparse(node).endswith("_SEAL"))
+    ]
+
+
+def waits(text: str) -> list[int]:
+    awaiting = (ast.AsyncFunctionDef, ast.Await, ast.AsyncFor, ast.AsyncWith)
+    return [node.lineno for node in ast.walk(ast.parse(text)) if isinstance(node, awaiting)]
+
+
+def test_only_decide_makes_permits() -> None:
+    makers = [name for name, text in SOURCES.items() if permits_made(text)]
+    assert makers == ["gateway/core/decision.py"]
+
+
+def test_the_core_never_waits() -> None:
+    assert [name for name, text in SOURCES.items() if name.startswith("gateway/core/") and waits(text)] == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Permit(target)",
+        "decision.Permit(target)",
+        "from gateway.core.decision import _SEAL",
+        "decision._SEAL",
+    ],
+)
+def test_a_made_permit_is_found(text: str) -> None:
+    assert permits_made(text) == [1]
+
+
+def test_waiting_is_found() -> None:
+    assert waits("async def planted():\n    await answer()") == [1, 2]
+
+
+# --- imports
+
+
+def check_imports(root: Path) -> subprocess.CompletedProcess[str]:
+    command = [Path(sys.executable).with_name("lint-imports"), "--no-cache"]
+    return subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+
+
+def test_every_import_contract_holds() -> None:
+    checked = check_imports(ROOT)
+    assert checked.returncode == 0, checked.stdout
+
+
+def test_every_import_contract_can_break(tmp_path: Path) -> None:
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    shutil.copytree(GATEWAY, tmp_path / "gateway", ignore=shutil.ignore_patterns("__pycache__"))
+    plants = {
+        "core/planted.py": "import socket, time\nimport gateway.clock\n",
+        "clock.py": "import redis\n",
+        "demo/planted.py": "import gateway.errors\n",
+        "unplaced.py": "",
+    }
+    for name, text in plants.items():
+        (tmp_path / "gateway" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "gateway" / name).write_text(text)
+    report = check_imports(tmp_path).stdout
+    broken = {contract["name"] for contract in TOOLS["importlinter"]["contracts"]}
+    assert set(re.findall(r"^(.+?) BROKEN", report, re.MULTILINE)) == broken, report
+    for finding in ("core.planted -> time", "core.planted -> socket", "clock -> redis", "unplaced"):
+        assert finding in report
+
+
+# --- one clock, one source of randomness
+
+
+def banned_names(text: str, file: str) -> set[str]:
+    """The names that ruff forbids in `text`, were it in `file`."""
+    command = [sys.executable, "-m", "ruff", "check", "--select=TID251", "--output-format=concise"]
+    ruff = subprocess.run(
+        [*command, f"--stdin-filename={file}", "-"],
+        cwd=ROOT,
+        input=text,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return set(re.findall(r"TID251 `(.+?)` is banned", ruff.stdout))
+
+
+@pytest.mark.parametrize(
+    ("file", "forbidden"),
+    [("gateway/core/planted.py", True), ("gateway/proxy/planted.py", True), ("gateway/entropy.py", False)],
+)
+def test_clocks_and_randomness_have_one_home(file: str, forbidden: bool) -> None:
+    names = set(TOOLS["ruff"]["lint"]["flake8-tidy-imports"]["banned-api"])
+    assert {
+        "time.time",
+        "time.monotonic",
+        "datetime.datetime.now",
+        "secrets",
+        "random",
+        "os.urandom",
+    } <= names
+    uses = "".join(f"import {name.partition('.')[0]}\n{name}\n" for name in sorted(names))
+    assert banned_names(uses, file) == (names if forbidden else set())
+
+
+# --- what belongs in no file
+
+
+def texts() -> Iterator[tuple[str, str]]:
+    """Every text file of the repository, with its name; what tools leave behind is not part of it."""
+    left_behind = {"__pycache__", "data", "dist", "test-results"}
+    for path in ROOT.rglob("*"):
+        top, *_ = parts = path.relative_to(ROOT).parts
+        hidden = top.startswith(".") and top != ".ci" and len(parts) > 1
+        if hidden or left_behind.intersection(parts) or not path.is_file():
+            continue
+        try:
+            yield "/".join(parts), path.read_text("utf-8")
+        except UnicodeDecodeError:
+            continue
+
+
+def findings(name: str, text: str) -> list[str]:
+    banned = dict(BANNED_ANYWHERE)
+    if name.startswith("tests/") and name != "tests/conftest.py":
+        banned |= BANNED_IN_TESTS
+    return [
+        f"{name}: {what}: {hit[0]}" for what, pattern in banned.items() if (hit := re.search(pattern, text))
+    ]
+
+
+def test_no_file_holds_what_belongs_in_none() -> None:
+    names = []
+    found = []
+    for name, text in texts():
+        names.append(name)
+        found += findings(name, text)
+    assert found == []
+    assert {
+        "Makefile",
+        ".ci/run",
+        "pyproject.toml",
+        "gateway/core/decision.py",
+        "tests/test_walls.py",
+    } <= set(names)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("gateway/web/planted.py", "# TO" "DO: later"),
+        ("Makefile", "pip install --index" "-url=somewhere"),
+        ("requirements/run.lock", "https://mirror.example/pypi/sim" "ple"),
+        ("docs/planted.md", "open /ho" "me/ada/watchword"),
+        ("tests/web/test_planted.py", "@pytest.mark.sk" "ip"),
+    ],
+)  # fmt: skip
+def test_what_belongs_in_no_file_is_found(name: str, text: str) -> None:
+    assert len(findings(name, text)) == 1

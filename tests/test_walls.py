@@ -18,7 +18,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 GATEWAY = ROOT / "gateway"
 TESTS = ROOT / "tests"
-TOOLS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 SOURCES = {str(path.relative_to(ROOT)): path.read_text() for path in sorted(GATEWAY.rglob("*.py"))}
 
 LONGEST_FILE = 400
@@ -130,7 +130,7 @@ def test_waiting_is_found() -> None:
 
 
 def check_imports(root: Path) -> subprocess.CompletedProcess[str]:
-    command = [Path(sys.executable).with_name("lint-imports"), "--no-cache"]
+    command = [str(Path(sys.executable).with_name("lint-imports")), "--no-cache"]
     return subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
 
 
@@ -152,7 +152,7 @@ def test_every_import_contract_can_break(tmp_path: Path) -> None:
         (tmp_path / "gateway" / name).parent.mkdir(exist_ok=True)
         (tmp_path / "gateway" / name).write_text(text)
     report = check_imports(tmp_path).stdout
-    broken = {contract["name"] for contract in TOOLS["importlinter"]["contracts"]}
+    broken = {contract["name"] for contract in PYPROJECT["tool"]["importlinter"]["contracts"]}
     assert set(re.findall(r"^(.+?) BROKEN", report, re.MULTILINE)) == broken, report
     for finding in ("core.planted -> time", "core.planted -> socket", "clock -> redis", "unplaced"):
         assert finding in report
@@ -180,7 +180,7 @@ def banned_names(text: str, file: str) -> set[str]:
     [("gateway/core/planted.py", True), ("gateway/proxy/planted.py", True), ("gateway/entropy.py", False)],
 )
 def test_clocks_and_randomness_have_one_home(file: str, forbidden: bool) -> None:
-    names = set(TOOLS["ruff"]["lint"]["flake8-tidy-imports"]["banned-api"])
+    names = set(PYPROJECT["tool"]["ruff"]["lint"]["flake8-tidy-imports"]["banned-api"])
     assert {
         "time.time",
         "time.monotonic",
@@ -247,3 +247,33 @@ def test_no_file_holds_what_belongs_in_none() -> None:
 )  # fmt: skip
 def test_what_belongs_in_no_file_is_found(name: str, text: str) -> None:
     assert len(findings(name, text)) == 1
+
+
+# --- dependencies
+
+
+def locked(lock: str) -> dict[str, str]:
+    return dict(
+        re.findall(r"^([a-z0-9-]+)==([^ ]+)", (ROOT / "requirements" / lock).read_text(), re.MULTILINE)
+    )
+
+
+def direct_dependencies() -> set[str]:
+    groups = PYPROJECT["dependency-groups"]
+    requirements = [*PYPROJECT["project"]["dependencies"], *groups["build"], *groups["dev"]]
+    return {
+        re.match(r"[a-z-]+", requirement)[0] for requirement in requirements if isinstance(requirement, str)
+    }
+
+
+def test_each_direct_dependency_is_locked_and_explained() -> None:
+    page = (ROOT / "docs" / "dependencies.md").read_text()
+    explained = re.findall(r"^\| `([a-z-]+)` \| \S", page, re.MULTILINE)
+    assert sorted(explained) == sorted(direct_dependencies())
+    assert direct_dependencies() <= locked("dev.lock").keys()
+
+
+def test_what_is_tested_is_what_runs() -> None:
+    tested = locked("dev.lock").items()
+    assert locked("run.lock").items() <= tested
+    assert locked("build.lock").items() <= tested

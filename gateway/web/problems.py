@@ -73,3 +73,21 @@ def problem(
         body=json.dumps(body, ensure_ascii=False).encode(),
         headers={"Content-Type": PROBLEM_TYPE, "Cache-Control": "no-store", **(headers or {})},
     )
+
+
+def code_problem(reason: Reason, wait: int) -> web.Response:
+    """Why a code was not taken; `wait` is in seconds, until the next one can be."""
+    if reason is Reason.TOO_MANY_ATTEMPTS:
+        return problem(
+            reason,
+            f"Try again in {wait} seconds.",
+            headers={"Retry-After": str(wait)},
+            retry_after=wait,
+        )
+    detail = {
+        Reason.WRONG_CODE: f"Check the app and its clock. The next code comes in {wait} seconds.",
+        Reason.USED_CODE: f"A code counts once. The next one comes in {wait} seconds.",
+        Reason.MALFORMED_CODE: "Send the six digits that the authenticator app shows, without spaces.",
+        Reason.CHALLENGE_EXPIRED: "Repeat the request to get a new challenge.",
+    }.get(reason, "")
+    return problem(reason, detail, next_code_in=wait)

@@ -30,6 +30,13 @@ if args.confirm then
   redis.call('HSET', factor, 'state', 'confirmed')
   redis.call('PERSIST', factor)
   redis.call('HINCRBY', key('account', session.subject), 'factors', 1)
+  -- Others that wait go: they may have been begun by somebody else, before a code was asked for it.
+  for _, id in ipairs(redis.call('SMEMBERS', key('factors', session.subject))) do
+    if redis.call('HGET', key('factor', id), 'state') == 'pending' then
+      redis.call('DEL', key('factor', id))
+      redis.call('SREM', key('factors', session.subject), id)
+    end
+  end
 end
 
 if challenge then

@@ -1,0 +1,225 @@
+"""The JSON calls under `/.watchword/api/`: the same as the pages, for apps with pages of their own."""
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from aiohttp import web
+
+from gateway.core.reasons import Reason
+from gateway.core.records import Device, DeviceState, Factor, Grant, Session, Snapshot
+from gateway.identity.second_factor import CodeRefused
+from gateway.identity.sign_in import SignInRefused
+from gateway.portal.account_app import action_of
+from gateway.portal.call import Call
+from gateway.portal.desk import Desk, fields_of, text_field
+from gateway.portal.qr import qr_svg
+from gateway.store.challenges import Challenge
+from gateway.store.factors import TooManyFactors
+from gateway.web.problems import code_problem, problem
+
+
+class Api:
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    async def sign_in(self, call: Call) -> web.Response:
+        fields = await fields_of(call.inbound)
+        outcome = await self._desk.sign_in(
+            call.inbound, text_field(fields, "subject"), text_field(fields, "password")
+        )
+        if isinstance(outcome, SignInRefused):
+            return sign_in_problem(outcome)
+        answer = {"subject": outcome.subject, "session": outcome.session_id, "device": outcome.device_id}
+        return _json({**answer, "device_state": outcome.device_state}, cookies=self._desk.cookies_of(outcome))
+
+    async def sign_out(self, call: Call) -> web.Response:
+        return _no_content(await self._desk.sign_out(call.visit))
+
+    async def me(self, call: Call) -> web.Response:
+        snapshot = call.person
+        factors = await self._desk.factors(snapshot)
+        return _json(
+            {
+                "subject": snapshot.account.subject,
+                "name": snapshot.account.name,
+                "email": snapshot.account.email,
+                "groups": sorted(snapshot.account.groups),
+                "session": snapshot.session.id,
+                "device": snapshot.session.device_id,
+                "factors": [_factor(factor) for factor in factors],
+                "grants": [_grant(g) for g in snapshot.grants if call.inbound.now < g.expires_at],
+            }
+        )
+
+    async def add_factor(self, call: Call) -> web.Response:
+        fields = await fields_of(call.inbound)
+        label = text_field(fields, "label", default="")
+        try:
+            enrolment = await self._desk.enrol(call.inbound, call.person, label)
+        except TooManyFactors as error:
+            return problem(Reason.DENIED, str(error))
+        answer = {
+            "id": enrolment.factor.id,
+            "label": enrolment.factor.label,
+            "secret": enrolment.setup_key,
+            "uri": enrolment.uri,
+            "qr_svg": qr_svg(enrolment.uri),
+        }
+        return _json(answer, status=201)
+
+    async def confirm_factor(self, call: Call) -> web.Response:
+        code = text_field(await fields_of(call.inbound), "code")
+        taken = await self._desk.confirm(
+            call.inbound, call.person, call.captured["id"], code, call.visit.app.sign_in
+        )
+        if isinstance(taken, CodeRefused):
+            return code_problem(taken.reason, taken.wait)
+        cookies = (self._desk.session_cookie(taken.session_cookie),) if taken.session_cookie else ()
+        return _json({"id": taken.factor_id, "state": "confirmed"}, cookies=cookies)
+
+    async def remove_factor(self, call: Call) -> web.Response:
+        removed = await self._desk.remove(call.inbound, call.person, call.captured["id"])
+        return _no_content() if removed else problem(Reason.NOT_FOUND)
+
+    async def show_challenge(self, call: Call) -> web.Response:
+        snapshot = await self._desk.identify(call.visit)
+        if snapshot is None:
+            return problem(Reason.NO_SESSION)
+        challenge = await self._find(call, snapshot)
+        if challenge is None:
+            return problem(Reason.CHALLENGE_EXPIRED)
+        action = action_of(call.visit.app, challenge)
+        return _json(
+            {
+                "id": challenge.id,
+                "action": challenge.action,
+                "title": action.title if action else challenge.action,
+                "method": challenge.method,
+                "path": challenge.path,
+                "approves": [{"label": label, "value": value} for label, value in challenge.shown],
+                "expires_at": _moment(challenge.expires_at),
+            }
+        )
+
+    async def answer_challenge(self, call: Call) -> web.Response:
+        snapshot = await self._desk.identify(call.visit)
+        if snapshot is None:
+            return problem(Reason.NO_SESSION)
+        code = text_field(await fields_of(call.inbound), "code")
+        challenge = await self._find(call, snapshot)
+        action = action_of(call.visit.app, challenge) if challenge else None
+        if challenge is None or action is None:
+            return problem(Reason.CHALLENGE_EXPIRED, "Repeat the request to get a new challenge.")
+        outcome = await self._desk.answer(call.inbound, snapshot, challenge, action, code)
+        if isinstance(outcome, CodeRefused):
+            return code_problem(outcome.reason, outcome.wait)
+        grant = _grant(outcome.taken.grant) if outcome.taken.grant else None
+        return _json({"grant": grant}, cookies=self._desk.cookies_after(outcome))
+
+    async def _find(self, call: Call, snapshot: Snapshot) -> Challenge | None:
+        return await self._desk.open_challenge(snapshot, call.captured["challenge"], call.inbound.now)
+
+    async def devices(self, call: Call) -> web.Response:
+        current = call.person.session.device_id
+        return _json([_device(device, current) for device in await self._desk.devices(call.person)])
+
+    async def sessions(self, call: Call) -> web.Response:
+        current = call.person.session.id
+        sessions = await self._desk.sessions(call.person, call.inbound.now)
+        return _json([_session(session, current) for session in sessions])
+
+    async def authorise_device(self, call: Call) -> web.Response:
+        done = await self._desk.authorise(call.inbound, call.person, call.captured["id"])
+        if not done:
+            return problem(Reason.NOT_FOUND)
+        return _json({"id": call.captured["id"], "state": DeviceState.AUTHORISED})
+
+    async def revoke_device(self, call: Call) -> web.Response:
+        done = await self._desk.end_device(call.inbound, call.person, call.captured["id"])
+        return _no_content() if done else problem(Reason.NOT_FOUND)
+
+    async def revoke_session(self, call: Call) -> web.Response:
+        done = await self._desk.end_session(
+            call.inbound, call.person, call.captured["id"], "revoked by its owner"
+        )
+        return _no_content() if done else problem(Reason.NOT_FOUND)
+
+    async def revoke_all(self, call: Call) -> web.Response:
+        await self._desk.end_all(call.inbound, call.person)
+        return _json({"revoked": "all sessions"}, cookies=(self._desk.forget_session(),))
+
+
+def sign_in_problem(refused: SignInRefused) -> web.Response:
+    if refused.retry_after:
+        return problem(
+            refused.reason,
+            f"Try again in {refused.retry_after} seconds.",
+            headers={"Retry-After": str(refused.retry_after)},
+        )
+    return problem(refused.reason)
+
+
+def _json(value: Any, *, status: int = 200, cookies: tuple[str, ...] = ()) -> web.Response:
+    response = web.Response(
+        status=status,
+        body=json.dumps(value, ensure_ascii=False).encode(),
+        headers={"Content-Type": "application/json", "Cache-Control": "no-store"},
+    )
+    for cookie in cookies:
+        response.headers.add("Set-Cookie", cookie)
+    return response
+
+
+def _no_content(cookie: str | None = None) -> web.Response:
+    headers: Mapping[str, str] = {"Set-Cookie": cookie} if cookie else {}
+    return web.Response(status=204, headers={"Cache-Control": "no-store", **headers})
+
+
+def _moment(seconds: float) -> str:
+    """RFC 3339, in UTC."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
+
+
+def _factor(factor: Factor) -> dict[str, Any]:
+    return {
+        "id": factor.id,
+        "label": factor.label,
+        "state": factor.state,
+        "created_at": _moment(factor.created_at),
+        "last_used_at": _moment(factor.last_used_at) if factor.last_used_at else None,
+    }
+
+
+def _grant(grant: Grant) -> dict[str, Any]:
+    return {
+        "action": grant.action.partition("/")[2],
+        "granted_at": _moment(grant.granted_at),
+        "expires_at": _moment(grant.expires_at),
+        "single_use": grant.binding is not None,
+    }
+
+
+def _device(device: Device, current: str) -> dict[str, Any]:
+    return {
+        "id": device.id,
+        "name": device.name,
+        "state": device.state,
+        "address": device.address,
+        "first_used_at": _moment(device.first_used_at),
+        "last_used_at": _moment(device.last_used_at),
+        "current": device.id == current,
+    }
+
+
+def _session(session: Session, current: str) -> dict[str, Any]:
+    return {
+        "id": session.id,
+        "device": session.device_id,
+        "address": session.address,
+        "created_at": _moment(session.created_at),
+        "last_used_at": _moment(session.last_used_at),
+        "expires_at": _moment(session.expires_at),
+        "current": session.id == current,
+    }

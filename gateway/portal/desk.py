@@ -1,0 +1,238 @@
+"""What an account holder can do, once: the pages and the JSON calls are two ways to ask for it.
+
+Everything here acts for the person of a snapshot, on that person's own records only, and leaves an
+entry in the audit stream.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from gateway.core.fields import read_fields
+from gateway.core.policy.model import Action
+from gateway.core.records import Device, DeviceState, Factor, FactorState, Session, Snapshot
+from gateway.errors import BadRequest
+from gateway.identity.second_factor import CodeRefused, CodeTaken, Enrolment, SecondFactor
+from gateway.identity.sign_in import Attempted, SignedIn, SignInRefused, SignIns
+from gateway.identity.step_up import RESUME_SECONDS, Approved, StepUps, grant_for
+from gateway.store.audit import AuditEntry
+from gateway.store.challenges import Challenge
+from gateway.store.factors import Spending
+from gateway.store.opening import Store
+from gateway.web.cookies import DEVICE_SECONDS, CookieJar, CookieKind
+from gateway.web.inbound import Inbound
+from gateway.web.visit import Visit
+
+LARGEST_FORM = 64 * 1024
+"""Bytes that our own forms and calls may have."""
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    store: Store
+    sign_ins: SignIns
+    second_factor: SecondFactor
+    step_ups: StepUps
+    jar: CookieJar
+
+    async def identify(self, visit: Visit) -> Snapshot | None:
+        """Who asks, on a page that is open to everybody; None unless the session is live."""
+        cookie = visit.inbound.cookies.session
+        snapshot = await self.store.sessions.identify(cookie, visit.inbound.now) if cookie else None
+        return None if snapshot is None or snapshot.fault(visit.inbound.now) else snapshot
+
+    async def sign_in(self, inbound: Inbound, subject: str, password: str) -> SignedIn | SignInRefused:
+        attempted = Attempted(
+            subject=subject.strip().lower(),
+            password=password,
+            address=inbound.address,
+            user_agent=inbound.header(b"user-agent") or "",
+            device_cookie=inbound.cookies.device,
+            session_cookie=inbound.cookies.session,
+        )
+        return await self.sign_ins.sign_in(attempted, inbound.now)
+
+    def cookies_of(self, signed_in: SignedIn) -> tuple[str, ...]:
+        """The Set-Cookie values of a new session."""
+        return (
+            self.session_cookie(signed_in.session_cookie),
+            self.jar.write(CookieKind.DEVICE, signed_in.device_cookie, DEVICE_SECONDS),
+        )
+
+    def session_cookie(self, value: str) -> str:
+        return self.jar.write(CookieKind.SESSION, value, self.store.sessions.limits.absolute)
+
+    async def sign_out(self, visit: Visit) -> str:
+        """End the session that asks, if it is one; the Set-Cookie value that forgets its cookie."""
+        snapshot = await self.identify(visit)
+        if snapshot is not None:
+            await self.end_session(visit.inbound, snapshot, snapshot.session.id, "signed out")
+        return self.forget_session()
+
+    def forget_session(self) -> str:
+        return self.jar.forget(CookieKind.SESSION)
+
+    async def open_challenge(self, snapshot: Snapshot, challenge_id: str, now: float) -> Challenge | None:
+        """A challenge of this session that can still be answered."""
+        challenge = await self.store.challenges.find(challenge_id, snapshot.session.id, now)
+        return None if challenge is None or challenge.answered else challenge
+
+    async def answer(
+        self, inbound: Inbound, snapshot: Snapshot, challenge: Challenge, action: Action, code: str
+    ) -> Approved | CodeRefused:
+        """Answer a challenge with a code."""
+        outcome = await self.step_ups.answer(
+            challenge, action, snapshot, code, cookie=inbound.cookies.session or "", now=inbound.now
+        )
+        taken = outcome if isinstance(outcome, CodeRefused) else outcome.taken
+        await self._note_code(inbound, snapshot, "code-given", action.key, taken)
+        return outcome
+
+    def cookies_after(self, approved: Approved) -> tuple[str, ...]:
+        """The Set-Cookie values of a step-up: the session's new id, and the way back if one is parked."""
+        cookies = []
+        if approved.taken.session_cookie:
+            cookies.append(self.session_cookie(approved.taken.session_cookie))
+        if approved.resume_cookie:
+            cookies.append(self.jar.write(CookieKind.RESUME, approved.resume_cookie, RESUME_SECONDS))
+        return tuple(cookies)
+
+    async def factors(self, snapshot: Snapshot) -> list[Factor]:
+        return await self.store.factors.list(snapshot.account.subject)
+
+    async def enrol(self, inbound: Inbound, snapshot: Snapshot, label: str) -> Enrolment:
+        """Begin a new factor. Raises TooManyFactors."""
+        enrolment = await self.second_factor.enrol(snapshot.account.subject, label, inbound.now)
+        await self._note(inbound, snapshot, "factor-begun", enrolment.factor.id)
+        return enrolment
+
+    async def confirm(
+        self, inbound: Inbound, snapshot: Snapshot, factor_id: str, code: str, sign_in: Action | None
+    ) -> CodeTaken | CodeRefused:
+        """Confirm a factor by its first code, which also counts as the code of this sign-in."""
+        taken = await self.second_factor.confirm(
+            snapshot,
+            factor_id,
+            code,
+            cookie=inbound.cookies.session or "",
+            grant=grant_for(sign_in, snapshot, None, inbound.now) if sign_in else None,
+            now=inbound.now,
+        )
+        await self._note_code(inbound, snapshot, "factor-confirmed", factor_id, taken)
+        return taken
+
+    async def remove_with_code(
+        self, inbound: Inbound, snapshot: Snapshot, factor_id: str, code: str
+    ) -> bool | CodeRefused:
+        """Remove a factor after taking a code; False when the account has none such."""
+        factor = next((f for f in await self.factors(snapshot) if f.id == factor_id), None)
+        if factor is None:
+            return False
+        if factor.state is FactorState.CONFIRMED:
+            spending = Spending(session_id=snapshot.session.id, factor_id="", step=0)
+            taken = await self.second_factor.take(snapshot, code, spending, cookie=None, now=inbound.now)
+            if isinstance(taken, CodeRefused):
+                await self._note_code(inbound, snapshot, "", factor_id, taken)
+                return taken
+        return await self.remove(inbound, snapshot, factor_id)
+
+    async def remove(self, inbound: Inbound, snapshot: Snapshot, factor_id: str) -> bool:
+        """Remove a factor for which a code was given already."""
+        removed = await self.store.factors.remove(snapshot.account.subject, factor_id)
+        if removed:
+            await self._note(inbound, snapshot, "factor-removed", factor_id)
+        return removed
+
+    async def sessions(self, snapshot: Snapshot, now: float) -> list[Session]:
+        """The person's live sessions, newest use first."""
+        devices = {device.id: device for device in await self.devices(snapshot)}
+        return [
+            session
+            for session in await self.store.sessions.list(snapshot.account.subject)
+            if _is_live(session, devices.get(session.device_id), snapshot, now)
+        ]
+
+    async def devices(self, snapshot: Snapshot) -> list[Device]:
+        """The person's devices, newest use first, the revoked ones left out."""
+        devices = await self.store.devices.list(snapshot.account.subject)
+        return [device for device in devices if device.state is not DeviceState.REVOKED]
+
+    async def authorise(self, inbound: Inbound, snapshot: Snapshot, device_id: str) -> bool:
+        done = await self.store.devices.authorise(snapshot.account.subject, device_id)
+        if done:
+            await self._note(inbound, snapshot, "device-authorised", device_id)
+        return done
+
+    async def end_device(self, inbound: Inbound, snapshot: Snapshot, device_id: str) -> bool:
+        """Revoke a device, and with it every session on it; False when there is none such."""
+        ended = await self.store.revocations.device(
+            device_id,
+            reason="revoked by its owner",
+            actor=f"account:{snapshot.account.subject}",
+            now=inbound.now,
+            owner=snapshot.account.subject,
+        )
+        if ended:
+            await self._note(inbound, snapshot, "device-revoked", device_id)
+        return ended is not None
+
+    async def end_session(self, inbound: Inbound, snapshot: Snapshot, session_id: str, reason: str) -> bool:
+        ended = await self.store.revocations.session(
+            session_id,
+            reason=reason,
+            actor=f"account:{snapshot.account.subject}",
+            now=inbound.now,
+            owner=snapshot.account.subject,
+        )
+        if ended:
+            await self._note(inbound, snapshot, "session-revoked", f"{session_id}: {reason}")
+        return ended is not None
+
+    async def end_all(self, inbound: Inbound, snapshot: Snapshot) -> None:
+        """Force logout: every session of the person ends, this one included."""
+        await self.store.revocations.account(
+            snapshot.account.subject,
+            reason="force logout by the account holder",
+            actor=f"account:{snapshot.account.subject}",
+            now=inbound.now,
+        )
+        await self._note(inbound, snapshot, "account-revoked", "force logout")
+
+    async def _note_code(
+        self, inbound: Inbound, snapshot: Snapshot, event: str, about: str, taken: CodeTaken | CodeRefused
+    ) -> None:
+        if isinstance(taken, CodeRefused):
+            event, about = "code-refused", taken.reason
+        await self._note(inbound, snapshot, event, about)
+
+    async def _note(self, inbound: Inbound, snapshot: Snapshot, event: str, about: str) -> None:
+        await self.store.audit.record(
+            AuditEntry(
+                at=inbound.now,
+                event=event,
+                actor=f"account:{snapshot.account.subject}",
+                subject=snapshot.account.subject,
+                session_id=snapshot.session.id,
+                device_id=snapshot.session.device_id,
+                address=inbound.address,
+                reason=about,
+            )
+        )
+
+
+def _is_live(session: Session, device: Device | None, of: Snapshot, now: float) -> bool:
+    return Snapshot(session, of.account, device, of.global_epoch).fault(now) is None
+
+
+async def fields_of(inbound: Inbound) -> Mapping[str, Any]:
+    """The fields of a form or a JSON object. Raises BadRequest, PayloadTooLarge."""
+    body = await inbound.read_body(LARGEST_FORM)
+    return read_fields(body, inbound.header(b"content-type"))
+
+
+def text_field(fields: Mapping[str, Any], name: str, *, default: str | None = None) -> str:
+    """A field that must be text. Raises BadRequest."""
+    value = fields.get(name, default)
+    if not isinstance(value, str):
+        raise BadRequest(f"the field {name!r} must be text")
+    return value

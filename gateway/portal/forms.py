@@ -1,0 +1,269 @@
+"""The pages under `/.watchword/`: each shows something, or does something and leads on with a 303."""
+
+from urllib.parse import quote
+
+from aiohttp import web
+
+from gateway.core import totp
+from gateway.core.policy.model import Action
+from gateway.core.reasons import Reason
+from gateway.core.records import DeviceState, Snapshot
+from gateway.identity.second_factor import CodeRefused
+from gateway.identity.sign_in import SignInRefused
+from gateway.portal.account_app import action_of
+from gateway.portal.call import Call
+from gateway.portal.desk import Desk, fields_of, text_field
+from gateway.portal.pages import PAGE_HEADERS, Asked, Holder, Notice, Pages, Trouble
+from gateway.portal.static_files import StaticFiles
+from gateway.store.challenges import Challenge
+from gateway.store.factors import MOST_FACTORS, TooManyFactors
+from gateway.web.problems import problem, status_of
+from gateway.web.return_to import FRONT_PAGE, checked_return
+
+SIGN_IN = "/.watchword/sign-in"
+SECURITY = "/.watchword/security"
+DEVICES = "/.watchword/devices"
+
+
+class Forms:
+    def __init__(self, desk: Desk, pages: Pages, static: StaticFiles) -> None:
+        self._desk = desk
+        self._pages = pages
+        self._static = static
+
+    async def asset(self, call: Call) -> web.Response:
+        answer = self._static.answer(
+            call.captured["name"],
+            version=call.query("v"),
+            if_none_match=call.inbound.header(b"if-none-match"),
+        )
+        if answer is None:
+            return problem(Reason.NOT_FOUND)
+        return web.Response(status=answer.status, headers=answer.headers, body=answer.body)
+
+    # Signing in and out
+
+    async def sign_in_form(self, call: Call) -> web.Response:
+        return_to = checked_return(call.query("return_to"), call.inbound.target.authority)
+        return _page(self._pages.sign_in(call.visit.app.title, return_to))
+
+    async def sign_in(self, call: Call) -> web.Response:
+        fields = await fields_of(call.inbound)
+        subject = text_field(fields, "subject")
+        return_to = checked_return(
+            text_field(fields, "return_to", default=FRONT_PAGE), call.inbound.target.authority
+        )
+        outcome = await self._desk.sign_in(call.inbound, subject, text_field(fields, "password"))
+        if isinstance(outcome, SignInRefused):
+            trouble = Trouble(outcome.reason, outcome.retry_after)
+            html = self._pages.sign_in(call.visit.app.title, return_to, trouble=trouble, subject=subject)
+            headers = {"Retry-After": str(outcome.retry_after)} if outcome.retry_after else {}
+            return _page(html, status=status_of(outcome.reason), headers=headers)
+        return _lead_to(return_to, *self._desk.cookies_of(outcome))
+
+    async def sign_out(self, call: Call) -> web.Response:
+        cookie = await self._desk.sign_out(call.visit)
+        return _page(self._pages.signed_out(call.visit.app.title), cookies=(cookie,))
+
+    async def waiting(self, call: Call) -> web.Response:
+        """A pending device waits here; the page is asked for again until it is authorised."""
+        return_to = checked_return(call.query("return_to"), call.inbound.target.authority)
+        snapshot = await self._desk.identify(call.visit)
+        if snapshot is None:
+            return _lead_to(f"{SIGN_IN}?return_to={quote(return_to, safe='/')}")
+        if snapshot.device is None or snapshot.device.state is DeviceState.AUTHORISED:
+            return _lead_to(return_to)
+        html = self._pages.device_waiting(
+            _holder(call, snapshot), snapshot.device.name, f"{call.inbound.origin}{DEVICES}"
+        )
+        return _page(html, headers={"Refresh": "3"})
+
+    # Step-up
+
+    async def factor_needed(self, call: Call) -> web.Response:
+        action = call.visit.app.actions.get(call.query("action") or "")
+        if action is None:
+            return _lead_to(SECURITY)
+        return _page(self._pages.factor_needed(_holder(call, call.person), action.title))
+
+    async def step_up_form(self, call: Call) -> web.Response:
+        snapshot = await self._desk.identify(call.visit)
+        if snapshot is None:
+            return _lead_to(SIGN_IN)
+        found = await self._challenge(call, snapshot)
+        if found is None:
+            return self._challenge_ended(call, snapshot)
+        return _page(self._pages.step_up(_holder(call, snapshot), _asked(call, *found)))
+
+    async def step_up(self, call: Call) -> web.Response:
+        snapshot = await self._desk.identify(call.visit)
+        if snapshot is None:
+            return _lead_to(SIGN_IN)
+        code = text_field(await fields_of(call.inbound), "code")
+        found = await self._challenge(call, snapshot)
+        if found is None:
+            return self._challenge_ended(call, snapshot)
+        challenge, action = found
+        outcome = await self._desk.answer(call.inbound, snapshot, challenge, action, code)
+        if isinstance(outcome, CodeRefused):
+            if outcome.reason is Reason.CHALLENGE_EXPIRED:
+                return self._challenge_ended(call, snapshot)
+            html = self._pages.step_up(
+                _holder(call, snapshot), _asked(call, *found), trouble=Trouble(outcome.reason, outcome.wait)
+            )
+            return _page(html, status=status_of(outcome.reason))
+        return _lead_to(_after(outcome.challenge), *self._desk.cookies_after(outcome))
+
+    async def _challenge(self, call: Call, snapshot: Snapshot) -> tuple[Challenge, Action] | None:
+        challenge = await self._desk.open_challenge(snapshot, call.captured["challenge"], call.inbound.now)
+        action = action_of(call.visit.app, challenge) if challenge else None
+        return None if challenge is None or action is None else (challenge, action)
+
+    def _challenge_ended(self, call: Call, snapshot: Snapshot) -> web.Response:
+        html = self._pages.challenge_ended(_holder(call, snapshot))
+        return _page(html, status=status_of(Reason.CHALLENGE_EXPIRED))
+
+    # Factors
+
+    async def security(self, call: Call) -> web.Response:
+        return await self._security(call)
+
+    async def _security(self, call: Call, removing: tuple[str, Trouble] | None = None) -> web.Response:
+        factors = await self._desk.factors(call.person)
+        html = self._pages.security(
+            _holder(call, call.person),
+            factors,
+            call.inbound.now,
+            notice=_notice(call),
+            may_add=len(factors) < MOST_FACTORS,
+            removing=removing,
+        )
+        return _page(html, status=status_of(removing[1].reason) if removing else 200)
+
+    async def back_to_security(self, _: Call) -> web.Response:
+        """Where a reload lands after a form whose address has no page of its own."""
+        return _lead_to(SECURITY)
+
+    async def add_factor(self, call: Call) -> web.Response:
+        label = text_field(await fields_of(call.inbound), "label", default="")
+        try:
+            enrolment = await self._desk.enrol(call.inbound, call.person, label)
+        except TooManyFactors:
+            return _lead_to(SECURITY)
+        return _lead_to(f"{SECURITY}/factors/{enrolment.factor.id}")
+
+    async def factor_setup(self, call: Call) -> web.Response:
+        return await self._factor_setup(call)
+
+    async def _factor_setup(self, call: Call, trouble: Trouble | None = None) -> web.Response:
+        person = call.person
+        enrolment = await self._desk.second_factor.pending(person.account.subject, call.captured["id"])
+        if enrolment is None:
+            return _lead_to(SECURITY)
+        html = self._pages.factor_setup(
+            _holder(call, person),
+            enrolment.factor.id,
+            enrolment.factor.label,
+            enrolment.uri,
+            enrolment.setup_key,
+            trouble=trouble,
+        )
+        return _page(html, status=status_of(trouble.reason) if trouble else 200)
+
+    async def confirm_factor(self, call: Call) -> web.Response:
+        code = text_field(await fields_of(call.inbound), "code")
+        taken = await self._desk.confirm(
+            call.inbound, call.person, call.captured["id"], code, call.visit.app.sign_in
+        )
+        if isinstance(taken, CodeRefused):
+            return await self._factor_setup(call, Trouble(taken.reason, taken.wait))
+        cookies = (self._desk.session_cookie(taken.session_cookie),) if taken.session_cookie else ()
+        return _lead_to(f"{SECURITY}?notice={Notice.FACTOR_ADDED}", *cookies)
+
+    async def remove_factor(self, call: Call) -> web.Response:
+        code = text_field(await fields_of(call.inbound), "code", default="")
+        factor_id = call.captured["id"]
+        removed = await self._desk.remove_with_code(call.inbound, call.person, factor_id, code)
+        if isinstance(removed, CodeRefused):
+            return await self._security(call, (factor_id, Trouble(removed.reason, removed.wait)))
+        return _lead_to(f"{SECURITY}?notice={Notice.FACTOR_REMOVED}" if removed else SECURITY)
+
+    # Devices and sessions
+
+    async def devices(self, call: Call) -> web.Response:
+        person, now = call.person, call.inbound.now
+        html = self._pages.devices(
+            _holder(call, person),
+            await self._desk.devices(person),
+            await self._desk.sessions(person, now),
+            person.session,
+            now,
+            notice=_notice(call),
+        )
+        return _page(html)
+
+    async def back_to_devices(self, _: Call) -> web.Response:
+        return _lead_to(DEVICES)
+
+    async def authorise_device(self, call: Call) -> web.Response:
+        done = await self._desk.authorise(call.inbound, call.person, call.captured["id"])
+        return _lead_to(f"{DEVICES}?notice={Notice.DEVICE_AUTHORISED}" if done else DEVICES)
+
+    async def revoke_device(self, call: Call) -> web.Response:
+        done = await self._desk.end_device(call.inbound, call.person, call.captured["id"])
+        return _lead_to(f"{DEVICES}?notice={Notice.DEVICE_REVOKED}" if done else DEVICES)
+
+    async def revoke_session(self, call: Call) -> web.Response:
+        done = await self._desk.end_session(
+            call.inbound, call.person, call.captured["id"], "revoked by its owner"
+        )
+        return _lead_to(f"{DEVICES}?notice={Notice.SESSION_REVOKED}" if done else DEVICES)
+
+    async def revoke_all(self, call: Call) -> web.Response:
+        await self._desk.end_all(call.inbound, call.person)
+        html = self._pages.signed_out(call.visit.app.title, everywhere=True)
+        return _page(html, cookies=(self._desk.forget_session(),))
+
+
+def _page(
+    html: str, *, status: int = 200, headers: dict[str, str] | None = None, cookies: tuple[str, ...] = ()
+) -> web.Response:
+    response = web.Response(status=status, text=html, headers={**PAGE_HEADERS, **(headers or {})})
+    for cookie in cookies:
+        response.headers.add("Set-Cookie", cookie)
+    return response
+
+
+def _lead_to(address: str, *cookies: str) -> web.Response:
+    response = web.Response(status=303, headers={"Location": address, "Cache-Control": "no-store"})
+    for cookie in cookies:
+        response.headers.add("Set-Cookie", cookie)
+    return response
+
+
+def _holder(call: Call, snapshot: Snapshot) -> Holder:
+    return Holder(name=snapshot.account.name or snapshot.account.subject, app=call.visit.app.title)
+
+
+def _asked(call: Call, challenge: Challenge, action: Action) -> Asked:
+    now = call.inbound.now
+    return Asked(
+        id=challenge.id,
+        action=action.title,
+        app=call.visit.app.title,
+        shown=challenge.shown,
+        expires_in=max(0, int(challenge.expires_at - now)),
+        next_code_in=totp.seconds_to_next_code(now),
+    )
+
+
+def _after(challenge: Challenge) -> str:
+    """Where a person goes once the code was right: on with what they did, if that can be repeated."""
+    if challenge.sealed_request is not None or challenge.method in ("GET", "HEAD"):
+        return challenge.path
+    return FRONT_PAGE
+
+
+def _notice(call: Call) -> Notice | None:
+    name = call.query("notice")
+    return Notice(name) if name in set(Notice) else None

@@ -1,0 +1,81 @@
+"""The map of the gateway's own addresses: what each needs, and who answers."""
+
+from aiohttp import web
+
+from gateway.core.decision import Permit
+from gateway.core.policy.model import App, Match, Need
+from gateway.core.target import Target
+from gateway.portal.account_app import MANAGE_FACTORS, own_match
+from gateway.portal.api import Api
+from gateway.portal.call import Call, Handler
+from gateway.portal.forms import Forms
+from gateway.web.routes import Route, Routes
+from gateway.web.visit import Deliver, Visit
+
+# Open to everybody: signing in and out, and what somebody who is not fully let in yet has to do.
+# These look up for themselves who asks.
+_OPEN = Need.PUBLIC
+
+
+def _routes(forms: Forms, api: Api) -> tuple[Route[Handler], ...]:
+    own = "/.watchword"
+    return (
+        Route("GET", f"{own}/static/{{name}}", forms.asset, _OPEN),
+        Route("GET", f"{own}/sign-in", forms.sign_in_form, _OPEN),
+        Route("POST", f"{own}/sign-in", forms.sign_in, _OPEN),
+        Route("POST", f"{own}/sign-out", forms.sign_out, _OPEN),
+        Route("GET", f"{own}/waiting", forms.waiting, _OPEN),
+        Route("GET", f"{own}/step-up/{{challenge}}", forms.step_up_form, _OPEN),
+        Route("POST", f"{own}/step-up/{{challenge}}", forms.step_up, _OPEN),
+        Route("GET", f"{own}/factor-needed", forms.factor_needed),
+        Route("GET", f"{own}/security", forms.security),
+        Route("GET", f"{own}/security/factors", forms.back_to_security),
+        Route("POST", f"{own}/security/factors", forms.add_factor, action=MANAGE_FACTORS),
+        Route("GET", f"{own}/security/factors/{{id}}", forms.factor_setup),
+        Route("GET", f"{own}/security/factors/{{id}}/confirm", forms.factor_setup),
+        Route("POST", f"{own}/security/factors/{{id}}/confirm", forms.confirm_factor),
+        Route("GET", f"{own}/security/factors/{{id}}/remove", forms.back_to_security),
+        Route("POST", f"{own}/security/factors/{{id}}/remove", forms.remove_factor),
+        Route("GET", f"{own}/devices", forms.devices),
+        Route("GET", f"{own}/devices/{{id}}/authorise", forms.back_to_devices),
+        Route("POST", f"{own}/devices/{{id}}/authorise", forms.authorise_device),
+        Route("GET", f"{own}/devices/{{id}}/revoke", forms.back_to_devices),
+        Route("POST", f"{own}/devices/{{id}}/revoke", forms.revoke_device),
+        Route("GET", f"{own}/sessions/revoke-all", forms.back_to_devices),
+        Route("POST", f"{own}/sessions/revoke-all", forms.revoke_all),
+        Route("GET", f"{own}/sessions/{{id}}/revoke", forms.back_to_devices),
+        Route("POST", f"{own}/sessions/{{id}}/revoke", forms.revoke_session),
+        Route("POST", f"{own}/api/sign-in", api.sign_in, _OPEN),
+        Route("POST", f"{own}/api/sign-out", api.sign_out, _OPEN),
+        Route("GET", f"{own}/api/me", api.me),
+        Route("POST", f"{own}/api/factors", api.add_factor, action=MANAGE_FACTORS),
+        Route("POST", f"{own}/api/factors/{{id}}/confirm", api.confirm_factor),
+        Route("DELETE", f"{own}/api/factors/{{id}}", api.remove_factor, action=MANAGE_FACTORS),
+        Route("GET", f"{own}/api/step-up/{{challenge}}", api.show_challenge, _OPEN),
+        Route("POST", f"{own}/api/step-up/{{challenge}}", api.answer_challenge, _OPEN),
+        Route("GET", f"{own}/api/devices", api.devices),
+        Route("POST", f"{own}/api/devices/{{id}}/authorise", api.authorise_device),
+        Route("DELETE", f"{own}/api/devices/{{id}}", api.revoke_device),
+        Route("GET", f"{own}/api/sessions", api.sessions),
+        Route("POST", f"{own}/api/sessions/revoke-all", api.revoke_all),
+        Route("DELETE", f"{own}/api/sessions/{{id}}", api.revoke_session),
+    )
+
+
+class Site:
+    """The gateway's own pages and calls, on the host of every app."""
+
+    def __init__(self, forms: Forms, api: Api) -> None:
+        self._routes: Routes[Handler] = Routes(_routes(forms, api))
+
+    def find(self, app: App, target: Target) -> tuple[Match, Deliver] | frozenset[str]:
+        """The match for one of our addresses; else the methods that it allows, none if unknown."""
+        found = self._routes.find(target)
+        if isinstance(found, frozenset):
+            return found
+        route, captured = found.route, found.captured
+
+        async def deliver(visit: Visit, _: Permit) -> web.StreamResponse:
+            return visit.answered(await route.handler(Call(visit, captured)))
+
+        return own_match(app, route.need, route.action), deliver

@@ -1,0 +1,117 @@
+"""How a request that is not allowed (yet) is answered: a page for a person, a problem for a program.
+
+Section 6 of the design is the table behind this file.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import quote
+
+from aiohttp import web
+
+from gateway.core.policy.model import Action
+from gateway.core.reasons import Reason
+from gateway.errors import UpstreamFault
+from gateway.store.challenges import Challenge
+from gateway.web.inbound import Inbound
+from gateway.web.problems import problem, status_of
+from gateway.web.visit import Visit
+
+SIGN_IN = "/.watchword/sign-in"
+WAITING = "/.watchword/waiting"
+SECURITY = "/.watchword/security"
+
+RefusalPage = Callable[[Reason | UpstreamFault, Visit | None, bool], str]
+"""Renders the page of a refusal: why, for which visit, and whether it may be repeated by reloading."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    page: RefusalPage
+    page_headers: Mapping[str, str]
+
+    def refuse(
+        self,
+        cause: Reason | UpstreamFault,
+        inbound: Inbound | None,
+        visit: Visit | None = None,
+        *,
+        detail: str = "",
+        headers: Mapping[str, str] | None = None,
+    ) -> web.Response:
+        """No, and why."""
+        if inbound is not None and inbound.is_navigation:
+            html = self.page(cause, visit, inbound.is_safe)
+            return web.Response(
+                status=status_of(cause), text=html, headers={**self.page_headers, **(headers or {})}
+            )
+        return problem(cause, detail, headers=headers)
+
+    def sign_in(self, visit: Visit, reason: Reason) -> web.Response:
+        address = f"{SIGN_IN}?return_to={quote(visit.inbound.target.path_and_query, safe='/')}"
+        if visit.inbound.is_navigation:
+            return see_other(address)
+        error = "" if reason is Reason.NO_SESSION else ', error="invalid_token"'
+        return problem(
+            reason,
+            "Sign in, then repeat the request.",
+            headers={"WWW-Authenticate": f'Bearer realm="{visit.app.name}"{error}'},
+            sign_in=SIGN_IN,
+        )
+
+    def authorise_device(self, visit: Visit, reason: Reason) -> web.Response:
+        if visit.inbound.is_navigation:
+            return see_other(f"{WAITING}?return_to={quote(visit.inbound.target.path_and_query, safe='/')}")
+        return problem(
+            reason,
+            "Confirm this device on one that is authorised already, then repeat the request.",
+            headers={"WWW-Authenticate": f'Bearer realm="{visit.app.name}"'},
+            waiting=WAITING,
+        )
+
+    def factor_missing(self, visit: Visit, action: Action) -> web.Response:
+        if visit.inbound.is_navigation:
+            return see_other(f"/.watchword/factor-needed?action={action.name}")
+        return self._insufficient(
+            action,
+            Reason.FACTOR_MISSING,
+            "Set up an authenticator app, then repeat the request.",
+            set_up=SECURITY,
+        )
+
+    def step_up(self, visit: Visit, action: Action, challenge: Challenge) -> web.Response:
+        """RFC 9470 for programs; the page of the challenge for people."""
+        page = f"/.watchword/step-up/{challenge.id}"
+        if visit.inbound.is_navigation:
+            return see_other(page)
+        return self._insufficient(
+            action,
+            Reason.CODE_NEEDED,
+            "Answer the challenge with a code from an authenticator app, then repeat the request.",
+            challenge=challenge.id,
+            step_up=page,
+            answer=f"/.watchword/api/step-up/{challenge.id}",
+            expires_at=datetime.fromtimestamp(challenge.expires_at, UTC).isoformat(timespec="seconds"),
+            approves=[{"label": label, "value": value} for label, value in challenge.shown],
+        )
+
+    def _insufficient(self, action: Action, reason: Reason, detail: str, **members: Any) -> web.Response:
+        max_age = "" if action.fresh == float("inf") else f', max_age="{int(action.fresh)}"'
+        if action.single_use:
+            max_age = ', max_age="0"'
+        authenticate = f'Bearer error="insufficient_user_authentication", acr_values="otp"{max_age}'
+        return problem(
+            reason,
+            detail,
+            headers={"WWW-Authenticate": authenticate},
+            action=action.name,
+            action_title=action.title,
+            **members,
+        )
+
+
+def see_other(address: str) -> web.Response:
+    """303 to a path on this host, which the browser follows with a GET."""
+    return web.Response(status=303, headers={"Location": address, "Cache-Control": "no-store"})

@@ -1,0 +1,113 @@
+"""What happens when a decision says StepUp: is there a code with the request, and if not, ask for one."""
+
+from dataclasses import dataclass, replace
+
+from aiohttp import web
+
+from gateway.core.decision import Decision, StepUp, binding_of
+from gateway.core.fields import pick, read_fields
+from gateway.core.policy.model import Action
+from gateway.core.reasons import Reason
+from gateway.core.records import Snapshot
+from gateway.errors import PayloadTooLarge
+from gateway.identity.second_factor import CodeRefused
+from gateway.identity.step_up import ParkedRequest, StepUps
+from gateway.proxy.answers import Answers
+from gateway.web.cookies import CookieJar, CookieKind
+from gateway.web.problems import code_problem
+from gateway.web.visit import Visit
+
+CODE_HEADER = b"watchword-code"
+
+_NOT_PARKED = frozenset({b"cookie", b"content-length", b"transfer-encoding", b"expect", b"connection"})
+
+
+@dataclass(frozen=True, slots=True)
+class Challenger:
+    step_ups: StepUps
+    answers: Answers
+    jar: CookieJar
+    parked_limit: int
+    session_seconds: float
+
+    async def resolve(self, visit: Visit, wanted: StepUp) -> tuple[Visit, Decision | web.Response]:
+        """The decision once a code that came along was taken; else the answer that asks for one.
+
+        The visit comes back with what was read and learned meanwhile. Raises PayloadTooLarge when a
+        body must be read and is larger than what may be parked, and BadRequest when what is to be
+        shown to the person cannot be read from it.
+        """
+        snapshot = visit.snapshot
+        if wanted.reason is Reason.FACTOR_MISSING or snapshot is None:
+            return visit, self.answers.factor_missing(visit, wanted.action)
+        visit = await self._with_body(visit, wanted.action)
+        binding = binding_of(visit.inbound.target, visit.inbound.body or b"")
+        decision = visit.decide(binding)
+        code = visit.inbound.header(CODE_HEADER)
+        if isinstance(decision, StepUp) and code is not None:
+            taken = await self._take(visit, snapshot, decision.action, code, binding)
+            if isinstance(taken, web.Response):
+                return visit, taken
+            visit, decision = taken, taken.decide(binding)
+        if isinstance(decision, StepUp):
+            return visit, await self._ask(visit, snapshot, decision.action, binding)
+        return visit, decision
+
+    async def _with_body(self, visit: Visit, action: Action) -> Visit:
+        """Read the body where it is approved, or where it has to be parked."""
+        inbound = visit.inbound
+        approved = action.single_use or inbound.header(CODE_HEADER) is not None
+        if not approved and (inbound.is_safe or not inbound.is_navigation):
+            return visit
+        try:
+            body = await inbound.read_body(self.parked_limit)
+        except PayloadTooLarge:
+            if approved:
+                raise
+            return visit  # too large to be kept: after the code, the person sends it again
+        return replace(visit, inbound=replace(inbound, body=body))
+
+    async def _take(
+        self, visit: Visit, snapshot: Snapshot, action: Action, code: str, binding: str
+    ) -> Visit | web.Response:
+        inbound = visit.inbound
+        taken = await self.step_ups.answer_at_once(
+            action, snapshot, code, binding=binding, cookie=inbound.cookies.session or "", now=inbound.now
+        )
+        if isinstance(taken, CodeRefused):
+            return code_problem(taken.reason, taken.wait)
+        # The code is used up: should the request come by here again, it must not be tried again.
+        headers = tuple((name, value) for name, value in inbound.headers if name.lower() != CODE_HEADER)
+        visit = replace(visit, inbound=replace(inbound, headers=headers)).with_grant(taken.grant)
+        if taken.session_cookie is None:
+            return visit
+        return visit.with_cookie(
+            self.jar.write(CookieKind.SESSION, taken.session_cookie, self.session_seconds)
+        )
+
+    async def _ask(self, visit: Visit, snapshot: Snapshot, action: Action, binding: str) -> web.Response:
+        inbound = visit.inbound
+        parked = None
+        if inbound.is_navigation and not inbound.is_safe and inbound.body is not None:
+            kept = tuple(pair for pair in inbound.headers if pair[0].lower() not in _NOT_PARKED)
+            parked = ParkedRequest(inbound.target.method, kept, inbound.body)
+        challenge = await self.step_ups.challenge(
+            action,
+            inbound.target,
+            snapshot,
+            inbound.now,
+            shown=shown_fields(action, inbound.body or b"", inbound.header(b"content-type")),
+            binding=binding,
+            parked=parked,
+        )
+        if challenge is None:
+            return self.answers.sign_in(visit, Reason.SESSION_REVOKED)
+        return self.answers.step_up(visit, action, challenge)
+
+
+def shown_fields(action: Action, body: bytes, content_type: str | None) -> tuple[tuple[str, str], ...]:
+    """What the person approves, as (label, value). Raises BadRequest when the body cannot tell."""
+    if not action.show:
+        return ()
+    fields = read_fields(body, content_type)
+    return tuple((label, pick(fields, path) or "—") for label, path in action.show)

@@ -1,0 +1,208 @@
+"""Documents to a `PolicySet`, or every fault in all of them at once.
+
+Each part is read and judged on its own as far as it can be, so that one fault hides no other.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from gateway.core.located import Document, nearest, read
+from gateway.core.policy.document import ONCE, ActionDocument, PolicyDocument, RuleDocument
+from gateway.core.policy.matching import PolicySet
+from gateway.core.policy.model import FOR_THE_SESSION, SIGN_IN, Action, App, Need, Protect, Rule
+from gateway.core.policy.patterns import parse_host
+from gateway.core.policy.shadowing import shadowed
+from gateway.errors import Fault, Faulty
+
+UNSPENT = 300.0
+"""Seconds that a grant for one request (`fresh: once`) waits for that request."""
+
+
+def load_policies(documents: Iterable[Document]) -> PolicySet:
+    """The policies of all apps. Raises Faulty with everything that is wrong in any of the documents."""
+    documents = tuple(documents)
+    faults: list[Fault] = [*_claimed_twice(documents)]
+    apps = [_load_app(document, faults) for document in documents]
+    if faults:
+        raise Faulty(faults)
+    return PolicySet(app for app in apps if app)
+
+
+def _load_app(document: Document, faults: list[Fault]) -> App | None:
+    header = read(document, PolicyDocument, faults)
+    name = header.app if header else str(document.at("app"))
+    actions = {key: _load_action(document, name, key, faults) for key in _mapping(document.at("actions"))}
+    rules = dict(_load_rules(document, actions, faults))
+    faults.extend(_need_faults(document))
+    faults.extend(_twice(document))
+    faults.extend(_foreign_hosts(document, rules))
+    faults.extend(_unreachable(document, rules))
+    faults.extend(_protecting_nothing(document))
+    if header is None:
+        return None
+    return App(
+        name=name,
+        file=document.file,
+        title=header.title or _words(name),
+        hosts=header.hosts,
+        upstreams=header.upstream,
+        unmatched=header.unmatched,
+        actions={key: action for key, action in actions.items() if action},
+        rules=tuple(rules.values()),
+        body_limit=header.body_limit,
+    )
+
+
+def _load_action(document: Document, app: str, name: str, faults: list[Fault]) -> Action | None:
+    read_ = read(document, ActionDocument, faults, at=("actions", name))
+    if read_ is None:
+        return None
+    if read_.default is not None and read_.protect is not Protect.BY_CHOICE:
+        place = document.key_place("actions", name, "default")
+        faults.append(place.fault("default: only an action with 'protect: by-choice' has one"))
+    if name == SIGN_IN and (read_.fresh == ONCE or read_.show):
+        key = "fresh" if read_.fresh == ONCE else "show"
+        faults.append(document.key_place("actions", name, key).fault(f"{key}: signing in is not one request"))
+    once = read_.fresh == ONCE
+    return Action(
+        app=app,
+        name=name,
+        title=read_.title or _words(name),
+        protect=read_.protect,
+        on_by_default=bool(read_.default),
+        fresh=read_.fresh if isinstance(read_.fresh, float) else UNSPENT if once else FOR_THE_SESSION,
+        single_use=once,
+        show=tuple(read_.show.items()),
+    )
+
+
+def _load_rules(
+    document: Document, actions: Mapping[str, Action | None], faults: list[Fault]
+) -> Iterator[tuple[int, Rule]]:
+    """The rules that could be read, by their position in the file."""
+    for number in _rules(document):
+        at = ("rules", number)
+        found = read(document, RuleDocument, faults, at=at)
+        if found:
+            yield (
+                number,
+                Rule(
+                    name=found.name,
+                    line=document.place(*at).line,
+                    paths=found.paths,
+                    need=found.need or Need.SESSION,
+                    methods=found.methods or frozenset(),
+                    hosts=found.hosts or frozenset(),
+                    groups=found.groups or frozenset(),
+                    action=actions.get(found.action) if found.action else None,
+                ),
+            )
+
+
+def _need_faults(document: Document) -> Iterator[Fault]:
+    """What each rule needs must be said, be known, and not contradict itself."""
+    actions = list(_mapping(document.at("actions")))
+    for number in _rules(document):
+        at = ("rules", number)
+        rule = _mapping(document.at(*at))
+        need, action, place = rule.get("need"), rule.get("action"), document.place(*at, "need")
+        if rule and not need and not action:
+            yield document.place(*at).fault("a rule must have 'need' or 'action'")
+        if isinstance(action, str) and action not in actions:
+            message = f"action: there is no action {action!r} in this file{nearest(action, actions)}"
+            yield document.place(*at, "action").fault(message)
+        if action and need in (Need.PUBLIC, Need.DENY):
+            yield place.fault(f"need: an action is for people who are let in, so it cannot go with {need!r}")
+        if rule.get("groups") and need == Need.PUBLIC:
+            yield place.fault(
+                "need: groups are known only of people who are signed in, so it cannot be 'public'"
+            )
+
+
+def _claimed_twice(documents: Sequence[Document]) -> Iterator[Fault]:
+    """Names and hosts that two files, or one twice, lay claim to."""
+    claims: dict[tuple[str, str], str] = {}
+    for document in documents:
+        named = [("app", document.at("app"), document.place("app"))]
+        hosts = [
+            ("host", host, document.place("hosts", number))
+            for number, host in enumerate(_list(document.at("hosts")))
+        ]
+        for kind, value, place in named + hosts:
+            if isinstance(value, str):
+                claim = (kind, _host(value) if kind == "host" else value)
+                if claim in claims:
+                    yield place.fault(f"the {kind} {value!r} is already claimed at {claims[claim]}")
+                claims.setdefault(claim, f"{place.file}:{place.line}")
+
+
+def _twice(document: Document) -> Iterator[Fault]:
+    """Rules of one name; twice the same key, as with actions, is a fault of the YAML already."""
+    first: dict[str, int] = {}
+    for number in _rules(document):
+        name, place = document.at("rules", number, "name"), document.place("rules", number, "name")
+        if isinstance(name, str):
+            if name in first:
+                yield place.fault(f"name: the rule of line {first[name]} is called {name!r} already")
+            first.setdefault(name, place.line)
+
+
+def _foreign_hosts(document: Document, rules: Mapping[int, Rule]) -> Iterator[Fault]:
+    known = _hosts(document)
+    for number, rule in rules.items():
+        foreign = sorted(rule.hosts - known)
+        if known and foreign:
+            place = document.place("rules", number, "hosts")
+            yield place.fault(f"hosts: not a host of this app: {', '.join(foreign)}")
+
+
+def _unreachable(document: Document, rules: Mapping[int, Rule]) -> Iterator[Fault]:
+    hosts = _hosts(document) or {"", *(host for rule in rules.values() for host in rule.hosts)}
+    try:
+        found = shadowed(tuple(rules.values()), hosts)
+    except ValueError as error:
+        yield document.key_place("rules").fault(f"rules: {error}")
+        return
+    for number, rule in rules.items():
+        if rule in found:
+            earlier = " and ".join(f"{before.name!r} (line {before.line})" for before in found[rule])
+            message = f"the rule {rule.name!r} can never match: {earlier} takes all its requests"
+            yield document.place("rules", number).fault(message)
+
+
+def _protecting_nothing(document: Document) -> Iterator[Fault]:
+    used = [SIGN_IN, *(document.at("rules", number, "action") for number in _rules(document))]
+    for name in _mapping(document.at("actions")):
+        if name not in used:
+            yield document.key_place("actions", name).fault(
+                f"the action {name!r} protects nothing: no rule uses it"
+            )
+
+
+def _rules(document: Document) -> range:
+    """The positions of the file's rules."""
+    return range(len(_list(document.at("rules"))))
+
+
+def _hosts(document: Document) -> set[str]:
+    return {_host(host) for host in _list(document.at("hosts")) if isinstance(host, str)}
+
+
+def _host(text: str) -> str:
+    """The canonical form, or the text itself if it has none: that is a fault of its own."""
+    try:
+        return parse_host(text)
+    except ValueError:
+        return text
+
+
+def _list(data: object) -> list[object]:
+    return data if isinstance(data, list) else []
+
+
+def _mapping(data: object) -> dict[str, object]:
+    return data if isinstance(data, dict) else {}
+
+
+def _words(name: str) -> str:
+    """`approve-transaction` as a title: `Approve transaction`."""
+    return name.replace("-", " ").capitalize()

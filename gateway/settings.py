@@ -1,0 +1,293 @@
+"""How this gateway runs: `config/gateway.yaml` and `WATCHWORD_*` variables, to frozen `Settings`.
+
+The environment wins over the file: `WATCHWORD_STORE__DATA_DIR` is the key `data-dir` of `store`.
+Durations are in seconds and sizes in bytes. A relative path starts at the folder of the file, or
+above it if that folder is called `config`; without a file, at the working directory.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, TypeVar
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, SecretStr, model_validator
+
+from gateway.core.located import Data, Document, Place, Shape, Trail, nearest, nested_shape, read
+from gateway.core.values import Count, Duration, Port, Size, Text
+from gateway.documents import read_document
+from gateway.errors import Fault, Faulty
+
+PREFIX = "WATCHWORD_"
+EMBEDDED = "embedded"
+
+_PASSWORDS: tuple[Trail, ...] = (("store", "password"), ("store", "password-file"))
+"""Two ways to say one thing: saying either in the environment unsays both in the file."""
+
+_MINUTE, _HOUR, _MIB = 60.0, 3600.0, 2**20
+
+
+def _network(value: Any) -> IPv4Network | IPv6Network:
+    try:
+        return ip_network(str(value))
+    except ValueError as error:
+        raise ValueError(f"{value!r} is not a network such as 10.0.0.0/8: {error}") from None
+
+
+def _store_url(url: str) -> str:
+    if url == EMBEDDED:
+        return url
+    parts = urlsplit(url)
+    place = parts.path if parts.scheme == "unix" else parts.hostname
+    if parts.scheme not in {"redis", "rediss", "unix"} or not place or parts.port == 0:
+        raise ValueError("must be 'embedded', or an address that starts with redis://, rediss:// or unix:///")
+    if parts.password is not None:
+        raise ValueError("must not hold a password; give it as 'password' or 'password-file'")
+    return url
+
+
+def _comma_separated(value: Any) -> Any:
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+Network = Annotated[IPv4Network | IPv6Network, PlainValidator(_network)]
+StoreUrl = Annotated[str, AfterValidator(_store_url)]
+
+
+class Listen(Shape):
+    host: Text = "127.0.0.1"
+    port: Port = 8080
+
+
+class AdminListen(Shape):
+    host: Text = "127.0.0.1"
+    port: Port = 8081
+
+
+class Tls(Shape):
+    certificate: Path
+    key: Path
+
+
+class Store(Shape):
+    """After loading, `password` holds what `password-file` holds, where that is given."""
+
+    url: StoreUrl = EMBEDDED
+    data_dir: Path = Path("data")
+    password: SecretStr | None = None
+    password_file: Path | None = None
+    timeout: Duration = 2.0
+    shards: Annotated[Count, Field(le=1024)] = 1
+
+    @model_validator(mode="after")
+    def _one_password(self) -> Self:
+        if self.password and self.password_file:
+            raise ValueError("give password or password-file, not both")
+        return self
+
+
+class Sessions(Shape):
+    """`grace` is how long the id from before a step-up lives on."""
+
+    idle: Duration = _HOUR
+    absolute: Duration = 24 * _HOUR
+    grace: Duration = 5.0
+
+    @model_validator(mode="after")
+    def _idle_within_absolute(self) -> Self:
+        if self.idle > self.absolute:
+            raise ValueError("idle must not be longer than absolute")
+        return self
+
+
+class Devices(Shape):
+    """What becomes of an account's devices after its first."""
+
+    later: Literal["allow", "approve"] = "allow"
+
+
+class Codes(Shape):
+    """`attempts` within `per`, for an account across all its sessions."""
+
+    attempts: Count = 5
+    per: Duration = 5 * _MINUTE
+
+
+class SignInLimits(Shape):
+    attempts_by_account: Count = 10
+    attempts_by_address: Count = 50
+    per: Duration = 15 * _MINUTE
+
+
+class Challenges(Shape):
+    lifetime: Duration = 5 * _MINUTE
+    parked_body: Size = _MIB
+
+
+class Limits(Shape):
+    """`body_deadline` is the longest pause between two pieces of a body."""
+
+    header_size: Size = 16 * 1024
+    header_count: Count = 100
+    connections: Count = 10_000
+    header_deadline: Duration = 10.0
+    body_deadline: Duration = 30.0
+    keep_alive: Duration = 75.0
+
+
+class UpstreamLimits(Shape):
+    """`connections` is for each address; an address that failed is left alone for `retry_after_failure`."""
+
+    connections: Count = 100
+    connect: Duration = 5.0
+    first_byte: Duration = _MINUTE
+    idle: Duration = 5 * _MINUTE
+    retry_after_failure: Duration = 5.0
+
+
+class Log(Shape):
+    format: Literal["json", "console"] = "json"
+    level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+def _beside_the_data(made: dict[str, Any]) -> Path:
+    return Path(made["store"].data_dir) / "keys.json"
+
+
+class Settings(Shape):
+    """Everything that is set once, at start. `keys` is the path of the key ring."""
+
+    mode: Literal["production", "demo"] = "production"
+    listen: Listen = Listen()
+    public_scheme: Literal["https", "http"] = "https"
+    tls: Tls | None = None
+    trusted_proxies: Annotated[tuple[Network, ...], BeforeValidator(_comma_separated)] = ()
+    admin: AdminListen = AdminListen()
+    store: Store = Store()
+    policies: Path = Path("policies")
+    keys: Path = Field(default_factory=_beside_the_data)
+    sessions: Sessions = Sessions()
+    devices: Devices = Devices()
+    codes: Codes = Codes()
+    sign_in: SignInLimits = SignInLimits()
+    challenges: Challenges = Challenges()
+    limits: Limits = Limits()
+    upstream: UpstreamLimits = UpstreamLimits()
+    issuer: Text = "Watchword"
+    log: Log = Log()
+
+
+def load_settings(path: Path | None, environ: Mapping[str, str]) -> Settings:
+    """The settings that a file (or none) and the environment make. Raises Faulty with all faults."""
+    faults: list[Fault] = []
+    document = _read_file(path, faults)
+    document = _overlay(document, environ, faults)
+    settings = read(document, Settings, faults)
+    if settings is None or faults:
+        raise Faulty(faults)
+    return _with_password(_rooted(settings, _root(path)), document)
+
+
+def insecure_hosts(hosts: Iterable[str]) -> list[str]:
+    """Those of `hosts` (as in `App.hosts`) that are not on loopback, so not to be served by plain http."""
+    return [host for host in hosts if not _is_loopback(host)]
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost" or host.endswith(".localhost"):  # RFC 6761 section 6.3
+        return True
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def _read_file(path: Path | None, faults: list[Fault]) -> Document:
+    if path is not None:
+        try:
+            return read_document(path)
+        except Faulty as broken:
+            faults.extend(broken.faults)
+    return Document(str(path or "environment"), {}, {}, {(): Place(str(path or "environment"), 0, 0)})
+
+
+def _root(path: Path | None) -> Path:
+    if path is None:
+        return Path.cwd()
+    folder = path.absolute().parent
+    return folder.parent if folder.name == "config" else folder
+
+
+S = TypeVar("S", bound=Shape)
+
+
+def _rooted(shape: S, root: Path) -> S:
+    """`shape` with all its paths absolute."""
+    changes: dict[str, Any] = {}
+    for name in type(shape).model_fields:
+        value = getattr(shape, name)
+        if isinstance(value, Path):
+            changes[name] = root / value
+        elif isinstance(value, Shape):
+            changes[name] = _rooted(value, root)
+    return shape.model_copy(update=changes)
+
+
+def _overlay(document: Document, environ: Mapping[str, str], faults: list[Fault]) -> Document:
+    """The document, with what the environment says put over it. An empty variable says nothing."""
+    known = dict(_variables(Settings, ()))
+    said = {name: text for name, text in sorted(environ.items()) if name.startswith(PREFIX) and text}
+    values = dict(document.values)
+    data = document.data
+    if any(known.get(name) in _PASSWORDS for name in said):
+        for trail in _PASSWORDS:
+            data = _with(data, trail, None)
+    for name, text in said.items():
+        place = Place("environment", 0, 0, name)
+        if name in known:
+            data = _with(data, known[name], text)
+            values[known[name]] = place
+            values.setdefault(known[name][:-1], place)
+        else:
+            faults.append(place.fault(f"unknown variable{nearest(name, list(known))}"))
+    return Document(document.file, data, document.keys, values)
+
+
+def _variables(shape: type[Shape], trail: Trail) -> Iterator[tuple[str, Trail]]:
+    """Every variable's name, and the key that it stands for."""
+    for field in shape.model_fields.values():
+        here = (*trail, str(field.alias))
+        nested = nested_shape(field)
+        if nested:
+            yield from _variables(nested, here)
+        else:
+            yield PREFIX + "__".join(str(step).replace("-", "_").upper() for step in here), here
+
+
+def _with(data: Data, trail: Trail, value: Data) -> Data:
+    """`data` with `value` at `trail`. What is no mapping on the way stays: `read` tells of it."""
+    if not trail:
+        return value
+    if data is None:
+        data = {}
+    if not isinstance(data, dict):
+        return data
+    key = str(trail[0])
+    return {**data, key: _with(data.get(key), trail[1:], value)}
+
+
+def _with_password(settings: Settings, document: Document) -> Settings:
+    file = settings.store.password_file
+    if file is None:
+        return settings
+    place = document.place("store", "password-file")
+    try:
+        password = file.read_text(encoding="utf-8").rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise Faulty([place.fault(f"{file} cannot be read: {reason}")]) from None
+    if not password:
+        raise Faulty([place.fault(f"{file} is empty")])
+    return settings.model_copy(
+        update={"store": settings.store.model_copy(update={"password": SecretStr(password)})}
+    )

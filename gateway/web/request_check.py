@@ -13,7 +13,6 @@ from gateway.errors import BadRequest
 _SINGLE = frozenset(
     (
         b"authorization",
-        b"connection",
         b"content-length",
         b"content-type",
         b"cookie",
@@ -62,8 +61,10 @@ def _deciding_fields(raw: tuple[tuple[bytes, bytes], ...], head_bytes: int) -> d
     for name, value in raw:
         size += len(name) + len(value) + 4  # colon, blank, CR, LF
         folded = name.lower()
-        if folded in _SINGLE and fields.setdefault(folded, value) is not value:
-            raise Unacceptable(400, f"there is more than one {folded.decode()} header")
+        if folded in _SINGLE:
+            if folded in fields:
+                raise Unacceptable(400, f"there is more than one {folded.decode()} header")
+            fields[folded] = value
         if not value.isascii():
             _check_text(value)
     if size > head_bytes:

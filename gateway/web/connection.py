@@ -1,0 +1,361 @@
+"""One client's connection: aiohttp's, with the limits and deadlines that it lacks.
+
+A deadline counts only while the client is who keeps everybody waiting:
+
+head    from the first byte (on a fresh connection: from the start) to the end of a request's headers
+body    while a handler waits for bytes of a body; a client that drips them uses it up as well
+stall   while an answer cannot be written because the client does not read it
+idle    between requests; aiohttp's own keep-alive timer
+
+Whoever misses one is cut off. Handlers learn of that, and of clients that leave, by `on_lost`.
+"""
+
+import asyncio
+import socket
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from http import HTTPStatus
+from types import TracebackType
+from typing import Any
+
+from aiohttp import HttpVersion11, web
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.helpers import BaseTimerContext
+from aiohttp.http_exceptions import BadHttpMessage
+from aiohttp.http_parser import RawRequestMessage
+from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
+from aiohttp.web_protocol import RequestHandler, RequestPayloadError, _ErrInfo
+
+_READ_AHEAD = 64 * 1024
+"""Bytes of a body that are kept while nobody reads them; twice that pauses the socket."""
+
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+_OVERLOADED = (
+    b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ListenerLimits:
+    """What one client may cost.
+
+    `line_bytes` is for the request's target and for each header, `head_bytes` for all headers, `headers`
+    is their number. A body may keep a handler waiting for `body_seconds` at a time, and altogether no
+    longer than that plus a second for every `body_rate` bytes that came.
+    """
+
+    connections: int = 10_000
+    line_bytes: int = 8190
+    head_bytes: int = 32 * 1024
+    headers: int = 100
+    head_seconds: float = 10.0
+    body_seconds: float = 30.0
+    body_rate: int = 100
+    stall_seconds: float = 60.0
+    idle_seconds: float = 75.0
+
+
+class Request(web.BaseRequest):
+    """aiohttp's, but its answers do not name the server's software, and end with the listener."""
+
+    @property
+    def keep_alive(self) -> bool:
+        connection = self.protocol
+        return super().keep_alive and not (isinstance(connection, Connection) and connection.draining)
+
+    async def _prepare_hook(self, response: web.StreamResponse) -> None:
+        response.headers.popall("Server", None)
+
+
+def refusal(status: int, detail: str = "") -> web.Response:
+    """A plain answer to what is not good HTTP; the connection ends with it."""
+    text = f"{status} {HTTPStatus(status).phrase}{detail and ': '}{detail}\n"
+    response = web.Response(status=status, text=text)
+    response.force_close()
+    return response
+
+
+def _reset(transport: asyncio.Transport | None) -> None:
+    """Close with RST: after a mere FIN, an answer that ends with its connection would look complete."""
+    if transport is None or (transport.is_closing() and not transport.get_write_buffer_size()):
+        return
+    sock = transport.get_extra_info("socket")
+    if sock is not None:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+    transport.abort()
+
+
+class Connection(RequestHandler):
+    """Server side of one connection.
+
+    `on_lost` is called once when the connection is gone, for whatever reason; a handler that sets it
+    takes it back when it ends. `open_connections` are counted against the limit: this connection is
+    in it from its start until nothing of it is left, handlers included.
+    """
+
+    __slots__ = (
+        "_body",
+        "_deaf",
+        "_head_size",
+        "_head_timer",
+        "_limits",
+        "_lost",
+        "_open_connections",
+        "_stall_timer",
+        "draining",
+        "on_lost",
+        "task",
+    )
+
+    def __init__(
+        self, server: web.Server, limits: ListenerLimits, open_connections: "set[Connection]"
+    ) -> None:
+        super().__init__(
+            server,
+            loop=asyncio.get_running_loop(),
+            access_log=None,  # type: ignore[arg-type]  # None is how aiohttp's own Server is told to keep none
+            auto_decompress=False,
+            keepalive_timeout=limits.idle_seconds,
+            lingering_time=limits.body_seconds,
+            max_field_size=limits.line_bytes,
+            max_headers=limits.headers,
+            max_line_size=limits.line_bytes,
+            read_bufsize=_READ_AHEAD,
+        )
+        self._request_factory = self._begin_request
+        self._limits = limits
+        self._open_connections = open_connections
+        self._lost = asyncio.Event()
+        self._deaf = False
+        self._body: StreamReader = EMPTY_PAYLOAD
+        self._head_size = 0
+        self._head_timer: asyncio.TimerHandle | None = None
+        self._stall_timer: asyncio.TimerHandle | None = None
+        self.draining = False
+        self.on_lost: Callable[[], None] | None = None
+        self.task: asyncio.Task[None] | None = None
+
+    # the connection's life
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        if len(self._open_connections) >= self._limits.connections:
+            self._refuse_connection(transport)
+            return
+        self._open_connections.add(self)
+        super().connection_made(transport)
+        self.task = self._task_handler
+        self._start_head_timer()
+
+    def _refuse_connection(self, transport: asyncio.BaseTransport) -> None:
+        self._deaf = True
+        self._manager = None  # so that connection_lost finds nothing to undo
+        if isinstance(transport, asyncio.Transport):
+            transport.write(_OVERLOADED)
+        transport.close()
+
+    async def start(self) -> None:
+        """Serve until the connection is closed, then see to it that it really goes away."""
+        transport = self.transport
+        try:
+            await super().start()
+        finally:
+            await self._bury(transport)
+
+    async def _bury(self, transport: asyncio.Transport | None) -> None:
+        try:
+            # What is still to be written may wait for a client that does not read.
+            async with asyncio.timeout(self._limits.stall_seconds):
+                await self._lost.wait()
+        except TimeoutError:
+            pass
+        finally:
+            _reset(transport)
+            self._open_connections.discard(self)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        super().connection_lost(exc)
+        if not self._body.is_eof():
+            # aiohttp tells a handler, but not itself when it clears up an unread body.
+            self._body.set_exception(ConnectionResetError("the client has left"))
+        self._lost.set()
+        self._stop_head_timer()
+        self._stop_stall_timer()
+        if self.on_lost is not None:
+            self.on_lost()
+
+    def abort(self) -> None:
+        """Cut the client off at once, in the middle of whatever it was being sent."""
+        _reset(self.transport)
+
+    def drain(self) -> None:
+        """Close when the request in progress, if there is one, has its answer."""
+        self.draining = True
+        if self._is_idle():
+            self.force_close()
+
+    def _is_idle(self) -> bool:
+        return self._waiter is not None and not self._messages
+
+    # requests coming in
+
+    def data_received(self, data: bytes) -> None:
+        if self._deaf:
+            return
+        if self._upgraded or not data:
+            super().data_received(data)
+            return
+        count, body = self._request_count, self._newest_body()
+        between_requests = body.is_eof()
+        super().data_received(data)
+        if self._request_count != count:
+            self._head_arrived(body)
+        elif between_requests:
+            self._head_grew(len(data))
+
+    def _newest_body(self) -> StreamReader:
+        """The body that bytes would belong to; it is at its end between requests."""
+        return self._messages[-1][1] if self._messages else self._body
+
+    def _head_arrived(self, body_before: StreamReader) -> None:
+        self._stop_head_timer()
+        self._head_size = 0
+        if isinstance(self._messages[-1][0], _ErrInfo):
+            # The parser has lost its place, so nothing after this can be trusted to be a request.
+            self._deaf = True
+            if not body_before.is_eof():
+                body_before.set_exception(RequestPayloadError("the body is malformed"))
+
+    def _head_grew(self, size: int) -> None:
+        self._head_size += size
+        self._start_head_timer()
+        if self._head_size > self._limits.head_bytes:
+            self._stop_head_timer()
+            self._deaf = True
+            self._messages.append(
+                (_ErrInfo(status=431, exc=BadHttpMessage("too large"), message=""), EMPTY_PAYLOAD)
+            )
+            if self._waiter is not None and not self._waiter.done():
+                self._waiter.set_result(None)
+
+    def _begin_request(
+        self,
+        message: RawRequestMessage,
+        payload: StreamReader,
+        protocol: RequestHandler,
+        writer: AbstractStreamWriter,
+        task: "asyncio.Task[None]",
+    ) -> Request:
+        self._body = payload
+        request = Request(message, payload, protocol, writer, task, self._loop)
+        if not payload.is_eof():
+            payload._timer = _BodyTimer(self, request, self._limits)
+        return request
+
+    # deadlines
+
+    def _start_head_timer(self) -> None:
+        if self._head_timer is None:
+            self._head_timer = self._loop.call_later(self._limits.head_seconds, self._head_overdue)
+
+    def _stop_head_timer(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _head_overdue(self) -> None:
+        self._head_timer = None
+        if self._is_idle():
+            self.abort()
+        else:
+            # It is the answer to the request before that takes so long.
+            self._start_head_timer()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._stall_timer = self._loop.call_later(self._limits.stall_seconds, self.abort)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._stop_stall_timer()
+
+    def _stop_stall_timer(self) -> None:
+        if self._stall_timer is not None:
+            self._stall_timer.cancel()
+            self._stall_timer = None
+
+    # answers
+
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        result = await super().finish_response(request, resp, start_time)
+        if self.draining:
+            self.close()
+        return result
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """The answer to malformed requests, and to what a handler let escape. Neither tells details."""
+        del message
+        if isinstance(exc, RequestPayloadError):
+            status = 400
+        elif status >= 500 and not isinstance(exc, ConnectionError):
+            self.logger.error("a handler failed", exc_info=exc)
+        if isinstance(exc, ConnectionError) or request.writer.output_size > 0:
+            self.abort()
+            raise ConnectionResetError("the answer cannot be completed")
+        return refusal(status)
+
+    def log_exception(self, *args: Any, **kw: Any) -> None:
+        """Log what is a fault of ours; clients that leave or talk nonsense are none."""
+        if not isinstance(kw.get("exc_info"), ConnectionError | RequestPayloadError):
+            super().log_exception(*args, **kw)
+
+
+class _BodyTimer(BaseTimerContext):
+    """Entered and left each time a handler waits for bytes of one request's body.
+
+    The first time is also the moment to send 100 (RFC 9110 section 10.1.1): a handler that waits has
+    decided that it wants the body. When an answer is already on its way, aiohttp is only clearing up.
+    """
+
+    __slots__ = ("_connection", "_handle", "_limits", "_request", "_since", "_to_continue", "_waited")
+
+    def __init__(self, connection: Connection, request: web.BaseRequest, limits: ListenerLimits) -> None:
+        self._connection = connection
+        self._request = request
+        self._limits = limits
+        self._to_continue = "Expect" in request.headers and request.version == HttpVersion11
+        self._waited = 0.0
+        self._since = 0.0
+        self._handle: asyncio.TimerHandle | None = None
+
+    def __enter__(self) -> BaseTimerContext:
+        self._send_continue()
+        loop, limits = asyncio.get_running_loop(), self._limits
+        earned = self._request.content.total_bytes / limits.body_rate
+        allowed = min(limits.body_seconds, limits.body_seconds + earned - self._waited)
+        self._since = loop.time()
+        self._handle = loop.call_later(max(0.0, allowed), self._connection.abort)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._handle is not None:
+            self._handle.cancel()
+        self._waited += asyncio.get_running_loop().time() - self._since
+
+    def _send_continue(self) -> None:
+        transport = self._connection.transport
+        if self._to_continue and transport is not None and self._request.writer.output_size == 0:
+            transport.write(_CONTINUE)
+        self._to_continue = False

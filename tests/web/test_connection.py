@@ -56,12 +56,15 @@ async def test_a_client_that_says_nothing_is_cut_off() -> None:
 
 async def test_a_client_that_drips_a_head_is_cut_off_while_others_are_served() -> None:
     """Case 38."""
-    async with listening(Recorder(), patient(head_seconds=0.3)) as port:
-        async with await RawClient.connect(port) as slow, await RawClient.connect(port) as quick:
-            dripping = asyncio.create_task(drip_until_cut(slow, b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 2000))
-            await quick.send(GET)
-            assert (await quick.answer()).status == 200
-            assert await dripping == b""
+    async with (
+        listening(Recorder(), patient(head_seconds=0.3)) as port,
+        await RawClient.connect(port) as slow,
+        await RawClient.connect(port) as quick,
+    ):
+        dripping = asyncio.create_task(drip_until_cut(slow, b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 2000))
+        await quick.send(GET)
+        assert (await quick.answer()).status == 200
+        assert await dripping == b""
 
 
 async def test_the_next_request_has_the_same_deadline() -> None:
@@ -287,10 +290,12 @@ async def test_a_client_that_does_not_read_is_cut_off() -> None:
         while True:
             await response.write(bytes(100_000))
 
-    async with listening(gush, patient(stall_seconds=0.2)) as port:
-        async with await RawClient.connect(port, receive_buffer=4096) as client:
-            await client.send(GET)
-            await lost.wait()
+    async with (
+        listening(gush, patient(stall_seconds=0.2)) as port,
+        await RawClient.connect(port, receive_buffer=4096) as client,
+    ):
+        await client.send(GET)
+        await lost.wait()
 
 
 async def test_a_closed_connection_does_not_wait_for_a_client_that_does_not_read() -> None:
@@ -304,14 +309,16 @@ async def test_a_closed_connection_does_not_wait_for_a_client_that_does_not_read
         response.force_close()
         return response
 
-    async with listening(last, patient(stall_seconds=0.2)) as port:
-        async with await RawClient.connect(port, receive_buffer=4096) as client:
-            await client.send(GET)
-            await client.reader.readexactly(100)
-            task = served[0].task
-            assert task is not None
-            await task
-            assert len(await client.rest()) < 50_000_000
+    async with (
+        listening(last, patient(stall_seconds=0.2)) as port,
+        await RawClient.connect(port, receive_buffer=4096) as client,
+    ):
+        await client.send(GET)
+        await client.reader.readexactly(100)
+        task = served[0].task
+        assert task is not None
+        await task
+        assert len(await client.rest()) < 50_000_000
 
 
 async def test_our_answers_do_not_name_the_software() -> None:

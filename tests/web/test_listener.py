@@ -85,7 +85,7 @@ async def test_stopping_lets_a_request_end_and_closes_what_is_idle() -> None:
         await gate.entered.wait()
         stopping = asyncio.create_task(listener.stop(grace=100))
         assert await idle.rest() == b""
-        with pytest.raises(OSError, match="refused|Connect"):
+        with pytest.raises(OSError, match="Connect"):
             await RawClient.connect(port)
         gate.release.set()
         await busy.send(b"world")

@@ -1,79 +1,98 @@
-"""The only way out of the gateway: a permit, headers and a body go to an upstream, its answer comes back."""
+"""The only way out of the gateway: a permit, headers and a body go to an upstream, its answer comes back.
 
-from collections.abc import AsyncIterable, AsyncIterator, Sequence
-from dataclasses import dataclass
+No request is ever sent twice. As long as not one byte of it was written, another connection or address
+may be tried; from then on, a failure is the caller's to know, whatever the method.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterable, Sequence
 
 from gateway.core.decision import Permit
+from gateway.proxy.exchange import Exchange
+from gateway.proxy.pool import Pool, UpstreamLimits
+from gateway.proxy.wire import RawHeaders, ResponseReader, request_head
 
-RawHeaders = Sequence[tuple[bytes, bytes]]
-"""Names and values as on the wire, order and case kept."""
-
-
-@dataclass(frozen=True, slots=True)
-class UpstreamLimits:
-    """What one app's upstream may cost. Times are in seconds.
-
-    `connections` is per address, tunnels included. A request waits at most `connect` for a free
-    connection, and again at most `connect` for a new one to be made. `first_byte` runs from the end of
-    the request to the end of the answer's headers, `idle` between pieces of a body. An address that
-    failed rests for `retry_after_failure` while there is another.
-    """
-
-    connections: int = 256
-    connect: float = 5.0
-    first_byte: float = 60.0
-    idle: float = 60.0
-    retry_after_failure: float = 10.0
-
-
-class UpstreamResponse:
-    """An upstream's answer; its body is still to come.
-
-    `headers` are all that it sent, hop-by-hop included, trailers never. `length` is the declared length
-    of the body that follows; None when that is unknown, or when there is none (`has_body`).
-    """
-
-    status: int
-    reason: bytes
-    headers: tuple[tuple[bytes, bytes], ...]
-    has_body: bool
-    length: int | None
-
-    def whole(self) -> bytes | None:
-        """The complete body, if all of it is here already: the short cut for small answers."""
-        raise NotImplementedError
-
-    def chunks(self) -> AsyncIterator[bytes]:
-        """The body without its framing. Raises UpstreamFailed: BROKEN, TIMEOUT."""
-        raise NotImplementedError
-
-    def tunnel(self) -> "Tunnel":
-        raise NotImplementedError
-
-    async def close(self) -> None:
-        """Give up early: the connection is closed, never reused. Harmless after the end."""
-        raise NotImplementedError
+__all__ = ["RawHeaders", "Tunnel", "Upstream", "UpstreamLimits", "UpstreamResponse"]
 
 
 class Tunnel:
-    """Raw bytes both ways, after a 101."""
+    """Raw bytes both ways, after a 101. A cancelled read or write loses nothing; `close` ends it."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
 
     async def read(self) -> bytes:
-        """The next bytes; b"" at the end."""
-        raise NotImplementedError
+        """The next bytes; b"" at the end. Raises UpstreamFailed(BROKEN) when the connection breaks."""
+        return await self._exchange.next()
 
     async def write(self, data: bytes) -> None:
-        raise NotImplementedError
+        """Returns when the upstream has read enough to take more. Raises UpstreamFailed(BROKEN)."""
+        await self._exchange.write(data)
 
     async def close(self) -> None:
-        raise NotImplementedError
+        """What was written still leaves. Harmless when closed already."""
+        self._exchange.close_tunnel()
+
+
+class UpstreamResponse:
+    """An upstream's answer, whose body is still to be read.
+
+    `headers` are all that it sent, hop-by-hop ones included, trailers never. `has_body` is False after
+    HEAD, 101, 204 and 304. `length` is the declared length of the body that follows, or None.
+    """
+
+    def __init__(self, exchange: Exchange) -> None:
+        reader = exchange.reader
+        self.status = reader.status
+        self.reason = reader.reason
+        self.headers = reader.headers
+        self.has_body = reader.has_body
+        self.length = reader.body.length if reader.body is not None and reader.has_body else None
+        self._exchange = exchange
+
+    def whole(self) -> bytes | None:
+        """The complete body if all of it has arrived, as small ones have; None if `chunks` is needed."""
+        return self._exchange.take() if self._exchange.reader.complete else None
+
+    async def chunks(self) -> AsyncGenerator[bytes, None]:
+        """The body without its framing; for one reader, once.
+
+        Raises UpstreamFailed: BROKEN when it ends early, TIMEOUT when it pauses for too long; and what the
+        request's body raises, if that is still being sent.
+        """
+        try:
+            while data := await self._exchange.next():
+                yield data
+        finally:
+            self._exchange.abort()  # cancelled or closed halfway; nothing to do at the end
+
+    def tunnel(self) -> Tunnel:
+        """The connection itself, after a requested upgrade was answered with 101."""
+        if not self._exchange.is_tunnel:
+            raise RuntimeError("the upstream did not switch protocols")
+        return Tunnel(self._exchange)
+
+    async def close(self) -> None:
+        """Give up: the connection is closed, never reused. Harmless after the end."""
+        self._exchange.abort()
 
 
 class Upstream:
     """Where one app answers, at one or more addresses like `http://127.0.0.1:8001`."""
 
     def __init__(self, addresses: Sequence[str], limits: UpstreamLimits) -> None:
-        raise NotImplementedError
+        """Raises ValueError for an address of another form."""
+        self._pool = Pool(addresses, limits)
+        self._limits = limits
+
+    @property
+    def open_connections(self) -> int:
+        """Connections in use, free, or being made."""
+        return sum(address.open for address in self._pool.addresses)
+
+    @property
+    def free_connections(self) -> int:
+        return sum(address.free for address in self._pool.addresses)
 
     async def send(
         self,
@@ -84,7 +103,37 @@ class Upstream:
         length: int | None = None,
         upgrade: bool = False,
     ) -> UpstreamResponse:
-        raise NotImplementedError
+        """Send the request that `permit` allows; return when the head of its answer is here.
+
+        Method, path and query are the permit's. `headers` are the other ones, complete but for the
+        framing, which follows from `body` and `length`; `upgrade` asks for a WebSocket. The body goes on
+        being read while the answer comes. The caller reads `chunks` to the end or calls `close`.
+
+        Raises UpstreamFailed; ValueError for headers that may not be sent; what `body` raises.
+        """
+        if not isinstance(permit, Permit):
+            raise TypeError("forwarding needs a permit")
+        if isinstance(body, bytes):
+            length = len(body)
+        if (body is None and length) or (upgrade and (body is not None or permit.target.method != "GET")):
+            raise ValueError("a length needs a body; an upgrade is a GET without one")
+        head = request_head(
+            permit.target,
+            headers,
+            length=length,
+            chunked=body is not None and length is None,
+            upgrade=upgrade,
+        )
+        connection = await self._pool.connection()
+        exchange = Exchange(connection, ResponseReader(permit.target.method, upgrade=upgrade), self._limits)
+        try:
+            await exchange.request(head, body, length)
+        except BaseException:
+            exchange.abort()
+            raise
+        return UpstreamResponse(exchange)
 
     async def close(self) -> None:
-        raise NotImplementedError
+        """Close every connection; whoever is in the middle of an exchange gets UpstreamFailed(BROKEN)."""
+        self._pool.close()
+        await asyncio.sleep(0)  # the event loop closes the sockets in its next round

@@ -1,0 +1,193 @@
+"""One request and its answer on one connection.
+
+The request's body is sent by a task of its own, because an upstream may answer before it has read
+everything, or talk and listen at the same time. An exchange is over when the answer is complete, when
+something failed, or when the caller gave up; a connection goes back to its pool only if both the
+request and the answer are complete, and is closed otherwise.
+"""
+
+import asyncio
+from collections.abc import AsyncIterable
+
+from gateway.errors import BadRequest, UpstreamFailed, UpstreamFault
+from gateway.proxy.connection import Connection
+from gateway.proxy.pool import UpstreamLimits
+from gateway.proxy.wire import LAST_CHUNK, ResponseReader, broken, chunk
+
+HIGH_WATER = 64 * 1024
+"""Bytes of an answer that may wait for the client before the upstream is made to wait."""
+
+
+class Exchange:
+    """Receives what its connection brings, and keeps it until the caller takes it."""
+
+    def __init__(self, connection: Connection, reader: ResponseReader, limits: UpstreamLimits) -> None:
+        connection.receiver = self
+        self.reader = reader
+        self.buffered = 0
+        self._connection = connection
+        self._limits = limits
+        self._pieces: list[bytes] = []
+        self._sent = False
+        self._over = False
+        self._error: Exception | None = None
+        self._waiter: asyncio.Future[None] | None = None
+        self._sender: asyncio.Task[None] | None = None
+
+    async def request(
+        self, head: bytes, body: AsyncIterable[bytes] | bytes | None, length: int | None
+    ) -> None:
+        """Send the request and wait for the head of the answer.
+
+        `length` is what the head declares; None with a body of unknown length, which is sent in chunks.
+        Raises UpstreamFailed, and whatever `body` raises while it is read.
+        """
+        if body is None or isinstance(body, bytes):
+            self._connection.write(head + body if body else head)
+            self._sent = True
+        else:
+            self._connection.write(head)
+            self._sender = asyncio.get_running_loop().create_task(self._send(body, length))
+        while self._error is None and self.reader.body is None:
+            await self._change(self._limits.first_byte if self._sent else None)
+        if self._error is not None:
+            raise self._error
+
+    async def next(self) -> bytes:
+        """The next part of the answer's body; b"" at the end. Raises as `request` does."""
+        while not self._pieces:
+            if self.reader.complete:
+                return b""
+            if self._error is not None:
+                raise self._error
+            await self._change(self._limits.idle if self._sent and not self.is_tunnel else None)
+        return self.take()
+
+    def take(self) -> bytes:
+        """What has arrived of the body."""
+        data = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
+        self._pieces.clear()
+        self.buffered = 0
+        if not self._over:
+            self._connection.resume_reading()
+        return data
+
+    def abort(self, error: Exception | None = None) -> None:
+        """Give up. Harmless when the exchange is over."""
+        if self._over:
+            return
+        self._error = error or broken("the exchange was given up")
+        self._conclude()
+        self._connection.abort()
+
+    # tunnels
+
+    @property
+    def is_tunnel(self) -> bool:
+        return self.reader.status == 101
+
+    async def write(self, data: bytes) -> None:
+        if not self._over:
+            self._connection.write(data)
+            await self._connection.drain(None)
+        if self._over:
+            raise self._error or broken("the tunnel is closed")
+
+    def close_tunnel(self) -> None:
+        """End both directions; what was written still leaves."""
+        if not self._over:
+            self.reader.end()
+            self._conclude()
+            self._connection.close(self._limits.connect)
+
+    # Receiver, as the connection knows it
+
+    def received(self, data: bytes) -> None:
+        try:
+            body = self.reader.feed(data)
+        except UpstreamFailed as failure:
+            self._fail(failure)
+            return
+        if body:
+            self._pieces.append(body)
+            self.buffered += len(body)
+        if self.reader.complete:
+            self._finish()
+        elif self.buffered > HIGH_WATER:
+            self._connection.pause_reading()
+        self._wake()
+
+    def ended(self, error: Exception | None) -> None:
+        try:
+            if error is not None:
+                raise broken(f"the connection to the upstream broke: {error}")
+            self.reader.end()
+        except UpstreamFailed as failure:
+            self._fail(failure)
+            return
+        if not self.is_tunnel:
+            self._finish()
+        self._wake()
+
+    async def _send(self, body: AsyncIterable[bytes], length: int | None) -> None:
+        sent = 0
+        try:
+            async for piece in body:
+                if not piece:
+                    continue
+                sent += len(piece)
+                if length is not None and sent > length:
+                    raise BadRequest("the request's body is longer than declared")
+                self._connection.write(piece if length is not None else chunk(piece))
+                await self._connection.drain(self._limits.idle)
+            if length is not None and sent < length:
+                raise BadRequest("the request's body is shorter than declared")
+        except asyncio.CancelledError:
+            self.abort()
+            raise
+        except Exception as error:  # whatever it is, it goes to whoever waits for the answer
+            self._fail(error)
+            return
+        if length is None:
+            self._connection.write(LAST_CHUNK)
+        self._sent = True
+        self._wake()
+
+    def _finish(self) -> None:
+        """The answer is complete. A request that is not cannot be followed by another."""
+        self._conclude()
+        if self._sent and self.reader.reusable:
+            self._connection.release()
+        else:
+            self._connection.abort()
+
+    def _fail(self, error: Exception) -> None:
+        if isinstance(error, UpstreamFailed) and not self.is_tunnel:
+            self._connection.home.failed()
+        self.abort(error)
+
+    def _conclude(self) -> None:
+        self._over = True
+        self._connection.receiver = None
+        if self._sender is not None:
+            self._sender.cancel()
+        self._wake()
+
+    async def _change(self, seconds: float | None) -> None:
+        """Wait until anything happens; after `seconds` the exchange fails."""
+        loop = asyncio.get_running_loop()
+        self._waiter = loop.create_future()
+        timer = None if seconds is None else loop.call_later(seconds, self._time_out)
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+            if timer is not None:
+                timer.cancel()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def _time_out(self) -> None:
+        self._fail(UpstreamFailed(UpstreamFault.TIMEOUT, "the upstream stays silent"))

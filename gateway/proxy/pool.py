@@ -1,0 +1,222 @@
+"""Which connection carries the next request: addresses, their health, and a bounded number of connections.
+
+A request takes the newest free connection of an address, or makes one, or waits until one of these is
+possible. Who waits is served in order and handed a connection directly, so nobody can take it in between.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from gateway.errors import UpstreamFailed, UpstreamFault
+from gateway.proxy.connection import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamLimits:
+    """What an app's upstream may cost. Times are in seconds.
+
+    `connections` is for each address, tunnels included, and `waiting` the requests that may queue up
+    there for at most `connect`. `connect` also limits the making of a connection, and `keep` how long
+    one stays unused: less than the 5 seconds after which many servers hang up. `first_byte` runs from
+    the end of the request to the end of the answer's headers, `idle` between pieces of a body. An
+    address that failed rests for `retry_after_failure`, unless all do.
+    """
+
+    connections: int = 256
+    waiting: int = 1024
+    connect: float = 5.0
+    first_byte: float = 60.0
+    idle: float = 60.0
+    keep: float = 4.0
+    retry_after_failure: float = 10.0
+
+
+class Address:
+    """One place where an app answers, and the connections to it."""
+
+    def __init__(self, address: str, limits: UpstreamLimits) -> None:
+        """`address` is like `http://127.0.0.1:8001`; ValueError for what else it might be."""
+        parts = urlsplit(address)
+        if parts.scheme != "http" or not parts.hostname or f"http://{parts.netloc}" != address.rstrip("/"):
+            raise ValueError(f"an upstream's address is http://host:port, not {address}")
+        if "@" in parts.netloc:
+            raise ValueError("an upstream's address holds no user")
+        self.rests_until = float("-inf")
+        parts.hostname.encode("idna")  # a name that cannot be looked up is a ValueError as well
+        self._host = parts.hostname
+        self._port = parts.port or 80
+        self._limits = limits
+        self._open: set[Connection] = set()  # free, in use, or being made
+        self._free: list[Connection] = []  # the newest last
+        self._waiting: dict[asyncio.Future[Connection], None] = {}  # an ordered set
+        self._closed = False
+
+    @property
+    def open(self) -> int:
+        return len(self._open)
+
+    @property
+    def free(self) -> int:
+        return len(self._free)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a request would have to wait."""
+        return not self._free and len(self._open) >= self._limits.connections
+
+    async def reserve(self) -> Connection:
+        """A connection for one request: a usable one, or one that `connect` has to make.
+
+        Raises UpstreamFailed(TIMEOUT) when none becomes free in time, or too many requests wait already.
+        """
+        while True:
+            connection = self._take() or await self._wait()
+            if connection.is_new or connection.usable():
+                return connection
+            connection.abort()
+
+    async def connect(self, connection: Connection) -> None:
+        """Make a reserved connection. Raises UpstreamFailed: REFUSED, TIMEOUT."""
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(self._limits.connect):
+                await loop.create_connection(lambda: connection, self._host, self._port)
+            if not connection.usable():
+                raise ConnectionResetError("closed before the request")
+        except BaseException as error:
+            connection.abort()
+            self.lost(connection)
+            if not isinstance(error, OSError):
+                raise
+            self.failed()
+            fault = UpstreamFault.TIMEOUT if isinstance(error, TimeoutError) else UpstreamFault.REFUSED
+            raise UpstreamFailed(fault, f"no connection to {self._host}:{self._port}: {error}") from error
+
+    def close(self) -> None:
+        """Close every connection, whatever it carries, and send away who waits."""
+        self._closed = True
+        for connection in tuple(self._open):
+            connection.abort()
+        for waiter in tuple(self._waiting):
+            self._send_away(waiter)
+
+    # Home, as connections know it
+
+    def released(self, connection: Connection) -> None:
+        waiter = self._first_waiter()
+        if waiter is not None:
+            waiter.set_result(connection)
+            return
+        connection.idle_since = asyncio.get_running_loop().time()
+        self._free.append(connection)
+        if connection.idle_since - self._free[0].idle_since > self._limits.keep:
+            self._free.pop(0).abort()
+
+    def lost(self, connection: Connection) -> None:
+        self._open.discard(connection)
+        if connection in self._free:
+            self._free.remove(connection)
+        if len(self._open) < self._limits.connections and (waiter := self._first_waiter()):
+            waiter.set_result(self._admit())
+
+    def failed(self) -> None:
+        self.rests_until = asyncio.get_running_loop().time() + self._limits.retry_after_failure
+
+    def _take(self) -> Connection | None:
+        """Decide without waiting; None when all connections are in use."""
+        if self._closed:
+            raise UpstreamFailed(UpstreamFault.REFUSED, "the gateway is stopping")
+        oldest = asyncio.get_running_loop().time() - self._limits.keep
+        while self._free:
+            connection = self._free.pop()
+            if connection.idle_since >= oldest and connection.usable():
+                return connection
+            connection.abort()
+        return self._admit() if len(self._open) < self._limits.connections else None
+
+    def _admit(self) -> Connection:
+        connection = Connection(self)
+        self._open.add(connection)
+        return connection
+
+    async def _wait(self) -> Connection:
+        loop = asyncio.get_running_loop()
+        if len(self._waiting) >= self._limits.waiting:
+            raise UpstreamFailed(UpstreamFault.TIMEOUT, "too many requests wait for the upstream")
+        waiter: asyncio.Future[Connection] = loop.create_future()
+        self._waiting[waiter] = None
+        timer = loop.call_later(self._limits.connect, self._send_away, waiter)
+        try:
+            return await waiter
+        except asyncio.CancelledError:
+            if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
+                self._take_back(waiter.result())
+            raise
+        finally:
+            timer.cancel()
+            self._waiting.pop(waiter, None)
+
+    def _first_waiter(self) -> "asyncio.Future[Connection] | None":
+        """Who waits longest, taken out of the queue."""
+        while self._waiting:
+            waiter = next(iter(self._waiting))
+            del self._waiting[waiter]
+            if not waiter.done():
+                return waiter
+        return None
+
+    def _send_away(self, waiter: "asyncio.Future[Connection]") -> None:
+        if not waiter.done():
+            waiter.set_exception(UpstreamFailed(UpstreamFault.TIMEOUT, "no connection became free in time"))
+
+    def _take_back(self, connection: Connection) -> None:
+        """A connection was handed to somebody who gave up in the same moment."""
+        if connection.is_new:
+            self.lost(connection)
+        else:
+            connection.release()
+
+
+class Pool:
+    """The addresses of one app."""
+
+    def __init__(self, addresses: Sequence[str], limits: UpstreamLimits) -> None:
+        if not addresses:
+            raise ValueError("an upstream needs an address")
+        self.addresses = tuple(Address(address, limits) for address in addresses)
+        self._turn = 0
+
+    async def connection(self) -> Connection:
+        """A connection for one request, made and usable at this moment.
+
+        Nothing has been sent yet, so one address after another may be tried. Raises UpstreamFailed:
+        REFUSED or TIMEOUT as the last of them answered, TIMEOUT when every connection stays in use.
+        """
+        failure = None
+        for address in self._in_order():
+            connection = await address.reserve()
+            if not connection.is_new:
+                return connection
+            try:
+                await address.connect(connection)
+            except UpstreamFailed as failed:
+                failure = failed
+            else:
+                return connection
+        assert failure is not None  # noqa: S101 - there is at least one address
+        raise failure
+
+    def _in_order(self) -> Sequence[Address]:
+        """All addresses in turn: the healthy before the resting, the free before the busy."""
+        if len(self.addresses) == 1:
+            return self.addresses
+        self._turn = (self._turn + 1) % len(self.addresses)
+        now = asyncio.get_running_loop().time()
+        in_turn = self.addresses[self._turn :] + self.addresses[: self._turn]
+        return sorted(in_turn, key=lambda address: (address.rests_until > now, address.busy))
+
+    def close(self) -> None:
+        for address in self.addresses:
+            address.close()

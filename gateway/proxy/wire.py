@@ -1,0 +1,332 @@
+"""HTTP/1.1 as bytes (RFC 9112): a request's head is written, a response is read. No I/O in here.
+
+Four rules, so that nobody can read the same bytes in another way:
+
+1. What is sent is checked as a whole; a line break or a framing header from outside is a ValueError.
+2. A response's head must fit a grammar of our own before httptools reads its fields. Neither repairs
+   anything; what either refuses is UpstreamFailed(BROKEN).
+3. A response has one framing: exactly one Content-Length, or `Transfer-Encoding: chunked` alone, or the
+   end of the connection.
+4. Bytes after the end of a response belong to nobody, and such a connection is not `reusable`.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Protocol
+
+import httptools
+
+from gateway.core.target import Target
+from gateway.errors import UpstreamFailed, UpstreamFault
+
+RawHeaders = Sequence[tuple[bytes, bytes]]
+"""Names and values as on the wire, order and case kept."""
+
+MAX_HEAD = 64 * 1024
+"""Bytes of a response's status line and headers, and likewise of its chunk extensions and trailers."""
+
+MAX_FIELDS = 200
+"""Headers in a response."""
+
+_CHUNK_ALLOWANCE = 256
+"""Bytes of framing that every chunk may add: its size, line ends, an extension of usual length."""
+
+_TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"
+_TEXT = rb"[^\x00-\x08\x0a-\x1f\x7f]*+"
+_REQUEST_LINE = re.compile(rb"(?!CONNECT )[A-Z][A-Z\-]*+ /[!-~]*+ HTTP/1\.1\r\n")
+_NAMES = re.compile(rb"%b(?:,%b)*+" % (_TOKEN, _TOKEN))
+_VALUES = re.compile(rb"%b(?:\r\n%b)*+" % (_TEXT, _TEXT))
+_RESPONSE_HEAD = re.compile(
+    rb"HTTP/1\.([01]) [1-5][0-9]{2}(?: %b)?\r\n(?:%b:%b\r\n)*+\r\n" % (_TEXT, _TOKEN, _TEXT)
+)
+_LONE_CR_OR_LF = re.compile(rb"(?<!\r)\n|\r(?!\n|\Z)")
+_LENGTH = re.compile(rb"[0-9]{1,18}")
+
+_FRAMING = frozenset(
+    b"connection content-length keep-alive proxy-connection te trailer transfer-encoding upgrade".split()
+)
+
+
+def request_head(
+    target: Target, headers: RawHeaders, *, length: int | None, chunked: bool = False, upgrade: bool = False
+) -> bytes:
+    """The request line and headers of one request, framing added.
+
+    Raises ValueError when `headers` name framing or hop-by-hop fields, do not name the host exactly
+    once, or hold what could end a line: nothing from outside may begin a second header or request.
+    """
+    line = b"%b %b HTTP/1.1\r\n" % (target.method.encode("ascii"), target.path_and_query.encode("ascii"))
+    if not _REQUEST_LINE.fullmatch(line):
+        raise ValueError("the method or the target does not fit a request line")
+    _check_fields(headers)
+    parts = [line, *[b"%b: %b\r\n" % field for field in headers]]
+    if length is not None:
+        parts.append(b"Content-Length: %d\r\n" % length)
+    elif chunked:
+        parts.append(b"Transfer-Encoding: chunked\r\n")
+    if upgrade:
+        parts.append(b"Connection: Upgrade\r\nUpgrade: websocket\r\n")
+    parts.append(b"\r\n")
+    return b"".join(parts)
+
+
+def _check_fields(headers: RawHeaders) -> None:
+    """All names in one look and all values in another: a separator inside of one shows in the count."""
+    names = b",".join([name for name, _ in headers])
+    values = b"\r\n".join([value for _, value in headers])
+    separators = len(headers) - 1
+    if not _NAMES.fullmatch(names) or names.count(b",") != separators:
+        raise ValueError("a header's name is not a token (RFC 9110 section 5.6.2)")
+    if not _VALUES.fullmatch(values) or values.count(b"\r\n") != separators:
+        raise ValueError("a header's value holds a line break or a control character")
+    folded = names.lower().split(b",")
+    if not _FRAMING.isdisjoint(folded):
+        raise ValueError("framing and hop-by-hop headers are added here and nowhere else")
+    if folded.count(b"host") != 1:
+        raise ValueError("a request names its host once")
+
+
+def chunk(data: bytes) -> bytes:
+    """`data`, which must not be empty, as one chunk. `LAST_CHUNK` ends the body."""
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+LAST_CHUNK = b"0\r\n\r\n"
+
+
+def broken(detail: str) -> UpstreamFailed:
+    return UpstreamFailed(UpstreamFault.BROKEN, detail)
+
+
+class Body(Protocol):
+    """The part of a response after its head, and how one knows where it ends.
+
+    `surplus` says that bytes followed the end. `length` is what Content-Length declared.
+    """
+
+    complete: bool
+    surplus: bool
+    length: int | None
+
+    def feed(self, data: bytes) -> bytes:
+        """Take the framing off. Raises UpstreamFailed(BROKEN)."""
+
+    def end(self) -> None:
+        """The connection ended in order. Raises UpstreamFailed(BROKEN) when that is too early."""
+
+
+class SizedBody:
+    """As many bytes as Content-Length declares; none at all after HEAD and the like."""
+
+    def __init__(self, length: int) -> None:
+        self.length: int | None = length
+        self.complete = length == 0
+        self.surplus = False
+        self._missing = length
+
+    def feed(self, data: bytes) -> bytes:
+        if len(data) > self._missing:
+            self.surplus = True
+            data = data[: self._missing]
+        self._missing -= len(data)
+        self.complete = self._missing == 0
+        return data
+
+    def end(self) -> None:
+        if not self.complete:
+            raise broken("the upstream closed the connection before the end of its answer")
+
+
+class EndlessBody:
+    """Everything until the connection ends: RFC 9112 section 6.3 rule 8, and tunnels."""
+
+    length: int | None = None
+    surplus = False
+
+    def __init__(self) -> None:
+        self.complete = False
+
+    def feed(self, data: bytes) -> bytes:
+        return data
+
+    def end(self) -> None:
+        self.complete = True
+
+
+class ChunkedBody:
+    """Chunks (RFC 9112 section 7.1). Extensions and trailers are checked for their form and dropped.
+
+    httptools gets a head of our own making, so that nothing in the upstream's can steer it. It ignores
+    line breaks between two messages: the last five bytes show whether there were any.
+    """
+
+    length: int | None = None
+
+    def __init__(self) -> None:
+        self.complete = False
+        self.surplus = False
+        self._pieces: list[bytes] = []
+        self._tail = b""
+        self._allowance = MAX_HEAD
+        self._parser = httptools.HttpResponseParser(self)
+        self._parser.feed_data(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+
+    def feed(self, data: bytes) -> bytes:
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserError as error:
+            if not self.complete:
+                raise broken(f"the upstream's chunks are malformed: {error}") from None
+            self.surplus = True
+        self._tail = (self._tail + data[-5:])[-5:]
+        body = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
+        self._pieces.clear()
+        self._allowance -= len(data) - len(body)
+        if self._allowance < 0:
+            raise broken("the upstream's chunk extensions or trailers are too long")
+        if self.complete:
+            self.surplus |= self._tail[:1] in b"\r\n"
+            del self._parser  # it refers to self: a cycle that would wait for the garbage collector
+        return body
+
+    def end(self) -> None:
+        if not self.complete:
+            raise broken("the upstream closed the connection before the last chunk")
+
+    def on_message_begin(self) -> None:
+        """httptools: another message begins, right behind the end of this one."""
+        self.surplus = self.complete
+
+    def on_chunk_header(self) -> None:
+        self._allowance += _CHUNK_ALLOWANCE
+
+    def on_body(self, data: bytes) -> None:
+        if not self.complete:
+            self._pieces.append(data)
+
+    def on_message_complete(self) -> None:
+        self.complete = True
+
+
+class _Fields:
+    """What httptools reads in one head."""
+
+    def __init__(self) -> None:
+        self.reason = b""
+        self.headers: list[tuple[bytes, bytes]] = []
+
+    def on_status(self, reason: bytes) -> None:
+        self.reason += reason
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self.headers.append((name, value))
+
+
+class ResponseReader:
+    """Reads the final response to one request; informational ones (1xx) are dropped.
+
+    `body` is None until the final head has arrived; `status`, `reason` and `headers` count from then on.
+    """
+
+    def __init__(self, method: str, *, upgrade: bool = False) -> None:
+        self.status = 0
+        self.reason = b""
+        self.headers: tuple[tuple[bytes, bytes], ...] = ()
+        self.has_body = False
+        self.body: Body | None = None
+        self._is_head = method == "HEAD"
+        self._upgrade = upgrade
+        self._keeps_alive = False
+        self._buffer = bytearray()
+
+    @property
+    def complete(self) -> bool:
+        return self.body is not None and self.body.complete
+
+    @property
+    def reusable(self) -> bool:
+        """Whether the connection can carry another request after this response."""
+        return self._keeps_alive and self.body is not None and self.body.complete and not self.body.surplus
+
+    def feed(self, data: bytes) -> bytes:
+        """Take what arrived; return the part of the body that it held. Raises UpstreamFailed(BROKEN)."""
+        if self.body is None:
+            data = self._feed_head(data)
+        return self.body.feed(data) if self.body is not None and data else b""
+
+    def end(self) -> None:
+        """The connection ended in order. Raises UpstreamFailed(BROKEN) when that is too early."""
+        if self.body is None:
+            raise broken("the upstream closed the connection without an answer")
+        self.body.end()
+
+    def _feed_head(self, data: bytes) -> bytes:
+        """Collect heads until the final one; return what came behind it."""
+        buffer, searched = self._buffer, max(0, len(self._buffer) - 3)
+        buffer += data
+        while self.body is None and (end := buffer.find(b"\r\n\r\n", searched, MAX_HEAD)) >= 0:
+            self._read_head(bytes(buffer[: end + 4]))
+            del buffer[: end + 4]
+            searched = 0
+        if self.body is None:
+            self._check_unfinished(searched)
+            return b""
+        rest = bytes(buffer)
+        buffer.clear()
+        return rest
+
+    def _check_unfinished(self, searched: int) -> None:
+        """Refuse at once what can never become a head, instead of waiting for its end."""
+        if len(self._buffer) >= MAX_HEAD:
+            raise broken("the upstream's headers are too long")
+        if not b"HTTP/1.".startswith(self._buffer[:7]) or _LONE_CR_OR_LF.search(self._buffer, searched):
+            raise broken("the upstream does not answer in HTTP/1.1")
+
+    def _read_head(self, block: bytes) -> None:
+        form = _RESPONSE_HEAD.fullmatch(block)
+        if form is None:
+            raise broken("the upstream's status line or headers are malformed")
+        if block.count(b"\r\n") > MAX_FIELDS + 2:
+            raise broken("the upstream sends too many headers")
+        fields = _Fields()
+        parser = httptools.HttpResponseParser(fields)
+        try:
+            parser.feed_data(block)
+        except httptools.HttpParserUpgrade:
+            pass  # a 101: judged below, like every other status
+        except httptools.HttpParserError as error:
+            raise broken(f"the upstream's headers are malformed: {error}") from None
+        status = parser.get_status_code()
+        if status >= 200 or status == 101:
+            self.status, self.reason, self.headers = status, fields.reason, tuple(fields.headers)
+            self._frame(minor=form[1])
+
+    def _frame(self, minor: bytes) -> None:
+        """Find where the body ends (RFC 9112 section 6.3), and whether the connection lives on."""
+        fields: dict[bytes, list[bytes]] = defaultdict(list)
+        for name, value in self.headers:
+            if (folded := name.lower()) in _FRAMING:
+                fields[folded].append(value.strip(b" \t").lower())
+        lengths, codings = fields[b"content-length"], fields[b"transfer-encoding"]
+        options = [option.strip(b" \t") for option in b",".join(fields[b"connection"]).split(b",")]
+        if len(lengths) + len(codings) > 1 or (codings and (codings != [b"chunked"] or minor == b"0")):
+            raise broken("the upstream's answer has more than one length, or an unknown transfer coding")
+        if lengths and not _LENGTH.fullmatch(lengths[0]):
+            raise broken("the upstream's Content-Length is not a number")
+        if self.status == 101:
+            if not self._upgrade or fields[b"upgrade"] != [b"websocket"] or b"upgrade" not in options:
+                raise broken("the upstream switched to a protocol that nobody asked for")
+            self.body = EndlessBody()
+            return
+        self.has_body = not self._is_head and self.status not in (204, 304)
+        self.body = self._body(codings, lengths)
+        endless = isinstance(self.body, EndlessBody)
+        self._keeps_alive = minor == b"1" and b"close" not in options and not endless
+
+    def _body(self, codings: list[bytes], lengths: list[bytes]) -> Body:
+        if not self.has_body:
+            return SizedBody(0)
+        if codings:
+            return ChunkedBody()
+        return SizedBody(int(lengths[0])) if lengths else EndlessBody()

@@ -6,6 +6,7 @@ read another value than the one that a person is shown. All of it is rejected.
 
 import json
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any, NoReturn
 from urllib.parse import unquote_plus
 
@@ -42,7 +43,9 @@ def pick(fields: Mapping[str, Any], path: str) -> str | None:
         if not isinstance(value, Mapping) or part not in value:
             return None
         value = value[part]
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    if isinstance(value, str | Decimal):
+        return str(value)  # a number in full: rounded, it would be another one
+    return json.dumps(value, ensure_ascii=False, default=str)
 
 
 def _form_fields(text: str) -> dict[str, str]:
@@ -63,7 +66,7 @@ def _form_fields(text: str) -> dict[str, str]:
 
 def _json_fields(text: str) -> dict[str, Any]:
     try:
-        value = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
+        value = json.loads(text, object_pairs_hook=_unique, parse_float=Decimal, parse_constant=_no_constant)
     except (ValueError, RecursionError):
         raise BadRequest("the body is not JSON") from None
     if not isinstance(value, dict):

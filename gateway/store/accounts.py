@@ -54,6 +54,14 @@ class Accounts:
         values = await self._connection.call(self._connection.redis.hmget(key, ("password", *_FIELDS)))
         return None if values[0] is None else Credentials(account_from(subject, values[1:]), values[0])
 
+    async def enable(self, subject: str) -> bool:
+        """Let a disabled account sign in again; False when there is none such."""
+        key = self._shard(subject).key("account", subject)
+        if not await self._connection.call(self._connection.redis.exists(key)):
+            return False
+        await self._connection.call(self._connection.redis.hdel(key, "disabled"))
+        return True
+
     async def list(self) -> list[Account]:
         """Every account, by subject."""
         accounts = []

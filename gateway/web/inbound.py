@@ -18,6 +18,7 @@ class Inbound:
     """One request. `connection` is where its body still waits, and where the answer goes; what it
     says of target and headers is not looked at again.
 
+    `route` are the addresses that the request is known to have come through, the client's first.
     `body` holds the body once it was read; `now` is the one reading of the clock for this request;
     `scheme` is the public one.
     """
@@ -26,8 +27,7 @@ class Inbound:
     target: Target
     headers: RawHeaders
     cookies: OwnCookies
-    address: str
-    peer_trusted: bool
+    route: tuple[str, ...]
     scheme: str
     now: float
     body: bytes | None = None
@@ -36,6 +36,11 @@ class Inbound:
         """The only value of a header (name in lower case); None when missing or repeated."""
         values = [value for key, value in self.headers if key.lower() == name]
         return values[0].decode("utf-8", "replace") if len(values) == 1 else None
+
+    @property
+    def address(self) -> str:
+        """Where the client is, as far as proxies that are trusted tell."""
+        return self.route[0]
 
     @property
     def origin(self) -> str:
@@ -69,17 +74,9 @@ class Inbound:
             raise PayloadTooLarge(f"the body may have {limit} bytes here")
         parts: list[bytes] = []
         size = 0
-        await self.expect_body()
         async for part in self.connection.content.iter_any():
             size += len(part)
             if size > limit:
                 raise PayloadTooLarge(f"the body may have {limit} bytes here")
             parts.append(part)
         return b"".join(parts)
-
-    async def expect_body(self) -> None:
-        """Tell a client that waits for it that its body is wanted (RFC 9110 section 10.1.1)."""
-        if self.connection.can_read_body and self.header(b"expect") is not None:
-            transport = self.connection.transport
-            if transport is not None:
-                transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")

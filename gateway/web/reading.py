@@ -25,7 +25,6 @@ class Reader:
         hosts = [value for name, value in headers if name.lower() == b"host"]
         forwarded = [value.decode("latin-1") for name, value in headers if name.lower() == b"x-forwarded-for"]
         peer = request.transport.get_extra_info("peername") if request.transport else None
-        path = addresses.route(peer, forwarded, self.trusted)
         return Inbound(
             connection=request,
             target=parse_target(
@@ -33,8 +32,7 @@ class Reader:
             ),
             headers=headers,
             cookies=self.jar.read(headers),
-            address=path[0],
-            peer_trusted=len(path) > 1,
+            route=addresses.route(peer, forwarded, self.trusted),
             scheme=self.scheme,
             now=now,
         )

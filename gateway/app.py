@@ -1,0 +1,241 @@
+"""The composition root: builds the parts from the settings, starts them, and stops them in order."""
+
+import ssl
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+
+import structlog
+from aiohttp import web
+from watchfiles import awatch
+
+from gateway import entropy
+from gateway.admin import make_admin_app
+from gateway.core.policy.matching import PolicySet
+from gateway.core.reasons import Reason
+from gateway.documents import load_policy_directory
+from gateway.errors import Fault, Faulty, UpstreamFault
+from gateway.identity.passwords import Passwords
+from gateway.identity.second_factor import SecondFactor
+from gateway.identity.sign_in import SignInLimits, SignIns
+from gateway.identity.step_up import StepUps
+from gateway.portal.api import Api
+from gateway.portal.desk import Desk
+from gateway.portal.forms import Forms
+from gateway.portal.pages import PAGE_HEADERS, Pages
+from gateway.portal.site import Site
+from gateway.portal.static_files import StaticFiles
+from gateway.proxy.answers import Answers
+from gateway.proxy.challenger import Challenger
+from gateway.proxy.delivery import Delivery
+from gateway.proxy.pipeline import Pipeline
+from gateway.proxy.upstream import UpstreamLimits
+from gateway.settings import Settings, insecure_hosts
+from gateway.store.attempts import AttemptLimit
+from gateway.store.keyring import KeyRing, load_or_create
+from gateway.store.opening import Store, StoreOptions, open_store
+from gateway.store.sessions import SessionLimits
+from gateway.web.connection import ListenerLimits
+from gateway.web.cookies import CookieJar
+from gateway.web.listener import Listener
+from gateway.web.metrics import Metrics
+from gateway.web.problems import status_of
+from gateway.web.reading import Reader
+from gateway.web.visit import Visit
+
+STOP_SECONDS = 10.0
+"""How long requests in flight may take when the gateway stops."""
+
+_log = structlog.get_logger("gateway")
+
+
+@dataclass(slots=True)
+class PolicyHealth:
+    """Whether the policies on disk are the ones in use; faults of a reload that was not taken."""
+
+    faults: tuple[Fault, ...] = ()
+
+
+@dataclass(slots=True)
+class Gateway:
+    """A running gateway. `port` and `admin_port` are the bound ones."""
+
+    settings: Settings
+    store: Store
+    ring: KeyRing
+    pipeline: Pipeline
+    port: int
+    admin_port: int
+    health: PolicyHealth
+    _parts: AsyncExitStack = field(repr=False)
+
+    def reload_policies(self) -> tuple[Fault, ...]:
+        """Take the policies on disk, all of them or, with a fault anywhere, none; the faults."""
+        try:
+            self.pipeline.policies = load_policies(self.settings)
+        except Faulty as error:
+            self.health.faults = error.faults
+            for fault in error.faults:
+                _log.error("policy fault, the policies in use stay", fault=str(fault))
+        else:
+            self.health.faults = ()
+            _log.info("policies loaded", apps=[app.name for app in self.pipeline.policies.apps])
+        return self.health.faults
+
+    async def watch_policies(self) -> None:
+        """Reload whenever a policy file changes, until cancelled."""
+        async for _ in awatch(self.settings.policies):
+            self.reload_policies()
+
+    async def stop(self) -> None:
+        await self._parts.aclose()
+
+
+def load_policies(settings: Settings) -> PolicySet:
+    """The policies in the settings' directory. Raises Faulty, also for hosts that plain http exposes."""
+    policies = load_policy_directory(settings.policies)
+    exposed = insecure_hosts(host for app in policies.apps for host in app.hosts)
+    if settings.public_scheme == "http" and exposed:
+        message = f"public-scheme is http, which is for loopback only, not for {', '.join(exposed)}"
+        raise Faulty([Fault(str(settings.policies), 0, 0, message)])
+    return policies
+
+
+async def open_settings_store(settings: Settings, ring: KeyRing) -> Store:
+    """The store that the settings name. Raises StoreUnavailable."""
+    password = settings.store.password
+    store, doubts = await open_store(
+        StoreOptions(
+            url=settings.store.url,
+            data_dir=settings.store.data_dir,
+            shards=settings.store.shards,
+            timeout=settings.store.timeout,
+            password=password.get_secret_value() if password else None,
+            strict=settings.mode == "production",
+        ),
+        ring,
+        SessionLimits(settings.sessions.idle, settings.sessions.absolute, settings.sessions.grace),
+    )
+    for doubt in doubts:
+        _log.warning("the store cannot be relied on", doubt=doubt)
+    return store
+
+
+async def start_gateway(settings: Settings) -> Gateway:
+    """Start everything; what was started is stopped again if a later part fails.
+
+    Raises Faulty for faults in policies and keys, StoreUnavailable, and OSError when a port is taken.
+    """
+    policies = load_policies(settings)
+    ring = load_or_create(settings.keys)
+    async with AsyncExitStack() as parts:
+        store = await open_settings_store(settings, ring)
+        parts.push_async_callback(store.close)
+        passwords = Passwords()
+        parts.callback(passwords.close)
+        metrics, health = Metrics(), PolicyHealth()
+        delivery = Delivery(_upstream_limits(settings), metrics)
+        parts.push_async_callback(delivery.close)
+        basis = _Basis(settings, store, ring, metrics, health)
+        pipeline = _pipeline(basis, policies, passwords, delivery)
+        listener = Listener(pipeline.handle, _listener_limits(settings))
+        port = await listener.start(settings.listen.host, settings.listen.port, _tls(settings))
+        parts.push_async_callback(listener.stop, STOP_SECONDS)
+        admin_port = await _start_admin(basis, parts)
+        _log.info("listening", port=port, admin_port=admin_port, apps=[app.name for app in policies.apps])
+        return Gateway(settings, store, ring, pipeline, port, admin_port, health, parts.pop_all())
+
+
+@dataclass(frozen=True, slots=True)
+class _Basis:
+    """What almost every part is built on."""
+
+    settings: Settings
+    store: Store
+    ring: KeyRing
+    metrics: Metrics
+    health: PolicyHealth
+
+
+def _pipeline(basis: _Basis, policies: PolicySet, passwords: Passwords, delivery: Delivery) -> Pipeline:
+    settings, store, ring = basis.settings, basis.store, basis.ring
+    jar = CookieJar(secure=settings.public_scheme == "https")
+    codes = AttemptLimit(settings.codes.attempts, settings.codes.per)
+    second_factor = SecondFactor(store, ring, codes, settings.issuer)
+    step_ups = StepUps(store, ring, second_factor, settings.challenges.lifetime)
+    static = StaticFiles.load()
+    pages = Pages(static)
+    answers = Answers(lambda *asked: _refusal_page(pages, *asked), PAGE_HEADERS)
+    desk = Desk(store, SignIns(store, passwords, _sign_in_limits(settings)), second_factor, step_ups, jar)
+    return Pipeline(
+        policies=policies,
+        reader=Reader(settings.public_scheme, settings.trusted_proxies, jar),
+        sessions=store.sessions,
+        step_ups=step_ups,
+        challenger=Challenger(
+            step_ups, answers, jar, settings.challenges.parked_body, settings.sessions.absolute
+        ),
+        answers=answers,
+        own_pages=Site(Forms(desk, pages, static), Api(desk)),
+        to_app=delivery,
+        metrics=basis.metrics,
+    )
+
+
+def _refusal_page(pages: Pages, cause: Reason | UpstreamFault, visit: Visit | None, repeatable: bool) -> str:
+    title = visit.app.title if visit else None
+    return pages.refused(cause, status_of(cause), entropy.identifier()[:8], app=title, repeatable=repeatable)
+
+
+async def _start_admin(basis: _Basis, parts: AsyncExitStack) -> int:
+    admin = make_admin_app(
+        basis.store, basis.ring, metrics=basis.metrics, policy_faults=lambda: basis.health.faults
+    )
+    runner = web.AppRunner(admin)
+    await runner.setup()
+    parts.push_async_callback(runner.cleanup)
+    site = web.TCPSite(runner, basis.settings.admin.host, basis.settings.admin.port)
+    await site.start()
+    port: int = runner.addresses[0][1]
+    return port
+
+
+def _sign_in_limits(settings: Settings) -> SignInLimits:
+    limits = settings.sign_in
+    return SignInLimits(
+        by_account=AttemptLimit(limits.attempts_by_account, limits.per),
+        by_address=AttemptLimit(limits.attempts_by_address, limits.per),
+        approve_later_devices=settings.devices.later == "approve",
+    )
+
+
+def _listener_limits(settings: Settings) -> ListenerLimits:
+    limits = settings.limits
+    return ListenerLimits(
+        connections=limits.connections,
+        line_bytes=min(limits.header_size, 8190),
+        head_bytes=limits.header_size,
+        headers=limits.header_count,
+        head_seconds=limits.header_deadline,
+        body_seconds=limits.body_deadline,
+        idle_seconds=limits.keep_alive,
+    )
+
+
+def _upstream_limits(settings: Settings) -> UpstreamLimits:
+    limits = settings.upstream
+    return UpstreamLimits(
+        connections=limits.connections,
+        connect=limits.connect,
+        first_byte=limits.first_byte,
+        idle=limits.idle,
+        retry_after_failure=limits.retry_after_failure,
+    )
+
+
+def _tls(settings: Settings) -> ssl.SSLContext | None:
+    if settings.tls is None:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.load_cert_chain(settings.tls.certificate, settings.tls.key)
+    return context

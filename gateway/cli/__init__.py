@@ -1,0 +1,14 @@
+"""The command `watchword`.
+
+`main`      the commands and their options
+`serving`   run: a gateway until it is told to stop
+`demo`      the same in front of a small exchange, with nothing to set up
+`policies`  check and explain
+`people`    user add, list, disable, enable
+`operators` token, revoke, keys
+`output`    tables for people, JSON for programs, faults and exit codes for both
+"""
+
+from gateway.cli.main import main
+
+__all__ = ["main"]

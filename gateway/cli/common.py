@@ -1,0 +1,54 @@
+"""Options that several commands share, and the way to the settings and the store."""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import typer
+import uvloop
+
+from gateway.app import open_settings_store
+from gateway.settings import Settings, load_settings
+from gateway.store.keyring import KeyRing, load_or_create
+from gateway.store.opening import Store
+
+DEFAULT_CONFIG = Path("config/gateway.yaml")
+
+Config = Annotated[
+    Path | None,
+    typer.Option("--config", "-c", help="The settings file.  [default: config/gateway.yaml, if there]"),
+]
+Json = Annotated[bool, typer.Option("--json", help="Answer in JSON, for programs.")]
+
+T = TypeVar("T")
+
+
+def settings_from(config: Path | None) -> Settings:
+    """The settings of a file and of the environment. Raises Faulty."""
+    if config is None and DEFAULT_CONFIG.exists():
+        config = DEFAULT_CONFIG
+    return load_settings(config, os.environ)
+
+
+def with_store(settings: Settings, use: Callable[[Store, KeyRing], Awaitable[T]]) -> T:
+    """Open the store, use it, close it. Raises Faulty, StoreUnavailable."""
+
+    async def opened() -> T:
+        ring = load_or_create(settings.keys)
+        store = await open_settings_store(settings, ring)
+        try:
+            return await use(store, ring)
+        finally:
+            await store.close()
+
+    return run(opened())
+
+
+def run(coroutine: Awaitable[T]) -> T:
+    async def awaited() -> T:
+        return await coroutine
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(awaited())

@@ -1,0 +1,161 @@
+"""`watchword demo`: a gateway in front of a small exchange, with nothing to set up."""
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.panel import Panel
+
+from gateway import clock, demo, entropy
+from gateway.admin.tokens import Scope, issue_token
+from gateway.app import Gateway, start_gateway
+from gateway.cli.output import console, show_json
+from gateway.cli.serving import until_told_to_stop
+from gateway.identity.passwords import Passwords
+from gateway.settings import AdminListen, Listen, Settings, Store
+
+ACCOUNT = "ada"
+_IN_CHECKOUT = Path(__file__).parents[2] / "policies" / "exchange.yaml"
+_INSTALLED = Path(demo.__file__).with_name("exchange.yaml")
+POLICY = _IN_CHECKOUT if _IN_CHECKOUT.exists() else _INSTALLED
+POLICY_UPSTREAM = "http://127.0.0.1:8001"
+_TOKEN_SECONDS = 86400.0
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """What one needs to know to use the demo."""
+
+    gateway: str
+    admin: str
+    password: str
+    admin_token: str
+    policy: Path
+
+
+@contextmanager
+def data_directory(chosen: Path | None) -> Iterator[Path]:
+    """The chosen directory, kept; or one of our own, removed at the end."""
+    if chosen is not None:
+        chosen.mkdir(parents=True, exist_ok=True, mode=0o700)
+        yield chosen.absolute()
+        return
+    folder = Path(tempfile.mkdtemp(prefix="watchword-demo-"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+async def serve_demo(port: int, admin_port: int, data_dir: Path, *, as_json: bool) -> None:
+    """Run the demo until it is told to stop."""
+    async with _exchange() as upstream:
+        policy = _write_policy(data_dir, upstream)
+        gateway = await start_gateway(_settings(port, admin_port, data_dir, policy.parent))
+        try:
+            _announce(await _ready(gateway, data_dir, policy), as_json=as_json)
+            await until_told_to_stop(gateway)
+        finally:
+            await gateway.stop()
+    if not as_json:
+        console.print("Stopped.")
+
+
+@asynccontextmanager
+async def _exchange() -> AsyncIterator[str]:
+    exchange = await demo.start("127.0.0.1", 0)
+    try:
+        yield f"http://127.0.0.1:{exchange.port}"
+    finally:
+        await exchange.stop()
+
+
+def _write_policy(data_dir: Path, upstream: str) -> Path:
+    """A copy of the exchange's policy that knows where the exchange listens this time."""
+    folder = data_dir / "policies"
+    folder.mkdir(exist_ok=True)
+    copy = folder / POLICY.name
+    copy.write_text(POLICY.read_text().replace(POLICY_UPSTREAM, upstream))
+    return copy
+
+
+def _settings(port: int, admin_port: int, data_dir: Path, policies: Path) -> Settings:
+    return Settings(
+        mode="demo",
+        listen=Listen(port=port),
+        admin=AdminListen(port=admin_port),
+        public_scheme="http",
+        store=Store(data_dir=data_dir),
+        keys=data_dir / "keys.json",
+        policies=policies,
+    )
+
+
+async def _ready(gateway: Gateway, data_dir: Path, policy: Path) -> Ready:
+    now = clock.now()
+    return Ready(
+        gateway=f"http://localhost:{gateway.port}",
+        admin=f"http://127.0.0.1:{gateway.admin_port}",
+        password=await _account(gateway, data_dir, now),
+        admin_token=issue_token(gateway.ring, "demo", frozenset(Scope), _TOKEN_SECONDS, now),
+        policy=policy,
+    )
+
+
+async def _account(gateway: Gateway, data_dir: Path, now: float) -> str:
+    """The demo's account, made at the first start; its password is kept beside the data."""
+    note = data_dir / "demo.json"
+    if note.exists():
+        password: str = json.loads(note.read_text())["password"]
+        return password
+    password = entropy.token()[:16]
+    passwords = Passwords()
+    try:
+        hashed = await passwords.hash(password)
+    finally:
+        passwords.close()
+    await gateway.store.accounts.add(
+        subject=ACCOUNT,
+        name="Ada Lovelace",
+        email="ada@exchange.example",
+        groups=frozenset({"customers"}),
+        password_hash=hashed,
+        now=now,
+    )
+    with os.fdopen(os.open(note, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        json.dump({"password": password}, file)
+    return password
+
+
+def _announce(ready: Ready, *, as_json: bool) -> None:
+    if as_json:
+        show_json(
+            {
+                "gateway": ready.gateway,
+                "admin": ready.admin,
+                "app": "exchange",
+                "account": ACCOUNT,
+                "password": ready.password,
+                "admin_token": ready.admin_token,
+            }
+        )
+        return
+    console.print(
+        Panel(
+            f"Open      [bold]{ready.gateway}[/]\n"
+            f"Sign in   [bold]{ACCOUNT}[/]  password  [bold]{ready.password}[/]\n\n"
+            f"Set up an authenticator app under [bold]{ready.gateway}/.watchword/security[/],\n"
+            "then withdraw some money and watch what happens.",
+            title="Watchword is guarding a small exchange",
+            expand=False,
+        )
+    )
+    console.print(f"Policy    {ready.policy}  (edit it while this runs)", soft_wrap=True)
+    console.print(f"Operators {ready.admin}/v1/accounts/{ACCOUNT}  with the bearer token", soft_wrap=True)
+    console.print(f"          {ready.admin_token}", soft_wrap=True)
+    console.print("Ctrl-C stops it.")

@@ -1,0 +1,77 @@
+"""The commands, their options and their help."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gateway import __version__
+from gateway.cli import demo, operators, people, policies, serving
+from gateway.cli.common import Config, Json, run, settings_from
+from gateway.cli.output import failures
+
+app = typer.Typer(
+    name="watchword",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    help=(
+        "A reverse-proxy authentication gateway: it stands in front of web apps, and asks for a fresh "
+        "one-time code before the actions that matter.\n\n"
+        "Exit codes: 0 done, 1 it could not be done, 2 wrong usage, 3 the store did not answer."
+    ),
+)
+
+PortNumber = typer.Option(min=0, max=65535, help="0 takes any free one.")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Take the options that stand before a command."""
+
+
+@app.command("run")
+def run_gateway(config: Config = None) -> None:
+    """Run the gateway until Ctrl-C. SIGHUP, or a change of a policy file, reloads the policies."""
+    with failures():
+        settings = settings_from(config)
+        serving.set_up_logging(settings.log.format, settings.log.level)
+        run(serving.serve(settings))
+
+
+@app.command("demo")
+def run_demo(
+    port: Annotated[int, PortNumber] = 8080,
+    admin_port: Annotated[int, PortNumber] = 8081,
+    data_dir: Annotated[
+        Path | None, typer.Option(help="Keep the data here for the next start.  [default: forget it]")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Run a gateway in front of a small exchange, with nothing to set up. Ctrl-C stops it."""
+    serving.set_up_logging("console", "warning")
+    with failures(), demo.data_directory(data_dir) as folder:
+        run(demo.serve_demo(port, admin_port, folder, as_json=as_json))
+
+
+app.command("check")(policies.check)
+app.command("explain")(policies.explain_request)
+app.add_typer(people.app, name="user")
+app.command("token")(operators.token)
+app.command("revoke")(operators.revoke)
+app.add_typer(operators.keys_app, name="keys")
+
+
+def main() -> None:
+    app()

@@ -1,0 +1,96 @@
+"""`watchword token`, `revoke` and `keys`: what operators do at the keyboard."""
+
+from typing import Annotated
+
+import typer
+
+from gateway import clock
+from gateway.admin.tokens import Scope as TokenScope
+from gateway.admin.tokens import issue_token
+from gateway.cli.common import Config, Json, settings_from, with_store
+from gateway.cli.output import console, fail, failures, show_json, show_table
+from gateway.cli.people import actor
+from gateway.store.audit import AuditEntry
+from gateway.store.keyring import KeyRing, load, load_or_create
+from gateway.store.opening import Store
+from gateway.store.revocations import Revocation, Scope
+
+_DAY = 86400.0
+
+keys_app = typer.Typer(help="The key ring that secrets in the store are sealed with.")
+
+
+def token(
+    name: Annotated[str, typer.Argument(help="Who the token is for; the audit stream names them.")],
+    scope: Annotated[list[TokenScope], typer.Option(help="What it allows; may be given several times.")],
+    days: Annotated[int, typer.Option(min=1, max=3650, help="How long it counts.")] = 30,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Make a bearer token for the operators' API, and print it. It cannot be shown again."""
+    with failures(as_json=as_json):
+        ring = load_or_create(settings_from(config).keys)
+    value = issue_token(ring, name, frozenset(scope), days * _DAY, clock.now())
+    if as_json:
+        show_json({"name": name, "scopes": sorted(scope), "days": days, "token": value})
+    else:
+        typer.echo(value)
+
+
+def revoke(
+    scope: Annotated[Scope, typer.Argument(help="What to end.")],
+    target: Annotated[
+        str | None, typer.Argument(help="A session's or device's id, or an account's subject.")
+    ] = None,
+    reason: Annotated[str, typer.Option(help="Why, for the audit stream.")] = "revoked by an operator",
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """End a session, a device, an account's sessions, or everybody's. It holds from the next request on."""
+    if (scope is Scope.EVERYBODY) != (target is None):
+        raise typer.BadParameter(
+            "everybody takes no target" if target else f"name the {scope} to end", param_hint="TARGET"
+        )
+
+    async def revoked(store: Store, _: KeyRing) -> Revocation | None:
+        now = clock.now()
+        done = await _revoke(store, scope, target or "", reason, now)
+        if done is not None:
+            await store.audit.record(
+                AuditEntry(now, f"{scope}-revoked", actor(), done.subject or "", reason=reason)
+            )
+        return done
+
+    with failures(as_json=as_json):
+        done = with_store(settings_from(config), revoked)
+    if done is None:
+        raise fail(f"There is no {scope} {target!r}.")
+    if as_json:
+        show_json({"id": done.revocation_id, "scope": done.scope, "subject": done.subject})
+    else:
+        console.print(f"Revoked {scope}{f' {target}' if target else ''}.", markup=False)
+
+
+async def _revoke(store: Store, scope: Scope, target: str, reason: str, now: float) -> Revocation | None:
+    match scope:
+        case Scope.SESSION:
+            return await store.revocations.session(target, reason=reason, actor=actor(), now=now)
+        case Scope.DEVICE:
+            return await store.revocations.device(target, reason=reason, actor=actor(), now=now)
+        case Scope.ACCOUNT:
+            return await store.revocations.account(target, reason=reason, actor=actor(), now=now)
+        case Scope.EVERYBODY:
+            return await store.revocations.everybody(reason=reason, actor=actor(), now=now)
+
+
+@keys_app.command("list")
+def list_keys(config: Config = None, as_json: Json = False) -> None:
+    """List the names of the keys in the ring; never the keys."""
+    with failures(as_json=as_json):
+        path = settings_from(config).keys
+        ring = load(path)
+    if as_json:
+        show_json({"path": str(path), "active": ring.active, "keys": sorted(ring.keys)})
+        return
+    console.print(f"{path}", markup=False, soft_wrap=True)
+    show_table(("key", "state"), ((name, "active" if name == ring.active else "kept") for name in ring.keys))

@@ -1,0 +1,164 @@
+"""`watchword user`: the local accounts."""
+
+import os
+import re
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gateway import clock
+from gateway.cli.common import Config, Json, settings_from, with_store
+from gateway.cli.output import console, fail, failures, show_json, show_table
+from gateway.core.records import Account
+from gateway.identity.passwords import LONGEST, Passwords
+from gateway.identity.sign_in import LONGEST_SUBJECT
+from gateway.store.audit import AuditEntry
+from gateway.store.keyring import KeyRing
+from gateway.store.opening import Store
+
+app = typer.Typer(no_args_is_help=True, help="The accounts of people who may sign in.")
+
+SHORTEST = 8
+"""Characters of a password (NIST SP 800-63B section 3.1.1.2, as one of two factors)."""
+
+_SUBJECT = re.compile(rf"[a-z0-9][a-z0-9._@+\-]{{0,{LONGEST_SUBJECT - 1}}}")
+
+
+def actor() -> str:
+    """Who is at the keyboard, for the audit stream."""
+    return f"cli:{os.environ.get('USER') or os.getuid()}"
+
+
+@app.command()
+def add(
+    subject: Annotated[str, typer.Argument(help="The name to sign in with, in lower case.")],
+    name: Annotated[str, typer.Option(help="The person's name, as apps see it.")] = "",
+    email: Annotated[str, typer.Option(help="The person's e-mail address, as apps see it.")] = "",
+    group: Annotated[list[str] | None, typer.Option(help="A group; may be given several times.")] = None,
+    password_stdin: Annotated[
+        bool, typer.Option("--password-stdin", help="Read the password from standard input.")
+    ] = False,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Add an account. The password is asked for, twice, unless it comes on standard input."""
+    if not _SUBJECT.fullmatch(subject):
+        raise typer.BadParameter("lower-case letters, digits and . _ @ + - only", param_hint="SUBJECT")
+    if any(not text.isprintable() for text in (name, email, *(group or ()))) or any(
+        "," in text for text in group or ()
+    ):
+        raise typer.BadParameter("names, addresses and groups are plain text, groups without commas")
+    password = sys.stdin.readline().rstrip("\n") if password_stdin else _ask_password()
+    if not SHORTEST <= len(password) <= LONGEST:
+        raise fail(f"A password has {SHORTEST} to {LONGEST} characters.")
+
+    async def added(store: Store, _: KeyRing) -> bool:
+        passwords = Passwords()
+        try:
+            hashed = await passwords.hash(password)
+        finally:
+            passwords.close()
+        now = clock.now()
+        done = await store.accounts.add(
+            subject=subject,
+            name=name,
+            email=email,
+            groups=frozenset(group or ()),
+            password_hash=hashed,
+            now=now,
+        )
+        if done:
+            await store.audit.record(AuditEntry(now, "account-added", actor(), subject))
+        return done
+
+    with failures(as_json=as_json):
+        done = with_store(settings_from(config), added)
+    if not done:
+        raise fail(f"There is an account {subject!r} already.")
+    if as_json:
+        show_json({"subject": subject})
+    else:
+        console.print(f"Added {subject}.")
+
+
+@app.command("list")
+def list_accounts(config: Config = None, as_json: Json = False) -> None:
+    """List all accounts."""
+
+    async def listed(store: Store, _: KeyRing) -> list[Account]:
+        return await store.accounts.list()
+
+    with failures(as_json=as_json):
+        accounts = with_store(settings_from(config), listed)
+    if as_json:
+        show_json([_row(account) for account in accounts])
+        return
+    show_table(
+        ("subject", "name", "e-mail", "groups", "factors", "state"),
+        (
+            (
+                account.subject,
+                account.name,
+                account.email,
+                ", ".join(sorted(account.groups)),
+                str(account.confirmed_factors),
+                "disabled" if account.disabled else "active",
+            )
+            for account in accounts
+        ),
+    )
+
+
+@app.command()
+def disable(subject: str, config: Config = None, as_json: Json = False) -> None:
+    """Keep an account from signing in, and end all its sessions at once."""
+    _switch(subject, config, disabled=True, as_json=as_json)
+
+
+@app.command()
+def enable(subject: str, config: Config = None, as_json: Json = False) -> None:
+    """Let a disabled account sign in again; its old sessions stay ended."""
+    _switch(subject, config, disabled=False, as_json=as_json)
+
+
+def _switch(subject: str, config: Path | None, *, disabled: bool, as_json: bool) -> None:
+    event = "account-disabled" if disabled else "account-enabled"
+
+    async def switched(store: Store, _: KeyRing) -> bool:
+        now = clock.now()
+        if disabled:
+            done = await store.revocations.account(
+                subject, reason="account disabled", actor=actor(), now=now, disable=True
+            )
+        else:
+            done = await store.accounts.enable(subject)
+        if done:
+            await store.audit.record(AuditEntry(now, event, actor(), subject))
+        return bool(done)
+
+    with failures(as_json=as_json):
+        done = with_store(settings_from(config), switched)
+    if not done:
+        raise fail(f"There is no account {subject!r}.")
+    if as_json:
+        show_json({"subject": subject, "disabled": disabled})
+    else:
+        console.print(f"{subject} is {'disabled' if disabled else 'enabled'}.")
+
+
+def _ask_password() -> str:
+    password: str = typer.prompt("Password", hide_input=True, confirmation_prompt=True)
+    return password
+
+
+def _row(account: Account) -> dict[str, object]:
+    return {
+        "subject": account.subject,
+        "name": account.name,
+        "email": account.email,
+        "groups": sorted(account.groups),
+        "factors": account.confirmed_factors,
+        "disabled": account.disabled,
+    }

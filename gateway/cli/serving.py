@@ -1,0 +1,54 @@
+"""Running a gateway until it is told to stop."""
+
+import asyncio
+import logging
+import signal
+import sys
+from contextlib import suppress
+
+import structlog
+
+from gateway.app import Gateway, start_gateway
+from gateway.settings import Settings
+
+
+def set_up_logging(log_format: str, level: str) -> None:
+    """Logs go to standard error: one JSON object a line, or readable text."""
+    renderer: structlog.typing.Processor = (
+        structlog.processors.JSONRenderer()
+        if log_format == "json"
+        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    )
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
+
+
+async def serve(settings: Settings) -> None:
+    """Start a gateway, and stop it on SIGINT or SIGTERM; SIGHUP reloads the policies."""
+    gateway = await start_gateway(settings)
+    try:
+        await until_told_to_stop(gateway)
+    finally:
+        await gateway.stop()
+
+
+async def until_told_to_stop(gateway: Gateway) -> None:
+    loop, told = asyncio.get_running_loop(), asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, told.set)
+    loop.add_signal_handler(signal.SIGHUP, gateway.reload_policies)
+    watching = asyncio.create_task(gateway.watch_policies())
+    await told.wait()
+    watching.cancel()
+    with suppress(asyncio.CancelledError):
+        await watching

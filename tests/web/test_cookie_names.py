@@ -24,12 +24,17 @@ def test_every_cookie_that_we_set_is_ours(kind: CookieKind, secure: bool) -> Non
         b" ww-session",
         b"\t__Host-ww-session \x00",
         b"\x0b\x7fww-session",
+        b"ww-session=value",
+        b"=ww-session",
+        b" = ww-session=value",
     ],
 )
 def test_whatever_could_be_taken_for_ours_is_ours(name: bytes) -> None:
     assert is_ours(name)
 
 
-@pytest.mark.parametrize("name", [b"", b"ww", b"www-session", b"session", b"__Host-session", b"a ww-session"])
+@pytest.mark.parametrize(
+    "name", [b"", b"ww", b"www-session", b"session", b"__Host-session", b"a ww-session", b"a=ww-session"]
+)
 def test_the_apps_cookies_are_theirs(name: bytes) -> None:
     assert not is_ours(name)

@@ -1,0 +1,316 @@
+"""Values in, HTML text out: each page of the account holder is one method of `Pages`.
+
+Nothing here reads a request, a store or the clock. Every value is escaped on its way into a page;
+device names, labels and addresses are other people's text.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from gateway.core.reasons import Reason
+from gateway.core.records import Device, DeviceState, Factor, Session
+from gateway.errors import UpstreamFault
+from gateway.portal.qr import qr_svg
+from gateway.portal.static_files import StaticFiles
+from gateway.portal.texts import Texts
+
+PAGE_HEADERS: Mapping[str, str] = {
+    "Content-Type": "text/html; charset=utf-8",
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; form-action 'self'; "
+        "frame-ancestors 'none'; base-uri 'none'; require-trusted-types-for 'script'"
+    ),
+    "Cache-Control": "no-store",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    # Not no-referrer: under it, browsers send our own forms with "Origin: null" (Fetch, section 3.2),
+    # and the origin check would refuse them.
+    "Referrer-Policy": "same-origin",
+    "X-Content-Type-Options": "nosniff",
+}
+"""Every page is sent with these."""
+
+
+class Notice(StrEnum):
+    """What was just done, said at the top of the page that follows. Safe to carry in an address."""
+
+    FACTOR_ADDED = "factor-added"
+    FACTOR_REMOVED = "factor-removed"
+    DEVICE_AUTHORISED = "device-authorised"
+    DEVICE_REVOKED = "device-revoked"
+    SESSION_REVOKED = "session-revoked"
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Whose page it is, and the title of the app that they came from."""
+
+    name: str
+    app: str
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Why the last attempt failed. `wait` is in seconds: until a new attempt or the next code."""
+
+    reason: Reason
+    wait: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A challenge as the page shows it.
+
+    `action` and `app` are titles; `shown` pairs labels with values of what is being approved;
+    `expires_in` and `next_code_in` are whole seconds; `cancel_to` is a path on this host.
+    """
+
+    id: str
+    action: str
+    app: str
+    shown: tuple[tuple[str, str], ...]
+    expires_in: int
+    next_code_in: int
+    cancel_to: str = "/"
+
+
+@dataclass(frozen=True, slots=True)
+class _Link:
+    href: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class _DeviceView:
+    device: Device
+    sessions: tuple[Session, ...]
+
+
+class Pages:
+    """The renderer. Templates are compiled once, here, so a broken one stops the start."""
+
+    def __init__(self, static: StaticFiles, texts: Texts) -> None:
+        self._texts = texts
+        self._env = Environment(
+            loader=PackageLoader("gateway.portal"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            auto_reload=False,
+        )
+        self._env.globals.update(t=texts, static=static.url)
+        self._env.filters.update(utc=_utc, iso=_iso, in_fours=_in_fours)
+        self._templates = {name: self._env.get_template(name) for name in self._env.list_templates()}
+
+    def sign_in(self, app: str, return_to: str, *, trouble: Trouble | None = None, subject: str = "") -> str:
+        """The sign-in form. `trouble` says why it is shown (again); most reasons need no words."""
+        key = f"sign_in.{trouble.reason}" if trouble else ""
+        return self._render(
+            "sign_in.html",
+            app=app,
+            return_to=return_to,
+            subject=subject,
+            failed=trouble is not None
+            and trouble.reason in {Reason.WRONG_CREDENTIALS, Reason.TOO_MANY_ATTEMPTS},
+            said=self._said("sign_in", trouble) if key in self._texts else None,
+        )
+
+    def step_up(self, holder: Holder, asked: Asked, *, trouble: Trouble | None = None) -> str:
+        """A code is asked for. `trouble` is one of the reasons for codes."""
+        return self._render("step_up.html", holder=holder, asked=asked, error=self._said("code", trouble))
+
+    def factor_needed(self, holder: Holder, action: str) -> str:
+        """A code is asked for, but the account has no factor. `action` is the action's title."""
+        t = self._texts
+        return self._message(
+            t("factor_needed.title"),
+            t("factor_needed.body", action=action),
+            t("factor_needed.next", app=holder.app),
+            holder=holder,
+            first=_Link("/.watchword/security", t("factor_needed.link")),
+            second=_Link("/", t("back_to", app=holder.app)),
+        )
+
+    def challenge_ended(self, holder: Holder) -> str:
+        """The challenge is unknown, answered or expired."""
+        t = self._texts
+        return self._message(
+            t("challenge_ended.title"),
+            t("challenge_ended.body"),
+            t("challenge_ended.next", app=holder.app),
+            holder=holder,
+            first=_Link("/", t("back_to", app=holder.app)),
+        )
+
+    def security(
+        self,
+        holder: Holder,
+        factors: Iterable[Factor],
+        now: float,
+        *,
+        notice: Notice | None = None,
+        may_add: bool = True,
+        removing: tuple[str, Trouble] | None = None,
+    ) -> str:
+        """The account's factors.
+
+        `removing` is the factor whose removal just failed, and why. `may_add` is false when the
+        account has as many as it can have.
+        """
+        factor_id, trouble = removing or (None, None)
+        return self._render(
+            "security.html",
+            holder=holder,
+            factors=sorted(factors, key=lambda factor: factor.created_at),
+            now=now,
+            notice=notice,
+            may_add=may_add,
+            removing=factor_id,
+            error=self._said("code", trouble),
+        )
+
+    def factor_setup(
+        self,
+        holder: Holder,
+        factor_id: str,
+        label: str,
+        uri: str,
+        key: str,
+        *,
+        trouble: Trouble | None = None,
+    ) -> str:
+        """QR code and setup key of a pending factor. `uri` is its otpauth address, `key` base32."""
+        return self._render(
+            "factor_setup.html",
+            holder=holder,
+            factor_id=factor_id,
+            label=label,
+            uri=uri,
+            qr=Markup(qr_svg(uri)),  # noqa: S704 - segno draws it: numbers and fixed colours only
+            key=key,
+            error=self._said("code", trouble),
+        )
+
+    def devices(
+        self,
+        holder: Holder,
+        devices: Iterable[Device],
+        sessions: Iterable[Session],
+        current: Session,
+        now: float,
+        *,
+        notice: Notice | None = None,
+    ) -> str:
+        """Devices with their sessions; `current` is the session that asks."""
+        by_use = sorted(sessions, key=lambda session: -session.last_used_at)
+        views = [
+            _DeviceView(device, tuple(s for s in by_use if s.device_id == device.id)) for device in devices
+        ]
+        views.sort(key=lambda view: _device_order(view.device, current))
+        return self._render(
+            "devices.html", holder=holder, views=views, current=current, now=now, notice=notice
+        )
+
+    def device_waiting(self, holder: Holder, device_name: str, devices_address: str) -> str:
+        """A pending device waits. Sent with a `Refresh` header, the page moves on by itself.
+
+        `devices_address` is the devices page as a person types it on another device.
+        """
+        return self._render(
+            "device_waiting.html", holder=holder, device_name=device_name, devices_address=devices_address
+        )
+
+    def refused(
+        self,
+        cause: Reason | UpstreamFault,
+        status: int,
+        reference: str,
+        *,
+        app: str | None = None,
+        repeatable: bool = False,
+    ) -> str:
+        """An error page. `app` is None where no app answers under this host.
+
+        `repeatable` offers to try again; only for a request that was a GET, since that is what a
+        link repeats.
+        """
+        t = self._texts
+        key = f"refused.{cause}" if f"refused.{cause}.title" in t else "refused.other"
+        home = _Link("/", t("back_to", app=app)) if app else None
+        again = _Link("", t("try_again")) if repeatable else None
+        return self._message(
+            t(f"{key}.title"),
+            t(f"{key}.body"),
+            t(f"{key}.next"),
+            first=again or home,
+            second=home if again else None,
+            status=status,
+            reference=reference,
+        )
+
+    def signed_out(self, app: str, *, everywhere: bool = False) -> str:
+        """After signing out here, or after all sessions were ended."""
+        t = self._texts
+        key = "signed_out_everywhere" if everywhere else "signed_out"
+        return self._message(
+            t(f"{key}.title"),
+            t(f"{key}.body"),
+            first=_Link("/.watchword/sign-in", t("sign_in.submit")),
+            second=_Link("/", t("back_to", app=app)),
+        )
+
+    def _message(
+        self,
+        title: str,
+        *paragraphs: str,
+        holder: Holder | None = None,
+        first: _Link | None = None,
+        second: _Link | None = None,
+        status: int | None = None,
+        reference: str | None = None,
+    ) -> str:
+        return self._render(
+            "message.html",
+            title=title,
+            paragraphs=paragraphs,
+            holder=holder,
+            first=first,
+            second=second,
+            status=status,
+            reference=reference,
+        )
+
+    def _said(self, about: str, trouble: Trouble | None) -> str | None:
+        if trouble is None:
+            return None
+        return self._texts(f"{about}.{trouble.reason}", wait=self._texts.wait(trouble.wait))
+
+    def _render(self, template: str, **values: object) -> str:
+        return self._templates[template].render(**values)
+
+
+def _device_order(device: Device, current: Session) -> tuple[bool, bool, bool, float]:
+    """What needs an answer first, then this device, then by use; what is over comes last."""
+    return (
+        device.state is not DeviceState.PENDING,
+        device.id != current.device_id,
+        device.state is DeviceState.REVOKED,
+        -device.last_used_at,
+    )
+
+
+def _utc(moment: float) -> str:
+    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def _iso(moment: float) -> str:
+    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _in_fours(key: str) -> str:
+    return " ".join(key[start : start + 4] for start in range(0, len(key), 4))

@@ -1,0 +1,81 @@
+// Comfort only: every page works without this file. Texts come from the page, in data-text with "#"
+// where the value goes.
+"use strict";
+
+const started = Date.now();
+const secondsSince = () => Math.floor((Date.now() - started) / 1000);
+const fill = (element, value) => { element.textContent = element.dataset.text.replace("#", value); };
+
+// Codes: whatever is pasted, keep its digits; where the form says data-auto, send six of them, once.
+for (const field of document.querySelectorAll("input.code")) {
+  const take = (text) => {
+    field.value = text.replace(/\D/g, "").slice(0, 6);
+    if (field.value.length === 6 && "auto" in field.form.dataset && !field.form.dataset.sent) {
+      field.form.requestSubmit();
+    }
+  };
+  field.addEventListener("paste", (event) => {
+    // maxlength would cut "123 456" before its last digit.
+    event.preventDefault();
+    take(event.clipboardData.getData("text"));
+  });
+  field.addEventListener("input", () => take(field.value));
+}
+
+// A second press sends nothing: one press, one request. The lock opens again for someone who comes back.
+const unlock = (form) => { delete form.dataset.sent; };
+for (const form of document.forms) {
+  form.addEventListener("submit", (event) => {
+    if (form.dataset.sent) {
+      event.preventDefault();
+      return;
+    }
+    form.dataset.sent = "yes";
+    setTimeout(unlock, 8000, form);
+  });
+  addEventListener("pageshow", () => unlock(form));
+}
+
+// Countdowns start from the server's numbers, so the clock of this device does not matter.
+function tick() {
+  const gone = secondsSince();
+  for (const hint of document.querySelectorAll("[data-next-code]")) {
+    fill(hint, ((hint.dataset.nextCode - gone - 1) % 30 + 30) % 30 + 1);
+  }
+  for (const hint of document.querySelectorAll("[data-expires]")) {
+    const left = hint.dataset.expires - gone;
+    if (left < 0) {
+      location.replace(location.pathname); // the server then says that it is over
+      return;
+    }
+    fill(hint, `${Math.floor(left / 60)}:${String(left % 60).padStart(2, "0")}`);
+  }
+  setTimeout(tick, 1000 - ((Date.now() - started) % 1000));
+}
+if (document.querySelector("[data-next-code], [data-expires]")) tick();
+
+// Times in this person's own zone and style.
+for (const time of document.querySelectorAll("time")) {
+  time.title = time.textContent;
+  time.textContent = new Date(time.dateTime).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
+}
+
+// What makes sense only with a script is hidden until here.
+for (const element of document.querySelectorAll("[data-script]")) element.hidden = false;
+
+for (const button of document.querySelectorAll("[data-show]")) {
+  button.addEventListener("click", () => {
+    const field = document.getElementById(button.dataset.show);
+    const shown = field.type === "text";
+    field.type = shown ? "password" : "text";
+    button.setAttribute("aria-pressed", String(!shown));
+  });
+}
+
+for (const button of document.querySelectorAll("[data-copy]")) {
+  button.hidden = !navigator.clipboard; // there only in a secure context
+  button.addEventListener("click", async () => {
+    await navigator.clipboard.writeText(button.dataset.copy);
+    button.textContent = button.dataset.text;
+  });
+}

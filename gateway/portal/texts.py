@@ -1,0 +1,58 @@
+"""Every word that an account holder reads, from one catalogue for each language in ``languages/``."""
+
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any, Self
+
+_UNITS = (("year", 31_536_000), ("month", 2_592_000), ("day", 86_400), ("hour", 3_600), ("minute", 60))
+
+_PLURALS: Mapping[str, Callable[[int], str]] = {"en": lambda count: "one" if count == 1 else "other"}
+"""The plural category (Unicode CLDR) of a whole number, by language."""
+
+
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """One language: its BCP 47 tag, and its texts by dotted key."""
+
+    language: str
+    entries: Mapping[str, str]
+
+    @classmethod
+    def load(cls, language: str) -> Self:
+        """The catalogue of this package for `language`; FileNotFoundError if there is none."""
+        source = files("gateway.portal") / "languages" / f"{language}.toml"
+        return cls(language, dict(_flat(tomllib.loads(source.read_text("utf-8")))))
+
+    def __call__(self, key: str, **values: object) -> str:
+        """The text called `key` with its placeholders filled in; KeyError if either is missing."""
+        return self.entries[key].format_map(values)
+
+    def __contains__(self, key: str) -> bool:
+        return key in self.entries
+
+    def counted(self, key: str, count: int) -> str:
+        """The text called `key` in the form that `count` takes."""
+        return self(f"{key}.{_PLURALS[self.language](count)}", count=count)
+
+    def ago(self, seconds: float) -> str:
+        """How long ago, in the largest unit that fits: "3 hours ago"."""
+        for unit, length in _UNITS:
+            if seconds >= length:
+                return self.counted(f"ago.{unit}", int(seconds // length))
+        return self("ago.now")
+
+    def wait(self, seconds: int) -> str:
+        """How long still to wait, never too little: "45 seconds", "5 minutes"."""
+        if seconds <= 90:
+            return self.counted("wait.second", max(1, seconds))
+        return self.counted("wait.minute", -(-seconds // 60))
+
+
+def _flat(tables: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    for name, value in tables.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value

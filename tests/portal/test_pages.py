@@ -1,0 +1,405 @@
+from dataclasses import fields
+from html.parser import HTMLParser
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support.sample_pages import (
+    EVERYTHING,
+    KEY,
+    NOW,
+    PAGES,
+    URI,
+    Strings,
+    asked,
+    device,
+    everything,
+    factor,
+    session,
+)
+
+from gateway.core.reasons import Reason
+from gateway.core.records import DeviceState, FactorState
+from gateway.errors import UpstreamFault
+from gateway.portal.pages import PAGE_HEADERS, Holder, Notice, Trouble
+from gateway.portal.static_files import PREFIX
+
+HOLDER = Holder("Ada Lovelace", "Exchange")
+STRINGS = Strings()
+VOID = {"meta", "link", "input", "br", "img", "path"}
+WARNING = "Never share a code"
+CODE_PAGES = [name for name, html in EVERYTHING.items() if 'name="code"' in html]
+
+Tag = tuple[str, dict[str, str | None]]
+
+
+class Parsed(HTMLParser):
+    """A page as a browser reads it; every opened element must be closed in its order."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[Tag] = []
+        self.texts: list[str] = []
+        self._open: list[str] = []
+        self.feed(html)
+        self.close()
+        assert self._open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        assert len(dict(attrs)) == len(attrs), "an attribute stands twice"
+        if tag not in VOID:
+            self._open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.texts.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join("".join(self.texts).split())
+
+    def all(self, *names: str) -> list[dict[str, str | None]]:
+        return [attributes for tag, attributes in self.tags if tag in names]
+
+    def actions(self) -> list[str | None]:
+        return [form["action"] for form in self.all("form")]
+
+    @property
+    def shape(self) -> list[tuple[str, tuple[str, ...]]]:
+        return [(tag, tuple(attributes)) for tag, attributes in self.tags]
+
+
+every_page = pytest.mark.parametrize("html", EVERYTHING.values(), ids=EVERYTHING)
+
+
+# --- what holds for every page
+
+
+@every_page
+def test_nothing_is_inline_and_nothing_comes_from_elsewhere(html: str) -> None:
+    page = Parsed(html)
+    for tag, attributes in page.tags:
+        assert not {name for name in attributes if name.startswith("on") or name == "style"}
+        assert tag not in {"style", "iframe", "object", "embed", "img", "base"}
+    assert [script.keys() for script in page.all("script")] == [{"src", "defer"}]
+    for asset in page.all("script", "link"):
+        assert (asset.get("src") or asset.get("href") or "").startswith(PREFIX)
+    for link in page.all("a"):
+        assert (link["href"] or "").startswith(("/", "#", "otpauth:")) or link["href"] == ""
+
+
+@every_page
+def test_forms_are_plain_posts_to_the_portal(html: str) -> None:
+    page = Parsed(html)
+    for form in page.all("form"):
+        assert form["method"] == "post"
+        assert (form["action"] or "").startswith("/.watchword/")
+    assert len(page.all("form")) <= len(page.all("button"))
+
+
+@every_page
+def test_assistive_technology_finds_its_way(html: str) -> None:
+    page = Parsed(html)
+    assert page.all("html") == [{"lang": "en"}]
+    assert len(page.all("h1")) == len(page.all("main")) == len(page.all("title")) == 1
+    levels = [int(tag[1]) for tag, _ in page.tags if tag in {"h1", "h2", "h3", "h4"}]
+    assert levels[0] == 1
+    assert all(after <= before + 1 for before, after in pairwise(levels))
+    ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    labelled = {label["for"] for label in page.all("label")}
+    assert labelled == {field["id"] for field in page.all("input") if field.get("type") != "hidden"}
+    for _, attributes in page.tags:
+        for name in ("aria-describedby", "aria-labelledby"):
+            assert set((attributes.get(name) or "").split()) <= set(ids)
+
+
+@every_page
+def test_every_button_can_be_told_from_the_others(html: str) -> None:
+    """Also where they are listed without their surroundings: "Revoke" alone would not say what."""
+    opened = html.split("<button")[1:]
+    names = [Parsed("<button" + part.partition("</button>")[0] + "</button>").text for part in opened]
+    assert all(names)
+    assert len(set(names)) == len(names)
+
+
+@pytest.mark.parametrize("name", ["sign-in", *CODE_PAGES, "security"])
+def test_f9_where_codes_are_asked_for_the_warning_stands(name: str) -> None:
+    text = Parsed(EVERYTHING[name]).text
+    assert WARNING in text
+    assert "Support never asks" in text
+
+
+@pytest.mark.parametrize("name", CODE_PAGES)
+def test_code_fields_fill_from_the_phone(name: str) -> None:
+    for field in Parsed(EVERYTHING[name]).all("input"):
+        if field.get("name") == "code":
+            assert field["autocomplete"] == "one-time-code"
+            assert field["inputmode"] == "numeric"
+            assert field["pattern"] == "[0-9]{6}"
+            assert field["maxlength"] == "6"
+
+
+HOSTILE = (
+    "<script>alert(1)</script>",
+    "\"><img src=x onerror='alert(1)'>",
+    "' autofocus onfocus=alert(1) x='",
+    "</title></textarea><!--",
+    "{{ 7 * 7 }} {% raw %} {0} {brand}",
+    "&lt;b&gt; &amp; &#60;",
+    "javascript:alert(1)",
+    "\u202eesrever\u2066",
+)
+
+
+def same_shape(strings: Strings) -> None:
+    """Whatever the strings say, the pages keep their elements and attributes."""
+    for name, html in everything(strings).items():
+        assert Parsed(html).shape == Parsed(EVERYTHING[name]).shape, name
+
+
+@pytest.mark.parametrize("hostile", HOSTILE)
+def test_hostile_strings_stay_text(hostile: str) -> None:
+    strings = Strings(**{field.name: hostile for field in fields(Strings)})
+    same_shape(strings)
+    page = Parsed(everything(strings)["devices"])
+    assert " ".join(hostile.split()) in page.text
+
+
+@given(st.builds(Strings, **{field.name: st.text(min_size=1) for field in fields(Strings)}))
+def test_no_string_changes_a_page(strings: Strings) -> None:
+    same_shape(strings)
+
+
+# --- each page
+
+
+def test_signing_in_keeps_where_to_return_and_what_was_typed() -> None:
+    page = Parsed(EVERYTHING["sign-in, wrong"])
+    values = {field["name"]: field.get("value") for field in page.all("input")}
+    assert values == {"return_to": STRINGS.path, "subject": STRINGS.name, "password": None}
+    assert [field.get("autocomplete") for field in page.all("input")] == [
+        None,
+        "username",
+        "current-password",
+    ]
+    assert page.actions() == ["/.watchword/sign-in"]
+
+
+@pytest.mark.parametrize(
+    ("trouble", "said", "role"),
+    [
+        (Trouble(Reason.WRONG_CREDENTIALS), "Account or password is not right", "alert"),
+        (Trouble(Reason.TOO_MANY_ATTEMPTS, 900), "Wait 15 minutes", "alert"),
+        (Trouble(Reason.SESSION_EXPIRED), "signed out after a while", "status"),
+        (Trouble(Reason.SESSION_REVOKED), "If that was not you", "status"),
+        (Trouble(Reason.DEVICE_REVOKED), "If that was not you", "status"),
+        (Trouble(Reason.ACCOUNT_DISABLED), "Ask support", "status"),
+        (Trouble(Reason.NO_SESSION), None, None),
+        (Trouble(Reason.EPOCH_MISSING), None, None),
+        (None, None, None),
+    ],
+)
+def test_signing_in_says_why(trouble: Trouble | None, said: str | None, role: str | None) -> None:
+    page = Parsed(PAGES.sign_in("Exchange", "/", trouble=trouble))
+    assert [tag["role"] for tag in page.all("p") if "role" in tag] == ([role] if role else [])
+    assert (said or "Sign in") in page.text
+    assert bool([field for field in page.all("input") if "aria-invalid" in field]) == (role == "alert")
+
+
+def test_a_step_up_shows_what_is_approved() -> None:
+    page = Parsed(EVERYTHING["step-up"])
+    for words in (
+        "At Exchange",
+        "Approving a transaction",
+        "0.75 BTC",
+        STRINGS.shown,
+        "You have 5 minutes left.",
+    ):
+        assert words in page.text
+    assert page.actions()[0] == f"/.watchword/step-up/{'c' * 32}"
+    counted = [p for p in page.all("p", "span") if "data-expires" in p or "data-next-code" in p]
+    assert [p.get("data-next-code") or p.get("data-expires") for p in counted] == ["12", "284"]
+    assert "/" in [link["href"] for link in page.all("a")], "cancel"
+
+
+def test_a_step_up_that_shows_nothing_approves_nothing() -> None:
+    page = Parsed(EVERYTHING["step-up, nothing shown"])
+    assert page.all("dl") == []
+    assert "Approve " not in page.text
+
+
+@pytest.mark.parametrize(
+    ("trouble", "said"),
+    [
+        (Trouble(Reason.WRONG_CODE, 9), "set the clock of your phone to automatic"),
+        (Trouble(Reason.USED_CODE, 12), "it comes in 12 seconds"),
+        (Trouble(Reason.MALFORMED_CODE, 12), "exactly six digits"),
+        (Trouble(Reason.TOO_MANY_ATTEMPTS, 301), "Wait 6 minutes"),
+    ],
+)
+def test_f6_what_is_wrong_with_a_code_is_explained(trouble: Trouble, said: str) -> None:
+    pages = [
+        PAGES.step_up(HOLDER, asked(STRINGS), trouble=trouble),
+        PAGES.factor_setup(HOLDER, "f" * 32, "My phone", URI, KEY, trouble=trouble),
+        PAGES.security(HOLDER, [factor(1, STRINGS)], NOW, removing=(f"{1:032x}", trouble)),
+    ]
+    for page in map(Parsed, pages):
+        assert said in page.text
+        (field,) = [field for field in page.all("input") if field.get("name") == "code"]
+        assert field["aria-invalid"] == "true"
+        assert "autofocus" in field
+
+
+def test_without_a_factor_the_way_to_one_is_shown() -> None:
+    page = Parsed(EVERYTHING["factor needed"])
+    assert "Approving a transaction needs a code" in page.text
+    assert [link["href"] for link in page.all("a")][1:] == ["/.watchword/security", "/"]
+
+
+def test_after_a_challenge_ended_the_way_back_is_shown() -> None:
+    assert [link["href"] for link in Parsed(EVERYTHING["challenge ended"]).all("a")][1:] == ["/"]
+
+
+def test_f8_removing_a_factor_needs_a_code_and_is_advised_against() -> None:
+    page = Parsed(PAGES.security(HOLDER, [factor(1, STRINGS)], NOW))
+    assert f"/.watchword/security/factors/{1:032x}/remove" in page.actions()
+    assert [field["name"] for field in page.all("input")] == ["code", "label"]
+    assert "Without an authenticator app, your password alone opens your account." in page.text
+    assert [tag for tag in page.all("details") if "open" in tag] == []
+
+
+def test_only_the_removal_that_failed_is_open() -> None:
+    page = Parsed(EVERYTHING["security, removing"])
+    assert ["open" in tag for tag in page.all("details")] == [True, False, False]
+    assert sum("aria-invalid" in field for field in page.all("input")) == 1
+
+
+def test_a_pending_factor_counts_for_nothing_yet() -> None:
+    pending = factor(3, STRINGS, FactorState.PENDING, None)
+    page = Parsed(PAGES.security(HOLDER, [pending], NOW))
+    assert "Set-up not finished" in page.text
+    assert "Add an authenticator app" in page.text, "the account still has none"
+    assert [field["name"] for field in page.all("input")] == ["label"], "removing it needs no code"
+    assert f"/.watchword/security/factors/{3:032x}" in [link["href"] for link in page.all("a")]
+
+
+def test_f7_a_second_factor_may_be_added_until_the_account_is_full() -> None:
+    adding = "/.watchword/security/factors"
+    assert adding in Parsed(EVERYTHING["security"]).actions()
+    full = Parsed(EVERYTHING["security, full"])
+    assert adding not in full.actions()
+    assert "To add one, remove another first." in full.text
+
+
+def test_no_seed_is_on_the_security_page() -> None:
+    assert "sealed seed" not in EVERYTHING["security"]
+
+
+def test_f2_f3_set_up_shows_the_code_the_key_and_to_save_it() -> None:
+    page = Parsed(EVERYTHING["factor set-up"])
+    assert "JBSW Y3DP EHPK 3PXP JBSW Y3DP EHPK 3PXP" in page.text
+    assert len([svg for svg in page.all("svg") if "width" not in svg]) == 1, "the QR code"
+    assert URI in [link["href"] for link in page.all("a")]
+    assert "If you lose the phone, this key brings your codes back" in page.text
+    assert f"/.watchword/security/factors/{'f' * 32}/confirm" in page.actions()
+
+
+def test_d1_d3_devices_and_sessions_can_be_told_apart_and_revoked() -> None:
+    page = Parsed(EVERYTHING["devices"])
+    assert page.text.count("This device ") == page.text.count("This session") + 1 == 2  # one is the advice
+    for words in ("1 day ago 2026-05-04 16:53 UTC", "203.0.113.7", "2 sessions", "Revoke and sign out"):
+        assert words in page.text
+    wanted = {f"/.watchword/devices/{number:032x}/revoke" for number in (1, 2, 3)}
+    wanted |= {f"/.watchword/sessions/{number:032x}/revoke" for number in (1, 2, 3, 4)}
+    wanted |= {
+        f"/.watchword/devices/{3:032x}/authorise",
+        "/.watchword/sessions/revoke-all",
+        "/.watchword/sign-out",
+    }
+    assert sorted(filter(None, page.actions())) == sorted(wanted), (
+        "nothing twice, nothing for a revoked device"
+    )
+
+
+def test_d2_a_pending_device_comes_first_and_this_one_next() -> None:
+    devices = [
+        device(4, STRINGS, DeviceState.REVOKED, used=1),
+        device(2, STRINGS, used=10),
+        device(1, STRINGS, used=500),
+        device(5, STRINGS, used=5),
+        device(3, STRINGS, DeviceState.PENDING, used=900),
+    ]
+    html = PAGES.devices(HOLDER, devices, [], session(1, 1, STRINGS), NOW)
+    actions = [action for action in Parsed(html).actions() if action and action.endswith("/revoke")]
+    assert [int(action.split("/")[3], 16) for action in actions] == [3, 1, 5, 2]
+
+
+def test_d4_d5_one_button_ends_everything_and_advice_stands_beside_it() -> None:
+    page = Parsed(EVERYTHING["devices"])
+    for words in (
+        "Force logout from all sessions",
+        "Ends every session on every device at once, this one too.",
+        "change your password",
+        "Set up an authenticator app",
+    ):
+        assert words in page.text
+
+
+def test_times_are_exact_and_readable() -> None:
+    used = {tag["datetime"] for tag in Parsed(EVERYTHING["devices"]).all("time")}
+    assert "2026-05-05T16:52:20Z" in used
+
+
+def test_a_waiting_device_is_told_where_to_be_authorised() -> None:
+    page = Parsed(EVERYTHING["device waiting"])
+    for words in (
+        "Firefox on Linux is new",
+        "exchange.localhost:8080/.watchword/devices",
+        "moves on by itself",
+    ):
+        assert words in page.text
+
+
+@pytest.mark.parametrize("notice", Notice)
+def test_what_was_done_is_said(notice: Notice) -> None:
+    devices = PAGES.devices(HOLDER, [], [], session(1, 1, STRINGS), NOW, notice=notice)
+    for html in (devices, PAGES.security(HOLDER, [], NOW, notice=notice)):
+        assert [tag["role"] for tag in Parsed(html).all("p") if "role" in tag] == ["status"]
+
+
+@pytest.mark.parametrize("cause", [*Reason, *UpstreamFault])
+@pytest.mark.parametrize("app", ["Exchange", None])
+@pytest.mark.parametrize("repeatable", [True, False])
+def test_every_refusal_says_what_next(
+    cause: Reason | UpstreamFault, app: str | None, repeatable: bool
+) -> None:
+    page = Parsed(PAGES.refused(cause, 418, "7f3a91c2", app=app, repeatable=repeatable))
+    assert "Error 418, reference 7f3a91c2" in page.text
+    assert len(page.all("p")) == 3
+    links = [link["href"] for link in page.all("a")][1:]
+    assert links == ([""] if repeatable else []) + (["/"] if app else [])
+
+
+def test_signed_out_here_or_everywhere() -> None:
+    assert "Every session on every device has ended." not in EVERYTHING["signed out"]
+    assert "Every session on every device has ended." in EVERYTHING["signed out everywhere"]
+
+
+# --- headers
+
+
+def test_the_headers_forbid_what_the_pages_do_not_need() -> None:
+    policy = dict(part.split(" ", 1) for part in PAGE_HEADERS["Content-Security-Policy"].split("; "))
+    assert policy["default-src"] == policy["frame-ancestors"] == policy["base-uri"] == "'none'"
+    assert "unsafe" not in PAGE_HEADERS["Content-Security-Policy"]
+    assert PAGE_HEADERS["Cache-Control"] == "no-store"
+    assert PAGE_HEADERS["X-Content-Type-Options"] == "nosniff"
+    assert PAGE_HEADERS["Referrer-Policy"] == "same-origin"

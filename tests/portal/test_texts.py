@@ -1,0 +1,148 @@
+import re
+from importlib.resources import files
+from string import Formatter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.core.reasons import Reason
+from gateway.errors import UpstreamFault
+from gateway.portal.pages import Notice
+from gateway.portal.texts import Texts
+
+PORTAL = files("gateway.portal")
+ENGLISH = Texts.load("en")
+LANGUAGES = [entry.name.removesuffix(".toml") for entry in (PORTAL / "languages").iterdir()]
+
+# Keys that are put together from a prefix and a value of these.
+COMPOSED = {
+    "code.": [Reason.WRONG_CODE, Reason.USED_CODE, Reason.MALFORMED_CODE, Reason.TOO_MANY_ATTEMPTS],
+    "sign_in.": [
+        Reason.WRONG_CREDENTIALS,
+        Reason.TOO_MANY_ATTEMPTS,
+        Reason.SESSION_EXPIRED,
+        Reason.SESSION_REVOKED,
+        Reason.DEVICE_REVOKED,
+        Reason.ACCOUNT_DISABLED,
+    ],
+    "notice.": list(Notice),
+    "devices.": ["pending", "revoked"],
+}
+REFUSALS = [
+    *UpstreamFault,
+    Reason.DENIED,
+    Reason.BAD_REQUEST,
+    Reason.UNKNOWN_HOST,
+    Reason.METHOD_REFUSED,
+    Reason.WRONG_ORIGIN,
+    Reason.BODY_UNREADABLE,
+    Reason.BODY_TOO_LARGE,
+    Reason.NOT_FOUND,
+    Reason.STORE_UNAVAILABLE,
+    Reason.OVERLOADED,
+    Reason.TOO_MANY_ATTEMPTS,
+    "other",
+]
+
+
+def composed() -> set[str]:
+    keys = {f"{prefix}{value}" for prefix, values in COMPOSED.items() for value in values}
+    keys |= {f"refused.{cause}.{part}" for cause in REFUSALS for part in ("title", "body", "next")}
+    return keys | {
+        f"{key}.{part}" for key in ("signed_out", "signed_out_everywhere") for part in ("title", "body")
+    }
+
+
+def literal() -> set[str]:
+    """The keys that templates and pages.py name in full."""
+    sources = [entry.read_text() for entry in (PORTAL / "templates").iterdir()]
+    sources.append((PORTAL / "pages.py").read_text())
+    named = re.findall(r"""\bt\(\s*["']([a-z0-9_.\-]+)["']\s*[,)]""", "".join(sources))
+    chosen = re.findall(r"""\bt\("([a-z_.]+)" if .+? else "([a-z_.]+)"\)""", "".join(sources))
+    return {*named, *(key for pair in chosen for key in pair)}
+
+
+def placeholders(text: str) -> set[str]:
+    return {name for _, name, _, _ in Formatter().parse(text) if name}
+
+
+def counted(key: str) -> bool:
+    return key.rpartition(".")[2] in {"one", "other"} and not key.startswith("refused.")
+
+
+def test_every_text_is_used_and_every_used_text_exists() -> None:
+    texts = {key for key in ENGLISH.entries if not counted(key)} - {"ago.now"}
+    assert texts == literal() | composed()
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_language_has_the_texts_of_english(language: str) -> None:
+    texts = Texts.load(language)
+    assert {key for key in texts.entries if not counted(key)} == {
+        key for key in ENGLISH.entries if not counted(key)
+    }
+    for key, text in texts.entries.items():
+        assert text == text.strip() != ""
+        assert not re.search(r"[<>]|&\w+;", text), f"{key} has markup"
+        if key in ENGLISH:
+            assert placeholders(text) == placeholders(ENGLISH.entries[key]), key
+
+
+def test_a_language_without_catalogue_is_not_found() -> None:
+    with pytest.raises(FileNotFoundError):
+        Texts.load("tlh")
+
+
+@pytest.mark.parametrize("values", [{}, {"name": "Exchange"}])
+def test_a_placeholder_without_value_is_an_error(values: dict[str, str]) -> None:
+    with pytest.raises(KeyError):
+        ENGLISH("back_to", **values)
+
+
+def test_values_are_not_read_as_placeholders() -> None:
+    assert ENGLISH("back_to", app="{brand} {0} {") == "Back to {brand} {0} {"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (-30, "just now"),
+        (0, "just now"),
+        (59.9, "just now"),
+        (60, "1 minute ago"),
+        (150, "2 minutes ago"),
+        (3599, "59 minutes ago"),
+        (3600, "1 hour ago"),
+        (86399, "23 hours ago"),
+        (86400, "1 day ago"),
+        (45 * 86400, "1 month ago"),
+        (364 * 86400, "12 months ago"),
+        (800 * 86400, "2 years ago"),
+    ],
+)
+def test_ago(seconds: float, text: str) -> None:
+    assert ENGLISH.ago(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "1 second"),
+        (1, "1 second"),
+        (30, "30 seconds"),
+        (90, "90 seconds"),
+        (91, "2 minutes"),
+        (120, "2 minutes"),
+        (121, "3 minutes"),
+        (900, "15 minutes"),
+    ],
+)
+def test_wait(seconds: int, text: str) -> None:
+    assert ENGLISH.wait(seconds) == text
+
+
+@given(st.integers(0, 10**6))
+def test_who_waits_as_told_has_waited_long_enough(seconds: int) -> None:
+    count, unit = ENGLISH.wait(seconds).split()
+    assert int(count) * {"s": 1, "m": 60}[unit[0]] >= seconds

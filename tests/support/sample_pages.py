@@ -1,0 +1,142 @@
+"""Every page of the account holder once or more, with values as they occur."""
+
+from dataclasses import dataclass
+
+from gateway.core.reasons import Reason
+from gateway.core.records import Device, DeviceState, Factor, FactorState, Session
+from gateway.errors import UpstreamFault
+from gateway.portal.pages import Asked, Holder, Notice, Pages, Trouble
+from gateway.portal.static_files import StaticFiles
+from gateway.portal.texts import Texts
+
+NOW = 1_778_000_000.0
+"""2026-05-05 16:53:20 UTC."""
+
+STATIC = StaticFiles.load()
+PAGES = Pages(STATIC, Texts.load("en"))
+
+KEY = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
+URI = f"otpauth://totp/Exchange:ada?secret={KEY}&issuer=Exchange"
+
+
+@dataclass(frozen=True)
+class Strings:
+    """What other people write."""
+
+    name: str = "Ada Lovelace"
+    app: str = "Exchange"
+    device: str = "Firefox on Linux"
+    label: str = "My phone"
+    shown: str = "bc1qxy2kgdygjrsqtzq2n0yrf2493p83kkfjhx0wlh"
+    address: str = "203.0.113.7"
+    path: str = "/withdrawals?a=1&b=2"
+
+
+def device(
+    number: int, strings: Strings, state: DeviceState = DeviceState.AUTHORISED, used: float = 60
+) -> Device:
+    return Device(
+        id=f"{number:032x}",
+        subject="ada",
+        name=f"{strings.device} {number}",
+        user_agent="",
+        state=state,
+        first_used_at=NOW - 40 * 86400,
+        last_used_at=NOW - used,
+        address=strings.address,
+    )
+
+
+def session(number: int, device_number: int, strings: Strings, used: float = 60) -> Session:
+    return Session(
+        id=f"{number:032x}",
+        subject="ada",
+        device_id=f"{device_number:032x}",
+        account_epoch=1,
+        global_epoch=1,
+        created_at=NOW - 7200,
+        last_used_at=NOW - used,
+        idle_until=NOW + 3600,
+        expires_at=NOW + 86400,
+        address=strings.address,
+    )
+
+
+def factor(
+    number: int,
+    strings: Strings,
+    state: FactorState = FactorState.CONFIRMED,
+    used: float | None = 7200,
+) -> Factor:
+    return Factor(
+        id=f"{number:032x}",
+        subject="ada",
+        label=f"{strings.label} {number}",
+        state=state,
+        created_at=NOW - 100 * 86400 + number,
+        last_used_at=None if used is None else NOW - used,
+        sealed_seed=b"sealed seed",
+    )
+
+
+def asked(strings: Strings, *, shown: bool = True) -> Asked:
+    return Asked(
+        id="c" * 32,
+        action="Approving a transaction",
+        app=strings.app,
+        shown=(("Amount", "0.75 BTC"), ("To", strings.shown)) if shown else (),
+        expires_in=284,
+        next_code_in=12,
+    )
+
+
+def everything(strings: Strings = Strings()) -> dict[str, str]:
+    """HTML by name."""
+    holder = Holder(strings.name, strings.app)
+    wrong, used = Trouble(Reason.WRONG_CODE, 9), Trouble(Reason.USED_CODE, 12)
+    ours, other = device(1, strings), device(2, strings, used=86400)
+    pending, revoked = device(3, strings, DeviceState.PENDING), device(4, strings, DeviceState.REVOKED)
+    current = session(1, 1, strings)
+    sessions = [
+        current,
+        session(2, 1, strings, used=7000),
+        session(3, 2, strings, used=86400),
+        session(4, 3, strings),
+    ]
+    factors = [
+        factor(1, strings),
+        factor(2, strings, used=None),
+        factor(3, strings, FactorState.PENDING, None),
+    ]
+    p = PAGES
+    return {
+        "sign-in": p.sign_in(strings.app, strings.path),
+        "sign-in, wrong": p.sign_in(
+            strings.app, strings.path, trouble=Trouble(Reason.WRONG_CREDENTIALS), subject=strings.name
+        ),
+        "sign-in, revoked": p.sign_in(strings.app, "/", trouble=Trouble(Reason.SESSION_REVOKED)),
+        "step-up": p.step_up(holder, asked(strings)),
+        "step-up, nothing shown": p.step_up(holder, asked(strings, shown=False)),
+        "step-up, used": p.step_up(holder, asked(strings), trouble=used),
+        "factor needed": p.factor_needed(holder, "Approving a transaction"),
+        "challenge ended": p.challenge_ended(holder),
+        "security": p.security(holder, factors, NOW, notice=Notice.FACTOR_ADDED),
+        "security, none": p.security(holder, [], NOW),
+        "security, full": p.security(holder, factors, NOW, may_add=False),
+        "security, removing": p.security(holder, factors, NOW, removing=(factors[0].id, wrong)),
+        "factor set-up": p.factor_setup(holder, "f" * 32, strings.label, URI, KEY),
+        "factor set-up, wrong": p.factor_setup(holder, "f" * 32, strings.label, URI, KEY, trouble=wrong),
+        "devices": p.devices(
+            holder, [other, revoked, ours, pending], sessions, current, NOW, notice=Notice.DEVICE_AUTHORISED
+        ),
+        "device waiting": p.device_waiting(
+            holder, strings.device, "exchange.localhost:8080/.watchword/devices"
+        ),
+        "refused": p.refused(UpstreamFault.TIMEOUT, 504, "7f3a91c2", app=strings.app, repeatable=True),
+        "refused, no app": p.refused(Reason.UNKNOWN_HOST, 421, "7f3a91c2"),
+        "signed out": p.signed_out(strings.app),
+        "signed out everywhere": p.signed_out(strings.app, everywhere=True),
+    }
+
+
+EVERYTHING = everything()

@@ -48,3 +48,8 @@ class Reason(StrEnum):
 
     # sign-in attempts
     WRONG_CREDENTIALS = "wrong-credentials"
+
+    # operators
+    INVALID_TOKEN = "invalid-token"  # noqa: S105 - a name, not a token
+    INSUFFICIENT_SCOPE = "insufficient-scope"
+    INVALID_BODY = "invalid-body"

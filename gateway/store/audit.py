@@ -12,7 +12,10 @@ MOST_ENTRIES = 100_000
 
 @dataclass(frozen=True, slots=True)
 class AuditEntry:
-    """One thing that happened. `actor` is `account:<subject>`, `operator:<name>` or `cli:<user>`."""
+    """One thing that happened. `actor` is `account:<subject>`, `operator:<name>` or `cli:<user>`.
+
+    `token_id` tells an operator's tokens apart.
+    """
 
     at: float
     event: str
@@ -22,6 +25,7 @@ class AuditEntry:
     device_id: str = ""
     address: str = ""
     reason: str = ""
+    token_id: str = ""
 
 
 class Audit:

@@ -72,6 +72,12 @@ class Revocations:
             found.update((fields["revocation"], _revocation_from(fields)) for _, fields in rows)
         return sorted(found.values(), key=lambda revocation: -revocation.at)[:most]
 
+    async def global_epoch(self, subject: str) -> int | None:
+        """The global epoch that the sessions of an account are compared with; None when it is missing."""
+        key = shard_of_subject(subject, self._connection.shards).key("epoch")
+        epoch = await self._connection.call(self._connection.redis.get(key))
+        return None if epoch is None else int(epoch)
+
     async def _one(self, asked: Revocation) -> Revocation | None:
         shard = shard_of_id(asked.id or "", self._connection.shards)
         subject = await self._run(shard, asked) if shard else None

@@ -29,8 +29,8 @@ _FORBIDDEN_OCTETS = frozenset({0x2F, 0x5C, 0x3B, 0x7F, *range(0x20)})  # "/", "\
 class Target:
     """Method, host, path and query, in canonical form.
 
-    `host` is lower-case without the port, which `authority` keeps as the client wrote it; `path`
-    starts with "/" and is escaped; `segments` are its decoded parts ("/a/b/" gives "a", "b", "");
+    `host` is lower-case without the port, which `authority`, lower-case too, keeps; `path` starts
+    with "/" and is escaped; `segments` are its decoded parts ("/a/b/" gives "a", "b", "");
     `query` is None when there is no "?", which differs from an empty one.
     """
 
@@ -76,9 +76,9 @@ def parse_target(method: str, raw_target: str, host_header: str) -> Target:
 def _canonical_path(raw: str) -> tuple[str, tuple[str, ...]]:
     if not _PATH.fullmatch(raw):
         raise BadRequest("the path holds a character that is not allowed in one, or a broken escape")
-    if _DOUBLE_ENCODED.search(raw):
-        raise BadRequest("the path is escaped twice")
     path = _ESCAPE.sub(_normalise_escape, raw) if "%" in raw else raw
+    if _DOUBLE_ENCODED.search(path):  # only now: "%25%32%65" turns into "%252e" just above
+        raise BadRequest("the path is escaped twice")
     if path == "/":
         return path, ("",)
     parts = path[1:].split("/")

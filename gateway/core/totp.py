@@ -39,6 +39,8 @@ def matching_step(seed: bytes, code: str, now: float, *, drift: int = 1) -> int 
 
     Every candidate is compared, in constant time, so the answer's timing tells nothing.
     """
+    if not is_code(code):
+        return None
     generator = pyotp.HOTP(setup_key(seed))
     current = step_at(now)
     found = None
@@ -58,7 +60,6 @@ def otpauth_uri(seed: bytes, *, issuer: str, account: str) -> str:
 
     A colon would split the label wrongly in some apps, so it is taken out of both names.
     """
-    uri = pyotp.TOTP(setup_key(seed)).provisioning_uri(
+    return pyotp.TOTP(setup_key(seed)).provisioning_uri(
         name=account.replace(":", " "), issuer_name=issuer.replace(":", " ")
     )
-    return uri.replace("+", "%20")

@@ -6,7 +6,7 @@ decision. It has no effects; the shell acts on what it says. A request is forwar
 """
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass
 
 from gateway.core.policy.model import Action, Match, Need, Protect
 from gateway.core.reasons import Reason
@@ -24,10 +24,10 @@ class Permit:
     match: Match
     account: Account | None
     session_id: str | None
-    _seal: object = field(repr=False, compare=False, default=None)
+    seal: InitVar[object]  # not kept, or dataclasses.replace() would turn one permit into another
 
-    def __post_init__(self) -> None:
-        if self._seal is not _SEAL:
+    def __post_init__(self, seal: object) -> None:
+        if seal is not _SEAL:
             raise TypeError("only decide() makes permits")
 
 

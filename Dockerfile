@@ -10,6 +10,7 @@ RUN pip --python /opt/watchword/bin/python install --require-hashes --only-binar
  && pip install --require-hashes --only-binary=:all: --requirement requirements/build.lock
 COPY pyproject.toml README.md ./
 COPY gateway gateway
+COPY policies policies
 RUN pip wheel --no-deps --no-build-isolation --wheel-dir dist . \
  && pip --python /opt/watchword/bin/python install --no-deps --no-index dist/*.whl
 

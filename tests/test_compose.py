@@ -7,6 +7,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -253,3 +254,20 @@ async def test_a_health_check_tells_well_from_ill(
     here = [re.sub(r"(?<=127\.0\.0\.1:)\d+", str(server.port), argument) for argument in arguments]
     check = await asyncio.create_subprocess_exec(sys.executable, *here, stderr=asyncio.subprocess.DEVNULL)
     assert (await check.wait() == 0) is healthy
+
+
+def test_what_is_copied_makes_a_whole_wheel(tmp_path: Path) -> None:
+    for *paths, target in (rest.split() for word, rest in STAGES[0] if word == "COPY"):
+        for path in paths:
+            if (ROOT / path).is_dir():
+                shutil.copytree(ROOT / path, tmp_path / target)
+            else:
+                (tmp_path / target).mkdir(exist_ok=True)
+                shutil.copy(ROOT / path, tmp_path / target)
+    subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "--target", "wheel"], cwd=tmp_path, check=True
+    )
+    [wheel] = (tmp_path / "dist").glob("*.whl")
+    carried = set(zipfile.ZipFile(wheel).namelist())
+    sources = [path for path in (ROOT / "gateway").rglob("*.*") if "__pycache__" not in path.parts]
+    assert {str(path.relative_to(ROOT)) for path in sources} <= carried

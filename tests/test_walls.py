@@ -198,11 +198,11 @@ def test_clocks_and_randomness_have_one_home(file: str, forbidden: bool) -> None
 
 def texts() -> Iterator[tuple[str, str]]:
     """Every text file of the repository, with its name; what tools leave behind is not part of it."""
-    left_behind = {"__pycache__", "data", "dist", "test-results"}
     for path in ROOT.rglob("*"):
         top, *_ = parts = path.relative_to(ROOT).parts
         hidden = top.startswith(".") and top != ".ci" and len(parts) > 1
-        if hidden or left_behind.intersection(parts) or not path.is_file():
+        left_behind = top in {"data", "dist", "test-results"} or "__pycache__" in parts
+        if hidden or left_behind or not path.is_file():
             continue
         try:
             yield "/".join(parts), path.read_text("utf-8")

@@ -24,6 +24,7 @@ from gateway.portal.forms import Forms
 from gateway.portal.pages import PAGE_HEADERS, Pages
 from gateway.portal.site import Site
 from gateway.portal.static_files import StaticFiles
+from gateway.portal.texts import Texts
 from gateway.proxy.answers import Answers
 from gateway.proxy.challenger import Challenger
 from gateway.proxy.delivery import Delivery
@@ -133,7 +134,7 @@ async def start_gateway(settings: Settings) -> Gateway:
         passwords = Passwords()
         parts.callback(passwords.close)
         metrics, health = Metrics(), PolicyHealth()
-        delivery = Delivery(_upstream_limits(settings), metrics)
+        delivery = Delivery(_upstream_limits(settings))
         parts.push_async_callback(delivery.close)
         basis = _Basis(settings, store, ring, metrics, health)
         pipeline = _pipeline(basis, policies, passwords, delivery)
@@ -163,7 +164,7 @@ def _pipeline(basis: _Basis, policies: PolicySet, passwords: Passwords, delivery
     second_factor = SecondFactor(store, ring, codes, settings.issuer)
     step_ups = StepUps(store, ring, second_factor, settings.challenges.lifetime)
     static = StaticFiles.load()
-    pages = Pages(static)
+    pages = Pages(static, Texts.load("en"))
     answers = Answers(lambda *asked: _refusal_page(pages, *asked), PAGE_HEADERS)
     desk = Desk(store, SignIns(store, passwords, _sign_in_limits(settings)), second_factor, step_ups, jar)
     return Pipeline(

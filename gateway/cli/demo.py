@@ -72,7 +72,7 @@ async def _exchange() -> AsyncIterator[str]:
     try:
         yield f"http://127.0.0.1:{exchange.port}"
     finally:
-        await exchange.stop()
+        await exchange.cleanup()
 
 
 def _write_policy(data_dir: Path, upstream: str) -> Path:

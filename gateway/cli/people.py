@@ -128,15 +128,10 @@ def _switch(subject: str, config: Path | None, *, disabled: bool, as_json: bool)
 
     async def switched(store: Store, _: KeyRing) -> bool:
         now = clock.now()
-        if disabled:
-            done = await store.revocations.account(
-                subject, reason="account disabled", actor=actor(), now=now, disable=True
-            )
-        else:
-            done = await store.accounts.enable(subject)
+        done = await (_disabled(store, subject, now) if disabled else store.accounts.enable(subject))
         if done:
             await store.audit.record(AuditEntry(now, event, actor(), subject))
-        return bool(done)
+        return done
 
     with failures(as_json=as_json):
         done = with_store(settings_from(config), switched)
@@ -146,6 +141,13 @@ def _switch(subject: str, config: Path | None, *, disabled: bool, as_json: bool)
         show_json({"subject": subject, "disabled": disabled})
     else:
         console.print(f"{subject} is {'disabled' if disabled else 'enabled'}.")
+
+
+async def _disabled(store: Store, subject: str, now: float) -> bool:
+    revocation = await store.revocations.account(
+        subject, reason="account disabled", actor=actor(), now=now, disable=True
+    )
+    return revocation is not None
 
 
 def _ask_password() -> str:

@@ -38,6 +38,7 @@ class Reason(StrEnum):
     NOT_FOUND = "not-found"
     STORE_UNAVAILABLE = "store-unavailable"
     OVERLOADED = "overloaded"
+    INTERNAL_ERROR = "internal-error"
 
     # codes
     WRONG_CODE = "wrong-code"

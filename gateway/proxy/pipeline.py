@@ -4,7 +4,9 @@ What lets a request pass is `gateway.core.decision`. Everything here carries a v
 the next, or says no.
 """
 
-from dataclasses import replace
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import structlog
@@ -17,13 +19,14 @@ from gateway.core.policy.model import App, Match, Need
 from gateway.core.reasons import Reason
 from gateway.core.records import Snapshot
 from gateway.core.target import Target
-from gateway.errors import BadRequest, PayloadTooLarge, StoreUnavailable, UpstreamFailed
+from gateway.errors import BadRequest, PayloadTooLarge, StoreUnavailable, UpstreamFailed, UpstreamFault
 from gateway.identity.step_up import StepUps
 from gateway.proxy.answers import Answers
 from gateway.proxy.challenger import Challenger
 from gateway.store.sessions import Sessions
 from gateway.web.cookies import CookieKind
 from gateway.web.inbound import Inbound
+from gateway.web.metrics import NO_APP, Metrics
 from gateway.web.origin import is_same_origin
 from gateway.web.reading import Reader
 from gateway.web.return_to import RESERVED
@@ -43,6 +46,50 @@ class OwnPages(Protocol):
         """The match for one of our addresses; else the methods that it allows, none if unknown."""
 
 
+@dataclass(frozen=True, slots=True)
+class Unmatched:
+    """A request that no rule needs to look at: it is refused as it stands."""
+
+    reason: Reason
+    headers: Mapping[str, str] | None = None
+
+
+@dataclass(slots=True)
+class Record:
+    """What the log and the counters will say of a request; it is filled in on the way.
+
+    `outcome` is empty for one that was forwarded: its status tells.
+    """
+
+    app: str = NO_APP
+    outcome: str = ""
+    reason: str = ""
+    inbound: Inbound | None = None
+
+    def decided(self, decision: Decision) -> None:
+        self.outcome, self.reason = _OUTCOMES[type(decision)], decision.reason
+
+    def refused(self, cause: Reason | UpstreamFault) -> None:
+        self.outcome, self.reason = "refuse", cause
+
+    def said(self) -> Mapping[str, str]:
+        """For the log. Queries stay out of it: people put secrets there."""
+        said = {"app": self.app, "outcome": self.outcome or "forward", "reason": self.reason}
+        if self.inbound is not None:
+            target = self.inbound.target
+            said |= {"method": target.method, "path": target.path, "address": self.inbound.address}
+        return said
+
+
+_OUTCOMES: Mapping[type[Decision], str] = {
+    Forward: "",
+    SignIn: "sign-in",
+    StepUp: "step-up",
+    AuthoriseDevice: "authorise-device",
+    Refuse: "refuse",
+}
+
+
 class Pipeline:
     def __init__(
         self,
@@ -55,6 +102,7 @@ class Pipeline:
         answers: Answers,
         own_pages: OwnPages,
         to_app: Deliver,
+        metrics: Metrics,
     ) -> None:
         self.policies = policies
         self._reader = reader
@@ -64,54 +112,79 @@ class Pipeline:
         self._answers = answers
         self._own_pages = own_pages
         self._to_app = to_app
+        self._metrics = metrics
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Answer one request; every failure becomes a refusal that says no more than it must."""
-        inbound: Inbound | None = None
-        try:
-            inbound = self._reader.read(request, clock.now())
-            return await self._answer(inbound)
-        except BadRequest as error:
-            return self._answers.refuse(Reason.BAD_REQUEST, inbound, detail=str(error))
-        except PayloadTooLarge as error:
-            return self._answers.refuse(Reason.BODY_TOO_LARGE, inbound, detail=str(error))
-        except StoreUnavailable as error:
-            _log.error("store unavailable", error=str(error))
-            return self._answers.refuse(Reason.STORE_UNAVAILABLE, inbound, headers=RETRY_AFTER)
-        except UpstreamFailed as error:
-            _log.warning("upstream failed", fault=error.fault, error=str(error))
-            return self._answers.refuse(error.fault, inbound)
+        """Answer one request, and keep a record of it."""
+        loop, record = asyncio.get_running_loop(), Record()
+        began = loop.time()
+        response = await self._answered(request, record)
+        seconds = loop.time() - began
+        self._metrics.request(record.app, record.outcome or f"{response.status // 100}xx", seconds)
+        _log.info("request", **record.said(), status=response.status, ms=round(seconds * 1000, 1))
+        return response
 
-    async def _answer(self, inbound: Inbound) -> web.StreamResponse:
+    async def _answered(self, request: web.BaseRequest, record: Record) -> web.StreamResponse:
+        """Every failure becomes a refusal that says no more than it must."""
+        try:
+            record.inbound = self._reader.read(request, clock.now())
+            return await self._answer(record.inbound, record)
+        except BadRequest as error:
+            return self._refuse(Reason.BAD_REQUEST, record, detail=str(error))
+        except PayloadTooLarge as error:
+            return self._refuse(Reason.BODY_TOO_LARGE, record, detail=str(error))
+        except StoreUnavailable as error:
+            self._metrics.store_error()
+            _log.error("store unavailable", error=str(error))
+            return self._refuse(Reason.STORE_UNAVAILABLE, record, headers=RETRY_AFTER)
+        except UpstreamFailed as error:
+            self._metrics.upstream_failure(record.app, error.fault)
+            _log.warning("upstream failed", app=record.app, fault=error.fault, error=str(error))
+            return self._refuse(error.fault, record)
+        except Exception:
+            _log.exception("this should not happen")
+            return self._refuse(Reason.INTERNAL_ERROR, record)
+
+    def _refuse(
+        self,
+        cause: Reason | UpstreamFault,
+        record: Record,
+        *,
+        detail: str = "",
+        headers: Mapping[str, str] | None = None,
+    ) -> web.Response:
+        record.refused(cause)
+        return self._answers.refuse(cause, record.inbound, detail=detail, headers=headers)
+
+    async def _answer(self, inbound: Inbound, record: Record) -> web.StreamResponse:
         app = self.policies.app_for(inbound.target.host)
         if app is None:
-            return self._answers.refuse(Reason.UNKNOWN_HOST, inbound)
+            return self._refuse(Reason.UNKNOWN_HOST, record)
+        record.app = app.name
         visit = self._match(inbound, app)
-        if isinstance(visit, web.Response):
-            return visit
+        if isinstance(visit, Unmatched):
+            return self._refuse(visit.reason, record, headers=visit.headers)
         if visit.match.need in (Need.PUBLIC, Need.DENY) and not visit.match.by_group:
-            return await self._act(visit, visit.decide())
+            return await self._act(visit, visit.decide(), record)
         visit = await self._identify(visit)
-        return await self._act(visit, visit.decide())
+        return await self._act(visit, visit.decide(), record)
 
-    def _match(self, inbound: Inbound, app: App) -> Visit | web.Response:
+    def _match(self, inbound: Inbound, app: App) -> Visit | Unmatched:
         """What the target needs. State-changing calls to our own pages must come from our own pages."""
         if inbound.target.segments[0] != RESERVED:
             match = self.policies.match(inbound.target, None)
             if match is None:
-                return self._answers.refuse(Reason.UNKNOWN_HOST, inbound)
+                return Unmatched(Reason.UNKNOWN_HOST)
             if inbound.is_upgrade and match.need is not Need.PUBLIC and not is_same_origin(inbound):
-                return self._answers.refuse(Reason.WRONG_ORIGIN, inbound)
+                return Unmatched(Reason.WRONG_ORIGIN)
             return Visit(inbound, app, match, self._to_app)
         found = self._own_pages.find(app, inbound.target)
         if isinstance(found, frozenset):
             if not found:
-                return self._answers.refuse(Reason.NOT_FOUND, inbound)
-            return self._answers.refuse(
-                Reason.METHOD_REFUSED, inbound, headers={"Allow": ", ".join(sorted(found))}
-            )
+                return Unmatched(Reason.NOT_FOUND)
+            return Unmatched(Reason.METHOD_REFUSED, {"Allow": ", ".join(sorted(found))})
         if not inbound.is_safe and not is_same_origin(inbound):
-            return self._answers.refuse(Reason.WRONG_ORIGIN, inbound)
+            return Unmatched(Reason.WRONG_ORIGIN)
         return Visit(inbound, app, *found)
 
     async def _identify(self, visit: Visit) -> Visit:
@@ -147,13 +220,14 @@ class Pipeline:
             body=parked.body,
         )
         again = self._match(resumed, visit.app)
-        if isinstance(again, web.Response):
+        if isinstance(again, Unmatched):
             return visit
         return replace(again, snapshot=snapshot).with_cookie(self._reader.jar.forget(CookieKind.RESUME))
 
-    async def _act(self, visit: Visit, decision: Decision) -> web.StreamResponse:
+    async def _act(self, visit: Visit, decision: Decision, record: Record) -> web.StreamResponse:
         """Do what was decided. A grant that somebody else used up first leads to a new challenge."""
         while True:
+            record.decided(decision)
             match decision:
                 case Forward(permit, _, spends):
                     if spends is None or await self._sessions.consume(

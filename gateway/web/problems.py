@@ -30,6 +30,7 @@ _PROBLEMS: Mapping[str, tuple[int, str]] = {
     Reason.BODY_TOO_LARGE: (413, "The request body is too large"),
     Reason.NOT_FOUND: (404, "There is nothing here"),
     Reason.STORE_UNAVAILABLE: (503, "The gateway cannot check your session right now"),
+    Reason.INTERNAL_ERROR: (500, "Something went wrong in the gateway"),
     Reason.OVERLOADED: (503, "The gateway is busy"),
     Reason.WRONG_CODE: (403, "The code is not right"),
     Reason.USED_CODE: (403, "The code was used already"),

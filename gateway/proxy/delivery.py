@@ -1,0 +1,40 @@
+"""Delivering an allowed request to its app, over connections that are kept for the next one."""
+
+from aiohttp import web
+
+from gateway.core.decision import Permit
+from gateway.proxy.headers import request_headers
+from gateway.proxy.relay import Relay
+from gateway.proxy.upstream import Upstream, UpstreamLimits
+from gateway.web.visit import Visit
+
+
+class Delivery:
+    """One `Upstream` for each set of addresses, made when it is first needed."""
+
+    def __init__(self, limits: UpstreamLimits) -> None:
+        self._limits = limits
+        self._upstreams: dict[tuple[str, ...], Upstream] = {}
+
+    async def __call__(self, visit: Visit, permit: Permit) -> web.StreamResponse:
+        """Send the request and relay the answer. Raises UpstreamFailed before anything was answered."""
+        inbound = visit.inbound
+        relay = Relay(
+            inbound.connection,
+            permit,
+            self._upstream(visit.app.upstreams),
+            request_headers(inbound.headers, permit, route=inbound.route, scheme=inbound.scheme),
+            body=inbound.body,
+            extra=[(b"Set-Cookie", cookie.encode("ascii")) for cookie in visit.set_cookies],
+        )
+        return await relay.run()
+
+    async def close(self) -> None:
+        for upstream in self._upstreams.values():
+            await upstream.close()
+
+    def _upstream(self, addresses: tuple[str, ...]) -> Upstream:
+        upstream = self._upstreams.get(addresses)
+        if upstream is None:
+            upstream = self._upstreams[addresses] = Upstream(addresses, self._limits)
+        return upstream

@@ -40,15 +40,16 @@ def is_json(request: web.Request) -> bool:
 
 
 async def read_fields(request: web.Request) -> Fields:
-    """The fields of a JSON object or of a form. JSON numbers come as the text that was sent, so that 0.1
-    stays 0.1. Raises Unreadable.
+    """The fields of a JSON object or of a form. Raises Unreadable.
+
+    JSON numbers come as the text that was sent, so that 0.1 stays 0.1.
     """
-    if not is_json(request):
-        return await request.post()
     try:
+        if not is_json(request):
+            return await request.post()
         fields = json.loads(await request.read(), parse_float=str, parse_int=str)
-    except (ValueError, RecursionError):
-        raise Unreadable("The body is not JSON.") from None
+    except (ValueError, LookupError, RecursionError):  # LookupError: a charset that nobody knows
+        raise Unreadable("The body is not what its Content-Type says.") from None
     if not isinstance(fields, dict):
         raise Unreadable("The body must be a JSON object.")
     return fields

@@ -26,7 +26,7 @@ class Holding:
 
 
 async def show(request: web.Request) -> web.Response:
-    """Answer `GET /`."""
+    """`GET /`: the page."""
     visit = visit_of(request)
     holdings = [_holding(visit.customer, asset, visit.now) for asset in ASSETS.values()]
     yesterday = _worth(visit.customer, visit.now - DAY)

@@ -14,7 +14,7 @@ NAME_LENGTH = 60
 
 
 async def show(request: web.Request) -> web.Response:
-    """Answer `GET /profile`."""
+    """`GET /profile`: the form."""
     visit = visit_of(request)
     return _form(visit, visit.customer.profile, {})
 
@@ -63,7 +63,7 @@ def profile_of(fields: Fields) -> Profile:
 
 def _as_sent(fields: Fields) -> Profile:
     return Profile(
-        text(fields, "display_name"), text(fields, "phone"), fields.get("price_alerts") in {"on", True}
+        text(fields, "display_name"), text(fields, "phone"), fields.get("price_alerts") in ("on", True)
     )
 
 

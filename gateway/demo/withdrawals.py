@@ -13,7 +13,7 @@ from gateway.demo.visit import Visit, visit_of
 
 
 async def show(request: web.Request) -> web.Response:
-    """Answer `GET /withdrawals`."""
+    """`GET /withdrawals`: the form and the list."""
     return _form(visit_of(request), {}, {})
 
 
@@ -43,7 +43,7 @@ async def create(request: web.Request) -> web.Response:
 
 
 async def show_one(request: web.Request) -> web.Response:
-    """Answer `GET /withdrawals/{id}`."""
+    """`GET /withdrawals/{id}`: one of the customer's own."""
     visit = visit_of(request)
     entry = visit.customer.withdrawal(request.match_info["id"])
     if entry is None:

@@ -50,6 +50,7 @@ async def test_a_wrong_profile_changes_nothing(
 async def test_a_profile_as_json(ada: TestClient) -> None:
     profile = {"display_name": "Countess", "phone": "", "price_alerts": True}
     assert await (await ada.post("/profile", json=profile)).json() == profile
+    assert not (await (await ada.post("/profile", json={"price_alerts": ["on"]})).json())["price_alerts"]
     response = await ada.post("/profile", json={"phone": "call me"})
     assert (response.status, list((await response.json())["errors"])) == (422, ["phone"])
     assert (await ada.post("/profile", data=b"{", headers={"Content-Type": "application/json"})).status == 400

@@ -79,9 +79,22 @@ async def test_what_is_wrong_is_named_and_nothing_leaves(
     assert await available(ada) == before
 
 
-async def test_broken_json_is_a_problem(ada: TestClient) -> None:
-    response = await ada.post("/withdrawals", data=b"{", headers={"Content-Type": "application/json"})
-    assert (response.status, (await response.json())["detail"]) == (400, "The body is not JSON.")
+@pytest.mark.parametrize(
+    ("content_type", "body"),
+    [
+        ("application/json", b"{"),
+        ("application/x-www-form-urlencoded", b"amount=1&address=\xff"),
+        ("application/x-www-form-urlencoded; charset=nonsense", b"amount=1"),
+        ("multipart/form-data", b"amount=1"),
+        ("multipart/form-data; boundary=x", b"no boundary"),
+    ],
+)
+async def test_a_broken_body_is_a_problem(ada: TestClient, content_type: str, body: bytes) -> None:
+    response = await ada.post("/withdrawals", data=body, headers={"Content-Type": content_type})
+    assert (response.status, (await response.json())["detail"]) == (
+        400,
+        "The body is not what its Content-Type says.",
+    )
 
 
 async def test_the_balance_is_the_limit(grace: TestClient) -> None:

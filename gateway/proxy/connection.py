@@ -47,6 +47,7 @@ class Connection(asyncio.Protocol):
         self.idle_since = 0.0
         self._transport: asyncio.Transport | None = None
         self._aborted = False
+        self._lost = False
         self._reading = True
         self._writable = asyncio.Event()
         self._writable.set()
@@ -67,8 +68,7 @@ class Connection(asyncio.Protocol):
         return self._transport is not None and not self._transport.is_closing() and not self._poll.poll(0)
 
     def release(self) -> None:
-        """End an exchange that left nothing behind, in either direction."""
-        self.receiver = None
+        """Take another exchange, after one that left nothing behind in either direction."""
         if self._transport is None or self._transport.is_closing() or self._transport.get_write_buffer_size():
             self.abort()
             return
@@ -77,17 +77,15 @@ class Connection(asyncio.Protocol):
 
     def abort(self) -> None:
         """Close at once. Harmless when closed already."""
-        self.receiver = None
         self._aborted = True
-        if self._transport is not None:
+        if self._transport is not None and not self._lost:
             self._transport.abort()
 
     def close(self, seconds: float) -> None:
         """Close once everything written has left, after `seconds` at the latest."""
-        self.receiver = None
         if self._transport is not None:
             self._transport.close()
-            asyncio.get_running_loop().call_later(seconds, self._transport.abort)
+            asyncio.get_running_loop().call_later(seconds, self.abort)
 
     # what an exchange does with it
 
@@ -140,6 +138,7 @@ class Connection(asyncio.Protocol):
         return self.receiver is not None
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._lost = True
         if exc is not None:
             self._read_last_words()
         if self.receiver is not None:

@@ -190,4 +190,5 @@ class Exchange:
             self._waiter.set_result(None)
 
     def _time_out(self) -> None:
-        self._fail(UpstreamFailed(UpstreamFault.TIMEOUT, "the upstream stays silent"))
+        if self._waiter is not None and not self._waiter.done():  # nothing came in the last moment
+            self._fail(UpstreamFailed(UpstreamFault.TIMEOUT, "the upstream stays silent"))

@@ -1,6 +1,8 @@
 """Upstreams that say exactly the bytes that a test writes for them, and what it takes to ask them."""
 
 import asyncio
+import socket
+import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -52,7 +54,14 @@ class Peer:
         self.writer.close()
 
     def reset(self) -> None:
-        self.writer.transport.abort()
+        """Break the connection instead of ending it: what is under way is lost."""
+        if not self.writer.transport.is_closing():
+            linger = struct.pack("ii", 1, 0)
+            self.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+            self.writer.transport.abort()
+
+    def stop_reading(self) -> None:
+        self.writer.transport.pause_reading()  # type: ignore[attr-defined]
 
 
 Script = Callable[[Peer], Awaitable[None]]

@@ -1,5 +1,11 @@
-"""The account holder's pages under ``/.watchword/``: rendered here, without a framework or outside asset.
+"""What an account holder sees and does under ``/.watchword/``, as pages and as JSON.
 
+``site``          the map: which address needs what, and who answers
+``call``          a request to one of those addresses, once it is allowed
+``forms``         the pages' handlers: show something, or do something and lead on
+``api``           the same as JSON calls
+``desk``          what a person can do, once, for both of them
+``account_app``   the pages as an app of their own, judged by the same `decide`
 ``pages``         values -> HTML text; every page is one method of `Pages`. No I/O, no request, no clock
 ``texts``         every word that a person reads, by key, from ``languages/``
 ``qr``            a key URI -> the inline SVG that an authenticator app scans

@@ -131,7 +131,6 @@ class Pages:
             t("factor_needed.title"),
             t("factor_needed.body", action=action),
             t("factor_needed.next", app=holder.app),
-            holder=holder,
             first=_Link("/.watchword/security", t("factor_needed.link")),
             second=_Link("/", t("back_to", app=holder.app)),
         )
@@ -143,7 +142,6 @@ class Pages:
             t("challenge_ended.title"),
             t("challenge_ended.body"),
             t("challenge_ended.next", app=holder.app),
-            holder=holder,
             first=_Link("/", t("back_to", app=holder.app)),
         )
 
@@ -268,7 +266,6 @@ class Pages:
         self,
         title: str,
         *paragraphs: str,
-        holder: Holder | None = None,
         first: _Link | None = None,
         second: _Link | None = None,
         status: int | None = None,
@@ -278,7 +275,6 @@ class Pages:
             "message.html",
             title=title,
             paragraphs=paragraphs,
-            holder=holder,
             first=first,
             second=second,
             status=status,

@@ -9,7 +9,8 @@ const fill = (element, value) => { element.textContent = element.dataset.text.re
 // Codes: whatever is pasted, keep its digits; where the form says data-auto, send six of them, once.
 for (const field of document.querySelectorAll("input.code")) {
   const take = (text) => {
-    field.value = text.replace(/\D/g, "").slice(0, 6);
+    const digits = text.replace(/\D/g, "").slice(0, 6);
+    if (digits !== field.value) field.value = digits; // writing would move the cursor
     if (field.value.length === 6 && "auto" in field.form.dataset && !field.form.dataset.sent) {
       field.form.requestSubmit();
     }

@@ -240,8 +240,7 @@ def _overlay(document: Document, environ: Mapping[str, str], faults: list[Fault]
     values = dict(document.values)
     data = document.data
     if any(known.get(name) in _PASSWORDS for name in said):
-        for trail in _PASSWORDS:
-            data = _with(data, trail, None)
+        data = _without_password(data)
     for name, text in said.items():
         place = Place("environment", 0, 0, name)
         if name in known:
@@ -251,6 +250,12 @@ def _overlay(document: Document, environ: Mapping[str, str], faults: list[Fault]
         else:
             faults.append(place.fault(f"unknown variable{nearest(name, list(known))}"))
     return Document(document.file, data, document.keys, values)
+
+
+def _without_password(data: Data) -> Data:
+    if not isinstance(data, dict) or not isinstance(store := data.get("store"), dict):
+        return data
+    return {**data, "store": {key: value for key, value in store.items() if ("store", key) not in _PASSWORDS}}
 
 
 def _variables(shape: type[Shape], trail: Trail) -> Iterator[tuple[str, Trail]]:

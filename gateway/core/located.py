@@ -11,7 +11,7 @@ from difflib import get_close_matches
 from types import NoneType
 from typing import Any, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
@@ -80,11 +80,15 @@ class Shape(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=kebab, populate_by_name=True)
 
-    @model_validator(mode="before")
+    @field_validator("*", mode="before")
     @classmethod
-    def _nothing_is_empty(cls, data: Any) -> Any:
-        """A section whose keys are all commented out is null in YAML, and means an empty one."""
-        return {} if data is None else data
+    def _nothing(cls, value: Any, info: ValidationInfo) -> Any:
+        """A key without a value is null in YAML. For a section that is an empty one, else unclear."""
+        if value is not None or info.context is None:
+            return value
+        if nested_shape(cls.model_fields[str(info.field_name)]):
+            return {}
+        raise ValueError("must not be nothing; leave the key out instead")
 
 
 S = TypeVar("S", bound=Shape)
@@ -184,7 +188,7 @@ def _describe_kind(value: object) -> str:
         str: "text",
         bool: "true or false",
         int: "a number",
-        float: "a number",
+        float: "a decimal number",
         list: "a list",
         NoneType: "nothing",
     }

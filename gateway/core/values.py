@@ -24,7 +24,7 @@ def parse_duration(text: str) -> float:
     found = _QUANTITY.fullmatch(text)
     if found is None or found[2] not in _SECONDS or not int(found[1]):
         raise ValueError(f"{text!r} is not a duration; write one such as 30s, 5m, 1h or 7d")
-    return int(found[1]) * _SECONDS[found[2]]
+    return float(int(found[1]) * _SECONDS[found[2]])
 
 
 def parse_size(text: str) -> int:

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, PlainValidator
 
 from gateway.core.located import Shape
-from gateway.core.policy.model import Need, Protect
+from gateway.core.policy.model import FOR_THE_SESSION, OWN_APP, OWN_SEGMENT, Need, Protect
 from gateway.core.policy.patterns import parse_host, parse_pattern, parse_upstream
 from gateway.core.values import NOT_EMPTY, ONE_OR_MANY, Name, Size, Switch, Text, one_of, parse_duration
 
@@ -22,8 +22,15 @@ ONCE = "once"
 _BODY_FIELD = re.compile(r"body\.([A-Za-z0-9_\-]+(?:\.[A-Za-z0-9_\-]+)?)", re.ASCII)
 
 
+def _app(name: str) -> str:
+    if name == OWN_APP:
+        raise ValueError(f"{name!r} is the name of the gateway's own pages")
+    return name
+
+
 def _path(text: str) -> str:
-    parse_pattern(text)
+    if parse_pattern(text).segments[:1] == (OWN_SEGMENT,):
+        raise ValueError(f"{text!r} is an address of the gateway's own pages, which no rule can change")
     return text.rstrip("/") or "/"
 
 
@@ -60,8 +67,8 @@ BodyField = Annotated[str, AfterValidator(_body_field)]
 class PolicyDocument(Shape):
     """One app's file. Actions and rules are read one by one, so that a fault in one hides no other."""
 
-    app: Name
-    title: Text | None = None
+    app: Annotated[Name, AfterValidator(_app)]
+    title: Text = ""
     hosts: Annotated[tuple[Host, ...], NOT_EMPTY]
     upstream: Annotated[tuple[Upstream, ...], ONE_OR_MANY, NOT_EMPTY]
     unmatched: Need
@@ -71,10 +78,10 @@ class PolicyDocument(Shape):
 
 
 class ActionDocument(Shape):
-    title: Text | None = None
+    title: Text = ""
     protect: Protect
-    default: Switch | None = None
-    fresh: Fresh | None = None
+    default: Switch = False
+    fresh: Fresh = FOR_THE_SESSION
     show: dict[Text, BodyField] = {}
 
 
@@ -82,9 +89,9 @@ class RuleDocument(Shape):
     """A rule has `need` or `action`. Its lists must not be empty: that could mean all as well as none."""
 
     name: Name
-    methods: Annotated[frozenset[Method], NOT_EMPTY, AfterValidator(_methods)] | None = None
-    hosts: Annotated[frozenset[Host], NOT_EMPTY] | None = None
+    methods: Annotated[frozenset[Method], NOT_EMPTY, AfterValidator(_methods)] = frozenset()
+    hosts: Annotated[frozenset[Host], NOT_EMPTY] = frozenset()
     paths: Annotated[tuple[PathPattern, ...], NOT_EMPTY]
-    groups: Annotated[frozenset[Text], NOT_EMPTY] | None = None
-    need: Need | None = None
-    action: Text | None = None
+    groups: Annotated[frozenset[Text], NOT_EMPTY] = frozenset()
+    need: Need = Need.SESSION
+    action: Text = ""

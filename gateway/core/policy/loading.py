@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from gateway.core.located import Document, nearest, read
 from gateway.core.policy.document import ONCE, ActionDocument, PolicyDocument, RuleDocument
 from gateway.core.policy.matching import PolicySet
-from gateway.core.policy.model import FOR_THE_SESSION, SIGN_IN, Action, App, Need, Protect, Rule
+from gateway.core.policy.model import SIGN_IN, Action, App, Need, Protect, Rule
 from gateway.core.policy.patterns import parse_host
 from gateway.core.policy.shadowing import shadowed
 from gateway.errors import Fault, Faulty
@@ -31,7 +31,8 @@ def _load_app(document: Document, faults: list[Fault]) -> App | None:
     header = read(document, PolicyDocument, faults)
     name = header.app if header else str(document.at("app"))
     actions = {key: _load_action(document, name, key, faults) for key in _mapping(document.at("actions"))}
-    rules = dict(_load_rules(document, actions, faults))
+    read_rules = {number: _load_rule(document, number, actions, faults) for number in _rules(document)}
+    rules = {number: rule for number, rule in read_rules.items() if rule}
     faults.extend(_need_faults(document))
     faults.extend(_twice(document))
     faults.extend(_foreign_hosts(document, rules))
@@ -53,49 +54,44 @@ def _load_app(document: Document, faults: list[Fault]) -> App | None:
 
 
 def _load_action(document: Document, app: str, name: str, faults: list[Fault]) -> Action | None:
-    read_ = read(document, ActionDocument, faults, at=("actions", name))
-    if read_ is None:
+    found = read(document, ActionDocument, faults, at=("actions", name))
+    if found is None:
         return None
-    if read_.default is not None and read_.protect is not Protect.BY_CHOICE:
+    once = found.fresh == ONCE
+    if "default" in found.model_fields_set and found.protect is not Protect.BY_CHOICE:
         place = document.key_place("actions", name, "default")
         faults.append(place.fault("default: only an action with 'protect: by-choice' has one"))
-    if name == SIGN_IN and (read_.fresh == ONCE or read_.show):
-        key = "fresh" if read_.fresh == ONCE else "show"
+    if name == SIGN_IN and (once or found.show):
+        key = "fresh" if once else "show"
         faults.append(document.key_place("actions", name, key).fault(f"{key}: signing in is not one request"))
-    once = read_.fresh == ONCE
     return Action(
         app=app,
         name=name,
-        title=read_.title or _words(name),
-        protect=read_.protect,
-        on_by_default=bool(read_.default),
-        fresh=read_.fresh if isinstance(read_.fresh, float) else UNSPENT if once else FOR_THE_SESSION,
+        title=found.title or _words(name),
+        protect=found.protect,
+        on_by_default=found.default,
+        fresh=UNSPENT if isinstance(found.fresh, str) else found.fresh,
         single_use=once,
-        show=tuple(read_.show.items()),
+        show=tuple(found.show.items()),
     )
 
 
-def _load_rules(
-    document: Document, actions: Mapping[str, Action | None], faults: list[Fault]
-) -> Iterator[tuple[int, Rule]]:
-    """The rules that could be read, by their position in the file."""
-    for number in _rules(document):
-        at = ("rules", number)
-        found = read(document, RuleDocument, faults, at=at)
-        if found:
-            yield (
-                number,
-                Rule(
-                    name=found.name,
-                    line=document.place(*at).line,
-                    paths=found.paths,
-                    need=found.need or Need.SESSION,
-                    methods=found.methods or frozenset(),
-                    hosts=found.hosts or frozenset(),
-                    groups=found.groups or frozenset(),
-                    action=actions.get(found.action) if found.action else None,
-                ),
-            )
+def _load_rule(
+    document: Document, number: int, actions: Mapping[str, Action | None], faults: list[Fault]
+) -> Rule | None:
+    found = read(document, RuleDocument, faults, at=("rules", number))
+    if found is None:
+        return None
+    return Rule(
+        name=found.name,
+        line=document.place("rules", number).line,
+        paths=found.paths,
+        need=found.need,
+        methods=found.methods,
+        hosts=found.hosts,
+        groups=found.groups,
+        action=actions.get(found.action),
+    )
 
 
 def _need_faults(document: Document) -> Iterator[Fault]:
@@ -165,7 +161,7 @@ def _unreachable(document: Document, rules: Mapping[int, Rule]) -> Iterator[Faul
     for number, rule in rules.items():
         if rule in found:
             earlier = " and ".join(f"{before.name!r} (line {before.line})" for before in found[rule])
-            message = f"the rule {rule.name!r} can never match: {earlier} takes all its requests"
+            message = f"the rule {rule.name!r} can never match: all its requests go to {earlier}"
             yield document.place("rules", number).fault(message)
 
 

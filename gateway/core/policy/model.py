@@ -7,6 +7,12 @@ from enum import StrEnum
 SIGN_IN = "sign-in"
 """The action that stands for signing in; an app that protects it asks for a code at sign-in."""
 
+OWN_APP = "account"
+"""The app that the gateway's own pages belong to; grants name it, so no policy may take the name."""
+
+OWN_SEGMENT = ".watchword"
+"""The first segment of the gateway's own addresses; requests to them never reach a rule."""
+
 FOR_THE_SESSION = math.inf
 """`fresh` when a policy names none: one code serves the whole session."""
 

@@ -19,7 +19,8 @@ def shadowed(rules: Sequence[Rule], hosts: Iterable[str]) -> dict[Rule, list[Rul
     slots = _slots(rules, hosts)
     winners = {rule for slot in slots for rule in _winners(slot)}
     asked = {rule: [slot for slot in slots if rule in slot] for rule in rules if rule not in winners}
-    return {rule: _covering(rule, found) for rule, found in asked.items() if found}
+    covering = {rule: _covering(rule, found) for rule, found in asked.items() if found}
+    return {rule: [before for before in rules if before in found] for rule, found in covering.items()}
 
 
 def _slots(rules: Sequence[Rule], hosts: Iterable[str]) -> set[_Slot]:
@@ -42,7 +43,7 @@ def _winners(slot: _Slot) -> Iterator[Rule]:
         taken |= rule.groups
 
 
-def _covering(rule: Rule, slots: Sequence[_Slot]) -> list[Rule]:
+def _covering(rule: Rule, slots: Sequence[_Slot]) -> set[Rule]:
     """One rule that covers `rule` alone, if there is one, or all that do so together."""
     earlier = [slot[: slot.index(rule)] for slot in slots]
     alone = [
@@ -52,5 +53,5 @@ def _covering(rule: Rule, slots: Sequence[_Slot]) -> list[Rule]:
         and all(before in slot for slot in earlier)
     ]
     if alone:
-        return alone[:1]
-    return sorted({winner for slot in earlier for winner in _winners(slot)}, key=lambda found: found.line)
+        return {alone[0]}
+    return {winner for slot in earlier for winner in _winners(slot)}

@@ -1,0 +1,148 @@
+import re
+from base64 import b64encode
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from redis.asyncio import Redis
+from redis.crc import key_slot
+from support.store import NOW, RING, STEP, contents, every_size, new_factor, signed_in
+
+from gateway.core import totp
+from gateway.core.records import Grant
+from gateway.store import keys
+from gateway.store.attempts import AttemptLimit
+from gateway.store.audit import AuditEntry
+from gateway.store.challenges import Challenge
+from gateway.store.factors import Rotation, Spending
+from gateway.store.keys import MAX_SHARDS, META, Shard, hash_of, shard_of_id, shard_of_subject
+from gateway.store.opening import Store
+
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
+
+
+@given(index=st.integers(0, MAX_SHARDS - 1), kind=st.sampled_from(["account", "epoch", "cookie"]), name=TEXTS)
+def test_all_keys_of_a_shard_share_a_slot_of_redis_cluster(index: int, kind: str, name: str) -> None:
+    shard = Shard(index)
+    assert key_slot(shard.key(kind, name).encode()) == key_slot(shard.prefix.encode())
+
+
+def test_shards_spread_over_the_slots() -> None:
+    assert len({key_slot(Shard(index).prefix.encode()) for index in range(MAX_SHARDS)}) == MAX_SHARDS
+
+
+@pytest.mark.parametrize(
+    ("subject", "of_one", "of_64", "of_256"), [("ada", 0, 30, 222), ("bob", 0, 26, 218), ("", 0, 20, 20)]
+)
+def test_where_an_account_lives_never_changes(subject: str, of_one: int, of_64: int, of_256: int) -> None:
+    """Another hash would leave every account behind in the shard of the old one."""
+    places = [shard_of_subject(subject, shards).index for shards in (1, 64, 256)]
+    assert places == [of_one, of_64, of_256]
+
+
+def test_accounts_spread_over_the_shards() -> None:
+    assert {shard_of_subject(f"account-{n}", 64).index for n in range(2000)} == set(range(64))
+
+
+@given(index=st.integers(0, MAX_SHARDS - 1))
+def test_an_identifier_names_its_shard(index: int) -> None:
+    identifier = Shard(index).new_id()
+    assert shard_of_id(identifier, MAX_SHARDS) == Shard(index)
+    assert shard_of_id(identifier, index) is None, "a shard that the store does not have"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "0" * 31,
+        "0" * 33,
+        "0" * 31 + "g",
+        "0" * 31 + "A",
+        "0" * 31 + "\n",
+        "0" * 31 + "\uff10",
+        "+0" + "0" * 30,
+        "40" + "0" * 30,
+    ],
+)
+def test_what_is_no_identifier_names_no_shard(text: str) -> None:
+    assert shard_of_id(text, 64) is None
+
+
+def test_a_hash_is_sha_256() -> None:
+    assert hash_of("abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+SEED = b"a seed of twenty oct"
+RESUME = "the value of a resume cookie"
+BODY = b"amount=1&address=somewhere"
+
+
+async def whole_story(store: Store) -> list[str]:
+    """Ada uses everything once; gives every secret that came up on the way."""
+    session = await signed_in(store)
+    shard = Shard(int(session.session_id[:2], 16))
+    factor = replace(new_factor(store), sealed_seed=RING.seal(SEED, bound_to="ada's factor"))
+    await store.factors.add(factor, NOW)
+    await store.factors.spend(Spending(session.session_id, factor.id, STEP, confirms=True), NOW)
+    challenge = Challenge(
+        id=store.challenges.new_id(session.session_id),
+        session_id=session.session_id,
+        app="exchange",
+        action="approve",
+        method="POST",
+        authority="exchange.localhost",
+        path="/withdrawals",
+        expires_at=NOW + 300,
+        sealed_request=RING.seal(BODY, bound_to="ada's request"),
+    )
+    assert await store.challenges.open(challenge, NOW)
+    new_cookie = store.sessions.new_cookie(shard)
+    approval = Spending(
+        session.session_id,
+        factor.id,
+        STEP + 1,
+        grant=Grant("exchange/approve", NOW, NOW + 60, "binding"),
+        rotation=Rotation(session.cookie, new_cookie, NOW + 5),
+        challenge_id=challenge.id,
+        resume=(RESUME, NOW + 60),
+    )
+    assert await store.factors.spend(approval, NOW) is None
+    await store.attempts.count("code", "ada", AttemptLimit(5, 60))
+    await store.audit.record(AuditEntry(NOW, "code-taken", "account:ada", "ada", session.session_id))
+    elsewhere = await signed_in(store, browser="phone cookie")
+    await store.revocations.session(elsewhere.session_id, reason="lost", actor="account:ada", now=NOW)
+    return [
+        *(cookie.partition(".")[2] for cookie in (session.cookie, new_cookie, elsewhere.cookie)),
+        "phone cookie",
+        RESUME,
+        *(
+            text
+            for secret in (SEED, BODY)
+            for text in (secret.decode(), secret.hex(), b64encode(secret).decode())
+        ),
+        totp.setup_key(SEED),
+    ]
+
+
+@every_size
+async def test_all_that_is_about_an_account_is_in_one_shard(store: Store, valkey: Redis) -> None:
+    await whole_story(store)
+    about_ada = [key for key in await valkey.keys() if key != META and not key.endswith(":epoch")]
+    assert len({key.partition("}")[0] for key in about_ada}) == 1
+
+
+async def test_the_kinds_of_keys_are_those_described(store: Store, valkey: Redis) -> None:
+    await whole_story(store)
+    rows = r"^([a-z]+)(?::<\w+>)? +(?:hash|set|zset|string|stream) "
+    described = set(re.findall(rows, keys.__doc__ or "", re.MULTILINE))
+    used = {key.partition("}:")[2].partition(":")[0] for key in await valkey.keys() if key != META}
+    assert used == described
+
+
+async def test_case_41_a_dump_of_the_store_gives_nothing_away(store: Store, valkey: Redis) -> None:
+    secrets = await whole_story(store)
+    dump = repr(await contents(valkey))
+    assert hash_of(RESUME) in dump, "the dump is not empty"
+    assert [secret for secret in secrets if secret in dump] == []

@@ -1,0 +1,52 @@
+"""Four processes that do one thing at one moment."""
+
+import asyncio
+import multiprocessing
+from collections.abc import Callable, Iterator
+from multiprocessing.synchronize import Barrier
+from operator import attrgetter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.store import opened_store
+
+from gateway.store.keyring import KeyRing, load_or_create
+
+PROCESSES = 4
+
+Race = Callable[..., list[Any]]
+
+_start: Barrier
+
+
+@pytest.fixture(scope="session")
+def race() -> Iterator[Race]:
+    """Call one of the functions below in every process; gives what each of them returned."""
+    spawn = multiprocessing.get_context("spawn")
+    with spawn.Pool(PROCESSES, initializer=_meet_at, initargs=[spawn.Barrier(PROCESSES)]) as pool:
+        yield lambda function, *arguments: pool.starmap(function, [arguments] * PROCESSES, chunksize=1)
+
+
+def _meet_at(barrier: Barrier) -> None:
+    global _start
+    _start = barrier
+
+
+def store_calls(url: str, method: str, times: int, *arguments: Any) -> list[Any]:
+    """What `times` calls at once of a method (such as `factors.spend`) of the store at `url` gave."""
+
+    async def calls() -> list[Any]:
+        store = await opened_store(url)
+        try:
+            _start.wait(60)
+            return await asyncio.gather(*(attrgetter(method)(store)(*arguments) for _ in range(times)))
+        finally:
+            await store.close()
+
+    return asyncio.run(calls())
+
+
+def ring_made(path: Path) -> KeyRing:
+    _start.wait(60)
+    return load_or_create(path)

@@ -1,0 +1,69 @@
+"""The operators' API as an application, to be served on a listener of its own."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import structlog
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+from pydantic_core import to_json
+
+from gateway.admin.endpoints import ENDPOINTS, PROBES
+from gateway.admin.guard import Guard
+from gateway.admin.openapi import describe
+from gateway.admin.operations import Operations
+from gateway.admin.orders import LARGEST_BODY
+from gateway.admin.probes import Probes
+from gateway.core.reasons import Reason
+from gateway.errors import Fault, StoreUnavailable
+from gateway.store.keyring import KeyRing
+from gateway.store.opening import Store
+from gateway.web.metrics import Metrics
+from gateway.web.problems import problem
+
+_RETRY_AFTER = {"Retry-After": "5"}
+
+_log = structlog.get_logger("gateway.admin")
+
+
+def make_admin_app(
+    store: Store, ring: KeyRing, *, metrics: Metrics, policy_faults: Callable[[], Sequence[Fault]]
+) -> web.Application:
+    """The application. `policy_faults` tells what is wrong with the policies on disk, nothing if all is well.
+
+    The probes are open to everybody who can connect, so this belongs on loopback or an inner network.
+    """
+    guard = Guard(ring, store.audit)
+    operations = Operations(store, metrics)
+    probes = Probes(store, metrics, policy_faults, to_json(describe(ENDPOINTS, PROBES)))
+    app = web.Application(middlewares=[_without_store(metrics), guard.unrouted], client_max_size=LARGEST_BODY)
+    app.on_response_prepare.append(_harden)
+    for endpoint in ENDPOINTS:
+        handler = guard.protect(endpoint.scope, partial(endpoint.operation, operations))
+        (app.router.add_get if endpoint.method == "GET" else app.router.add_post)(endpoint.path, handler)
+    for probe in PROBES:
+        app.router.add_get(probe.path, partial(probe.respond, probes))
+    return app
+
+
+def _without_store(metrics: Metrics) -> Middleware:
+    @web.middleware
+    async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
+        """503 when the store cannot say: whether a revocation took place is then to be asked again."""
+        try:
+            return await handler(request)
+        except StoreUnavailable as error:
+            metrics.store_error()
+            _log.error("store unavailable", error=str(error))
+            return problem(
+                Reason.STORE_UNAVAILABLE,
+                "The store did not answer, so nothing here is certain. Ask again.",
+                headers=_RETRY_AFTER,
+            )
+
+    return answer
+
+
+async def _harden(_: web.Request, response: web.StreamResponse) -> None:
+    response.headers["Cache-Control"] = "no-store"
+    response.headers["X-Content-Type-Options"] = "nosniff"

@@ -1,0 +1,84 @@
+"""A call of an operator, and the two ways in which it ends."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from aiohttp import web
+
+from gateway.admin.tokens import Operator
+from gateway.admin.views import View
+from gateway.core.reasons import Reason
+from gateway.errors import WatchwordError
+from gateway.store.audit import AuditEntry
+from gateway.web.addresses import UNKNOWN
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request with a valid token."""
+
+    request: web.Request
+    operator: Operator
+    now: float
+
+    @property
+    def actor(self) -> str:
+        return f"operator:{self.operator.name}"
+
+    def entry(
+        self,
+        event: str,
+        subject: str | None = None,
+        *,
+        session_id: str = "",
+        device_id: str = "",
+        reason: str = "",
+    ) -> AuditEntry:
+        """What the audit stream is to say of this call."""
+        return AuditEntry(
+            at=self.now,
+            event=event,
+            actor=self.actor,
+            subject=subject or "",
+            session_id=session_id,
+            device_id=device_id,
+            address=address_of(self.request),
+            reason=reason,
+            token_id=self.operator.token_id,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What was done: the answer, and the audit stream's entry, without which no answer leaves."""
+
+    answer: View | Sequence[View]
+    entry: AuditEntry
+
+
+class Refused(WatchwordError):
+    """A call that is answered with a problem. `subject` and `about` are for the audit stream."""
+
+    def __init__(
+        self,
+        reason: Reason,
+        detail: str = "",
+        *,
+        subject: str = "",
+        about: str = "",
+        headers: Mapping[str, str] | None = None,
+        members: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.reason = reason
+        self.detail = detail
+        self.subject = subject
+        self.about = about
+        self.headers = headers or {}
+        self.members = members or {}
+
+
+def address_of(request: web.Request) -> str:
+    """Where a call comes from. No proxy's word is taken for it: the listener is for operators only."""
+    return request.remote or UNKNOWN

@@ -1,0 +1,134 @@
+"""What operators can do."""
+
+import asyncio
+
+from gateway.admin.call import Call, Outcome, Refused
+from gateway.admin.orders import (
+    Order,
+    RevokeAccount,
+    RevokeDevice,
+    RevokeEverybody,
+    RevokeSession,
+    read_order,
+)
+from gateway.admin.views import (
+    AccountView,
+    Confirmation,
+    DeviceView,
+    FactorView,
+    RevocationView,
+    SessionView,
+)
+from gateway.core.reasons import Reason
+from gateway.core.records import Account, Snapshot
+from gateway.identity.sign_in import LONGEST_SUBJECT
+from gateway.store.opening import Store
+from gateway.store.revocations import Revocation
+from gateway.web.metrics import Metrics
+
+MOST_LISTED = 1000
+USUALLY_LISTED = 100
+
+_NODES = 1
+"""Every request of every node reads the store, which is therefore the only one to confirm anything."""
+
+
+class Operations:
+    """Each takes a call and returns its outcome; each raises Refused and StoreUnavailable."""
+
+    def __init__(self, store: Store, metrics: Metrics) -> None:
+        self._store = store
+        self._metrics = metrics
+
+    async def account(self, call: Call) -> Outcome:
+        account = await self._account(call)
+        return Outcome(AccountView.of(account), call.entry("account-read", account.subject))
+
+    async def sessions(self, call: Call) -> Outcome:
+        """Sessions are read first: what is revoked in the meantime does not show as live."""
+        subject = _subject(call)
+        sessions = await self._store.sessions.list(subject)
+        devices = {device.id: device for device in await self._store.devices.list(subject)}
+        global_epoch = await self._store.revocations.global_epoch(subject)
+        account = await self._account(call)
+        snapshots = [Snapshot(each, account, devices.get(each.device_id), global_epoch) for each in sessions]
+        views = [SessionView.judged(snapshot, call.now) for snapshot in snapshots]
+        return Outcome(views, call.entry("sessions-read", subject))
+
+    async def devices(self, call: Call) -> Outcome:
+        subject = (await self._account(call)).subject
+        views = [DeviceView.of(device) for device in await self._store.devices.list(subject)]
+        return Outcome(views, call.entry("devices-read", subject))
+
+    async def factors(self, call: Call) -> Outcome:
+        subject = (await self._account(call)).subject
+        views = [FactorView.of(factor) for factor in await self._store.factors.list(subject)]
+        return Outcome(views, call.entry("factors-read", subject))
+
+    async def revocations(self, call: Call) -> Outcome:
+        revocations = await self._store.revocations.list(_limit(call))
+        views = [RevocationView.listed(revocation) for revocation in revocations]
+        return Outcome(views, call.entry("revocations-read"))
+
+    async def revoke(self, call: Call) -> Outcome:
+        order = await read_order(call.request)
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        revocation = await self._carry_out(order, call)
+        elapsed_ms = round((loop.time() - began) * 1000, 3)
+        self._metrics.revocation(revocation.scope)
+        entry = call.entry(
+            f"{revocation.scope}-revoked",
+            revocation.subject,
+            session_id=order.id if isinstance(order, RevokeSession) else "",
+            device_id=order.id if isinstance(order, RevokeDevice) else "",
+            reason=order.reason,
+        )
+        answer = Confirmation(
+            id=revocation.revocation_id, scope=revocation.scope, nodes=_NODES, elapsed_ms=elapsed_ms
+        )
+        return Outcome(answer, entry)
+
+    async def _account(self, call: Call) -> Account:
+        subject = _subject(call)
+        account = await self._store.accounts.find(subject)
+        if account is None:
+            raise Refused(Reason.NOT_FOUND, "There is no such account.", subject=subject)
+        return account
+
+    async def _carry_out(self, order: Order, call: Call) -> Revocation:
+        revocations, why, actor, now = self._store.revocations, order.reason, call.actor, call.now
+        done: Revocation | None
+        match order:
+            case RevokeSession():
+                done = await revocations.session(order.id, reason=why, actor=actor, now=now)
+                about = f"session {order.id}"
+            case RevokeDevice():
+                done = await revocations.device(order.id, reason=why, actor=actor, now=now)
+                about = f"device {order.id}"
+            case RevokeAccount():
+                done = await revocations.account(order.subject, reason=why, actor=actor, now=now)
+                about = f"account {order.subject}"
+            case RevokeEverybody():
+                return await revocations.everybody(reason=why, actor=actor, now=now)
+        if done is None:
+            raise Refused(Reason.NOT_FOUND, f"There is no such {order.scope}.", about=about)
+        return done
+
+
+def _subject(call: Call) -> str:
+    """The subject in the address; one that no account can have is not looked up. Raises Refused."""
+    subject = call.request.match_info["subject"]
+    if len(subject) > LONGEST_SUBJECT or not subject.isprintable():
+        raise Refused(Reason.NOT_FOUND, "There is no such account.")
+    return subject
+
+
+def _limit(call: Call) -> int:
+    """How many to list. Raises Refused."""
+    texts = call.request.query.getall("limit", [str(USUALLY_LISTED)])
+    digits = texts[0] if len(texts) == 1 and len(texts[0]) <= 4 and texts[0].isascii() else ""
+    limit = int(digits) if digits.isdigit() else 0
+    if not 1 <= limit <= MOST_LISTED:
+        raise Refused(Reason.BAD_REQUEST, f"limit must be a whole number from 1 to {MOST_LISTED}.")
+    return limit

@@ -1,0 +1,137 @@
+"""What operators see of each record: never a seed, a password hash or a cookie.
+
+These models are the answers, and their description in OpenAPI. Each names what it takes, so what a
+record gains shows only once somebody adds it here. Times, Unix seconds in records, are RFC 3339 in UTC.
+"""
+
+from datetime import UTC, datetime
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict
+
+from gateway.core.reasons import Reason
+from gateway.core.records import DeviceState, FactorState, Snapshot
+from gateway.store.revocations import Revocation, Scope
+
+
+class View(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @classmethod
+    def of(cls, record: object) -> Self:
+        """A record's attributes of the same names."""
+        return cls.model_validate(record, from_attributes=True)
+
+
+class AccountView(View):
+    """A person. Without an epoch, none of the account's sessions is accepted."""
+
+    subject: str
+    name: str
+    email: str
+    groups: Annotated[list[str], BeforeValidator(sorted)]
+    disabled: bool
+    epoch: int | None
+    confirmed_factors: int
+
+
+class SessionView(View):
+    """One signed-in browser or client: whether it is accepted now, and if not, why."""
+
+    id: str
+    device: str
+    address: str
+    created_at: datetime
+    last_used_at: datetime
+    idle_until: datetime
+    expires_at: datetime
+    live: bool
+    fault: Reason | None
+
+    @classmethod
+    def judged(cls, snapshot: Snapshot, now: float) -> Self:
+        session, fault = snapshot.session, snapshot.fault(now)
+        return cls(
+            id=session.id,
+            device=session.device_id,
+            address=session.address,
+            created_at=_moment(session.created_at),
+            last_used_at=_moment(session.last_used_at),
+            idle_until=_moment(session.idle_until),
+            expires_at=_moment(session.expires_at),
+            live=fault is None,
+            fault=fault,
+        )
+
+
+class DeviceView(View):
+    """A browser or client that the account has used."""
+
+    id: str
+    name: str
+    user_agent: str
+    state: DeviceState
+    address: str
+    first_used_at: datetime
+    last_used_at: datetime
+
+
+class FactorView(View):
+    """An authenticator app."""
+
+    id: str
+    label: str
+    state: FactorState
+    created_at: datetime
+    last_used_at: datetime | None
+
+
+class RevocationView(View):
+    """What was ended, by whom, and why; null where the scope has no such thing."""
+
+    id: str
+    scope: Scope
+    subject: str | None
+    session: str | None
+    device: str | None
+    reason: str
+    actor: str
+    at: datetime
+
+    @classmethod
+    def listed(cls, revocation: Revocation) -> Self:
+        return cls(
+            id=revocation.revocation_id,
+            scope=revocation.scope,
+            subject=revocation.subject,
+            session=revocation.id if revocation.scope is Scope.SESSION else None,
+            device=revocation.id if revocation.scope is Scope.DEVICE else None,
+            reason=revocation.reason,
+            actor=revocation.actor,
+            at=_moment(revocation.at),
+        )
+
+
+class Confirmation(View):
+    """A revocation that holds: no request that begins after this answer is accepted."""
+
+    id: str
+    scope: Scope
+    confirmed: Literal[True] = True
+    nodes: int
+    elapsed_ms: float
+
+
+class Liveness(View):
+    alive: Literal[True] = True
+
+
+class Readiness(View):
+    """Whether the store answers and the policies on disk are those in use; if not, what is wrong."""
+
+    ready: bool
+    troubles: list[str]
+
+
+def _moment(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 from types import TracebackType
-from typing import Any
+from typing import Any, cast
 
 from aiohttp import HttpVersion11, web
 from aiohttp.abc import AbstractStreamWriter
@@ -152,8 +152,7 @@ class Connection(RequestHandler):
     def _refuse_connection(self, transport: asyncio.BaseTransport) -> None:
         self._deaf = True
         self._manager = None  # so that connection_lost finds nothing to undo
-        if isinstance(transport, asyncio.Transport):
-            transport.write(_OVERLOADED)
+        cast("asyncio.Transport", transport).write(_OVERLOADED)
         transport.close()
 
     async def start(self) -> None:

@@ -1,4 +1,4 @@
-"""The way to the upstream is tested on both event loops: uvloop runs in production, asyncio elsewhere."""
+"""What works on sockets is tested on both event loops: uvloop runs in production, asyncio elsewhere."""
 
 import asyncio
 from collections.abc import Callable
@@ -6,7 +6,14 @@ from collections.abc import Callable
 import pytest
 import uvloop
 
-_ON_BOTH_LOOPS = {"test_connection.py", "test_exchange.py", "test_pool.py", "test_upstream.py"}
+_ON_BOTH_LOOPS = {
+    "test_connection.py",
+    "test_exchange.py",
+    "test_pool.py",
+    "test_relay.py",
+    "test_tunnel.py",
+    "test_upstream.py",
+}
 
 
 def pytest_asyncio_loop_factories(

@@ -1,0 +1,209 @@
+"""An allowed request on its way to an upstream, and the answer on its way back.
+
+Nothing is collected: each side is read only as fast as the other one takes it. The answer is written as
+the upstream gave it, status, reason, headers and body; only the framing is that of the client's connection.
+An answer that the upstream breaks off is broken off, so that nobody takes a part for the whole.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterable, Sequence
+from typing import cast
+
+from aiohttp import HttpVersion11, web
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.http_websocket import WebSocketReader
+from aiohttp.web_protocol import RequestPayloadError
+
+from gateway.core.decision import Permit
+from gateway.errors import BadRequest, PayloadTooLarge, UpstreamFailed
+from gateway.proxy.headers import Headers, response_headers
+from gateway.proxy.tunnel import ClientBytes, join
+from gateway.proxy.upstream import RawHeaders, Upstream, UpstreamResponse
+from gateway.proxy.wire import LAST_CHUNK, chunk
+from gateway.web.connection import Connection
+
+_WITH_CONTENT = frozenset({"POST", "PUT", "PATCH"})
+"""Methods for which a body of no bytes is a body: RFC 9110 section 8.6 wants its length declared."""
+
+_CLIENT_LEFT = 499
+"""nginx's status for a request whose client was gone before there was an answer; nobody is sent it."""
+
+
+class Relayed(web.StreamResponse):
+    """An answer that is written already; aiohttp only learns its status, and whether to go on.
+
+    `complete` is False when either side broke it off.
+    """
+
+    def __init__(self, status: int, *, keep_alive: bool, complete: bool = True) -> None:
+        super().__init__(status=status)
+        self._keep_alive = keep_alive
+        self.complete = complete
+
+    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
+        del request
+        return None
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        del data
+
+
+class Relay:
+    """One request and its answer; `run` it once. `close` cuts both sides off, at any time, from outside.
+
+    `headers` are for the upstream (`request_headers`), `extra` are added to the answer. `body` is for one
+    that was read already; otherwise the request's own is streamed, up to the app's `body_limit`.
+    """
+
+    def __init__(
+        self,
+        request: web.BaseRequest,
+        permit: Permit,
+        upstream: Upstream,
+        headers: RawHeaders,
+        *,
+        body: bytes | None = None,
+        extra: Sequence[tuple[bytes, bytes]] = (),
+    ) -> None:
+        self._request = request
+        self._permit = permit
+        self._upstream = upstream
+        self._headers = headers
+        self._given_body = body
+        self._extra = extra
+        self._connection = cast("Connection", request.protocol)
+        self._task: asyncio.Task[object] | None = None
+        self._cut = False
+        self._status = _CLIENT_LEFT
+
+    def close(self) -> None:
+        """Cut both sides off at once; nothing that is still under way arrives."""
+        self._connection.abort()
+        self._stop()
+
+    def _stop(self) -> None:
+        if self._task is not None and not self._cut:
+            self._task.cancel()
+        self._cut = True
+
+    async def run(self) -> Relayed:
+        """Send the request and the answer.
+
+        As long as the client was sent nothing, failures are raised: UpstreamFailed, PayloadTooLarge,
+        BadRequest for a malformed body. From then on they show in the answer being broken off.
+        """
+        if self._is_too_late():
+            return self._broken_off()
+        self._task = task = asyncio.current_task()
+        self._connection.on_lost = self._stop
+        try:
+            return await self._exchange()
+        except asyncio.CancelledError:
+            if task is None or not self._cut or task.uncancel() > 0:
+                raise
+            return self._broken_off()
+        except ConnectionError:  # the client's: an upstream's would be UpstreamFailed
+            return self._broken_off()
+        finally:
+            self._task = None
+            self._connection.on_lost = None
+
+    def _is_too_late(self) -> bool:
+        return self._cut or self._request.transport is None
+
+    def _broken_off(self) -> Relayed:
+        self._connection.abort()
+        return Relayed(self._status, keep_alive=False, complete=False)
+
+    async def _exchange(self) -> Relayed:
+        upgrade = self._request._message.upgrade and self._given_body is None
+        body, length = self._body()
+        response = await self._upstream.send(
+            self._permit, self._headers, body, length=length, upgrade=upgrade
+        )
+        self._status = response.status
+        try:
+            if response.status == 101:
+                return await self._tunnel(response)
+            return await self._answer(response)
+        except (UpstreamFailed, PayloadTooLarge, BadRequest):
+            return self._broken_off()
+        finally:
+            await response.close()
+
+    # the request
+
+    def _body(self) -> tuple[AsyncIterable[bytes] | bytes | None, int | None]:
+        """What to send, and its length if that is known."""
+        if self._given_body is None and self._request.body_exists:
+            length, limit = self._request.content_length, self._permit.match.app.body_limit
+            if length is not None and limit is not None and length > limit:
+                raise PayloadTooLarge(f"the body may have {limit} bytes here")
+            return self._stream(limit), length
+        if self._given_body or self._permit.target.method in _WITH_CONTENT:
+            return self._given_body or b"", None
+        return None, None
+
+    async def _stream(self, limit: int | None) -> AsyncGenerator[bytes, None]:
+        size = 0
+        try:
+            while data := await self._request.content.readany():
+                size += len(data)
+                if limit is not None and size > limit:
+                    raise PayloadTooLarge(f"the body may have {limit} bytes here")
+                yield data
+        except RequestPayloadError:
+            raise BadRequest("the body is malformed") from None
+
+    # the answer
+
+    async def _answer(self, response: UpstreamResponse) -> Relayed:
+        chunked = response.has_body and response.length is None and self._request.version == HttpVersion11
+        keep_alive = self._request.keep_alive and (
+            chunked or response.length is not None or not response.has_body
+        )
+        head = self._head(response, [*_framing(response, chunked), *self._persistence(keep_alive)])
+        writer, whole = self._request.writer, response.whole()
+        if whole is not None:
+            await writer.write(head + (_chunks(whole) if chunked else whole))
+        else:
+            await writer.write(head)  # at once: the first event of a stream may be long in coming
+            async for data in response.chunks():
+                await writer.write(chunk(data) if chunked else data)
+            if chunked:
+                await writer.write(LAST_CHUNK)
+        return Relayed(response.status, keep_alive=keep_alive)
+
+    def _head(self, response: UpstreamResponse, framing: Headers) -> bytes:
+        fields = (*response_headers(response.headers), *self._extra, *framing)
+        lines = [b"%b: %b\r\n" % field for field in fields]
+        return b"HTTP/1.1 %d %b\r\n%b\r\n" % (response.status, response.reason, b"".join(lines))
+
+    def _persistence(self, keep_alive: bool) -> Headers:
+        """Connection, where the client's version of HTTP would assume something else."""
+        is_default = keep_alive == (self._request.version == HttpVersion11)
+        return [] if is_default else [(b"Connection", b"keep-alive" if keep_alive else b"close")]
+
+    async def _tunnel(self, response: UpstreamResponse) -> Relayed:
+        head = self._head(response, [(b"Connection", b"Upgrade"), (b"Upgrade", b"websocket")])
+        await self._request.writer.write(head)
+        client = ClientBytes(self._connection)
+        self._connection.set_parser(cast("WebSocketReader", client))
+        self._connection.on_lost = None  # what the client said before it left is still to be passed on
+        await join(client, self._request.writer, response.tunnel())
+        return Relayed(101, keep_alive=False)
+
+
+def _framing(response: UpstreamResponse, chunked: bool) -> Headers:
+    """How the client finds the end of the body. After HEAD and 304 the length is of what there would be."""
+    if chunked:
+        return [(b"Transfer-Encoding", b"chunked")]
+    if response.length is not None:
+        return [(b"Content-Length", b"%d" % response.length)]
+    if response.has_body or response.status == 204:
+        return []
+    return [field for field in response.headers if field[0].lower() == b"content-length"]
+
+
+def _chunks(body: bytes) -> bytes:
+    return (chunk(body) if body else b"") + LAST_CHUNK

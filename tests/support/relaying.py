@@ -1,0 +1,76 @@
+"""A listener that lets every request through to one upstream: the proxy without its judgement."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+from aiohttp import web
+
+from gateway.core.decision import Forward, Permit, decide
+from gateway.core.policy.model import App, Match, Need
+from gateway.core.target import parse_target
+from gateway.errors import BadRequest, PayloadTooLarge, UpstreamFailed
+from gateway.proxy.headers import request_headers
+from gateway.proxy.relay import Relay, Relayed
+from gateway.proxy.upstream import Upstream, UpstreamLimits
+from gateway.web.connection import ListenerLimits
+from gateway.web.listener import Listener
+
+APP = App("app", "app.yaml", "App", ("localhost",), ("http://127.0.0.1:1",), Need.PUBLIC)
+
+
+class Passage:
+    """The handler. `relays` are those that began, `answers` those that ended, `failures` what was raised.
+
+    `resumed` replaces the next request: the permit's method, and the body.
+    """
+
+    def __init__(self, address: str, body_limit: int | None, limits: UpstreamLimits) -> None:
+        self.upstream = Upstream([address], limits)
+        self.port = 0
+        self.app = replace(APP, body_limit=body_limit)
+        self.extra: list[tuple[bytes, bytes]] = []
+        self.resumed: tuple[str, bytes] | None = None
+        self.relays: list[Relay] = []
+        self.answers: list[Relayed] = []
+        self.failures: list[Exception] = []
+
+    def permit(self, method: str, request: web.BaseRequest) -> Permit:
+        target = parse_target(method, request.raw_path, request.headers["Host"])
+        decision = decide(target, Match(self.app, None, Need.PUBLIC, None), None, 0.0)
+        assert isinstance(decision, Forward)
+        return decision.permit
+
+    async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
+        method, body = self.resumed or (request.method, None)
+        permit = self.permit(method, request)
+        headers = request_headers(request.raw_headers, permit, route=["127.0.0.1"], scheme="http")
+        relay = Relay(request, permit, self.upstream, headers, body=body, extra=self.extra)
+        self.relays.append(relay)
+        try:
+            answer = await relay.run()
+        except (BadRequest, PayloadTooLarge, UpstreamFailed) as error:
+            self.failures.append(error)
+            statuses = {BadRequest: 400, PayloadTooLarge: 413, UpstreamFailed: 502}
+            return web.Response(status=statuses[type(error)], text=type(error).__name__)
+        self.answers.append(answer)
+        return answer
+
+
+@asynccontextmanager
+async def relaying(
+    address: str,
+    *,
+    body_limit: int | None = None,
+    limits: ListenerLimits | None = None,
+    upstream_limits: UpstreamLimits | None = None,
+    kind: type[Passage] = Passage,
+) -> AsyncIterator[Passage]:
+    passage = kind(address, body_limit, upstream_limits or UpstreamLimits())
+    listener = Listener(passage, limits or ListenerLimits())
+    passage.port = await listener.start("localhost", 0)
+    try:
+        yield passage
+    finally:
+        await listener.stop(grace=0)
+        await passage.upstream.close()

@@ -5,6 +5,7 @@ proof that the tools' own rules are switched on.
 """
 
 import ast
+import contextlib
 import re
 import shutil
 import subprocess
@@ -198,16 +199,16 @@ def test_clocks_and_randomness_have_one_home(file: str, forbidden: bool) -> None
 
 def texts() -> Iterator[tuple[str, str]]:
     """Every text file of the repository, with its name; what tools leave behind is not part of it."""
-    for path in ROOT.rglob("*"):
-        top, *_ = parts = path.relative_to(ROOT).parts
-        hidden = top.startswith(".") and top != ".ci" and len(parts) > 1
-        left_behind = top in {"data", "dist", "test-results"} or "__pycache__" in parts
-        if hidden or left_behind or not path.is_file():
-            continue
-        try:
-            yield "/".join(parts), path.read_text("utf-8")
-        except UnicodeDecodeError:
-            continue
+    left_behind = {"data", "dist", "test-results"}
+    tops = [top for top in ROOT.iterdir() if top.name not in left_behind]
+    files = [top for top in tops if top.is_file()]
+    for folder in [
+        top for top in tops if top.is_dir() and (top.name == ".ci" or not top.name.startswith("."))
+    ]:
+        files += [path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
+    for path in files:
+        with contextlib.suppress(UnicodeDecodeError):
+            yield str(path.relative_to(ROOT)), path.read_text("utf-8")
 
 
 def findings(name: str, text: str) -> list[str]:

@@ -1,0 +1,41 @@
+"""What an account holder does in a browser, step by step."""
+
+import re
+
+from playwright.async_api import Page, expect
+from support.authenticator import Authenticator
+from support.running_demo import Demo
+
+
+async def sign_in(page: Page, demo: Demo, path: str = "/") -> None:
+    """Open a page of the exchange, and sign in on the way to it."""
+    await page.goto(path)
+    await expect(page).to_have_url(re.compile("/.watchword/sign-in"))
+    await page.get_by_label("Account").fill(demo.account)
+    await page.get_by_label("Password", exact=True).fill(demo.password)
+    await page.get_by_role("button", name="Sign in").click()
+    await page.wait_for_url(f"**{path}")
+
+
+async def set_up_factor(page: Page) -> Authenticator:
+    """Set up an authenticator app from the key that the page shows."""
+    await page.goto("/.watchword/security")
+    await page.locator("#label").fill("My phone")
+    await page.locator("form[action$='/security/factors'] button").click()
+    authenticator = Authenticator(await page.locator(".key code").inner_text())
+    await enter_code(page, await authenticator.code())
+    await expect(page).to_have_url(re.compile("notice=factor-added"))
+    await expect(page.get_by_role("heading", name="My phone")).to_be_visible()
+    return authenticator
+
+
+async def enter_code(page: Page, code: str) -> None:
+    """Type six digits; the page sends itself off at the sixth."""
+    await page.locator("input[name=code]:visible").press_sequentially(code)
+
+
+async def ask_to_withdraw(page: Page, amount: str, address: str) -> None:
+    await page.goto("/withdrawals")
+    await page.get_by_role("textbox", name="Amount").fill(amount)
+    await page.get_by_role("textbox", name="Address").fill(address)
+    await page.get_by_role("button", name="Withdraw").click()

@@ -67,6 +67,8 @@ def _form_fields(text: str) -> dict[str, str]:
 def _json_fields(text: str) -> dict[str, Any]:
     try:
         value = json.loads(text, object_pairs_hook=_unique, parse_float=Decimal, parse_constant=_no_constant)
+        if "\\u" in text:  # half a surrogate pair is text to some readers only (RFC 8259 section 8.2)
+            json.dumps(value, ensure_ascii=False, default=str).encode()
     except (ValueError, RecursionError):
         raise BadRequest("the body is not JSON") from None
     if not isinstance(value, dict):

@@ -134,7 +134,7 @@ async def start_gateway(settings: Settings) -> Gateway:
         passwords = Passwords()
         parts.callback(passwords.close)
         metrics, health = Metrics(), PolicyHealth()
-        delivery = Delivery(_upstream_limits(settings))
+        delivery = Delivery(_upstream_limits(settings), metrics)
         parts.push_async_callback(delivery.close)
         basis = _Basis(settings, store, ring, metrics, health)
         pipeline = _pipeline(basis, policies, passwords, delivery)
@@ -161,12 +161,13 @@ def _pipeline(basis: _Basis, policies: PolicySet, passwords: Passwords, delivery
     settings, store, ring = basis.settings, basis.store, basis.ring
     jar = CookieJar(secure=settings.public_scheme == "https")
     codes = AttemptLimit(settings.codes.attempts, settings.codes.per)
-    second_factor = SecondFactor(store, ring, codes, settings.issuer)
+    second_factor = SecondFactor(store, ring, codes, settings.issuer, basis.metrics.code)
     step_ups = StepUps(store, ring, second_factor, settings.challenges.lifetime)
     static = StaticFiles.load()
     pages = Pages(static, Texts.load("en"))
     answers = Answers(lambda *asked: _refusal_page(pages, *asked), PAGE_HEADERS)
-    desk = Desk(store, SignIns(store, passwords, _sign_in_limits(settings)), second_factor, step_ups, jar)
+    sign_ins = SignIns(store, passwords, _sign_in_limits(settings), basis.metrics.sign_in)
+    desk = Desk(store, sign_ins, second_factor, step_ups, jar, basis.metrics)
     return Pipeline(
         policies=policies,
         reader=Reader(settings.public_scheme, settings.trusted_proxies, jar),

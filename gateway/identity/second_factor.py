@@ -5,7 +5,7 @@ then it is matched against the account's factors, and then its step is spent in 
 alone knows whether somebody was first.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from gateway import entropy
@@ -13,12 +13,23 @@ from gateway.core import totp
 from gateway.core.reasons import Reason
 from gateway.core.records import Factor, FactorState, Grant, Snapshot
 from gateway.store.attempts import AttemptLimit
+from gateway.store.audit import AuditEntry
 from gateway.store.factors import Rotation, Spending
 from gateway.store.keyring import KeyRing
 from gateway.store.keys import Shard
 from gateway.store.opening import Store
 
 LONGEST_LABEL = 64
+
+
+@dataclass(frozen=True, slots=True)
+class GivenCode:
+    """What somebody typed, who, from where, and what for (an action, for the audit stream)."""
+
+    snapshot: Snapshot
+    code: str
+    address: str
+    purpose: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +62,20 @@ class Enrolment:
 
 
 class SecondFactor:
-    def __init__(self, store: Store, ring: KeyRing, attempts: AttemptLimit, issuer: str) -> None:
+    def __init__(
+        self,
+        store: Store,
+        ring: KeyRing,
+        attempts: AttemptLimit,
+        issuer: str,
+        observe: Callable[[Reason | None], None],
+    ) -> None:
+        """`observe` is told of every code: None for one that was taken, else why it was not."""
         self._store = store
         self._ring = ring
         self._attempts = attempts
         self._issuer = issuer
+        self._observe = observe
 
     async def enrol(self, subject: str, label: str, now: float) -> Enrolment:
         """Begin a new factor. Raises TooManyFactors."""
@@ -81,16 +101,16 @@ class SecondFactor:
         return None
 
     async def confirm(
-        self, snapshot: Snapshot, factor_id: str, code: str, *, cookie: str, grant: Grant | None, now: float
+        self, given: GivenCode, factor_id: str, *, cookie: str, grant: Grant | None, now: float
     ) -> CodeTaken | CodeRefused:
         """Take the first code of a pending factor, which makes it count from now on."""
         spending = Spending(
-            session_id=snapshot.session.id, factor_id=factor_id, step=0, confirms=True, grant=grant
+            session_id=given.snapshot.session.id, factor_id=factor_id, step=0, confirms=True, grant=grant
         )
-        return await self._take(snapshot, code, self._rotated(spending, cookie, now), now)
+        return await self._take(given, self._rotated(spending, cookie, now), now)
 
     async def take(
-        self, snapshot: Snapshot, code: str, spending: Spending, *, cookie: str | None, now: float
+        self, given: GivenCode, spending: Spending, *, cookie: str | None, now: float
     ) -> CodeTaken | CodeRefused:
         """Take a code of any confirmed factor, for what `spending` names.
 
@@ -98,12 +118,29 @@ class SecondFactor:
         """
         if cookie is not None:
             spending = self._rotated(spending, cookie, now)
-        return await self._take(snapshot, code, spending, now)
+        return await self._take(given, spending, now)
 
-    async def _take(
-        self, snapshot: Snapshot, code: str, spending: Spending, now: float
-    ) -> CodeTaken | CodeRefused:
-        subject = snapshot.account.subject
+    async def _take(self, given: GivenCode, spending: Spending, now: float) -> CodeTaken | CodeRefused:
+        outcome = await self._judge(given, spending, now)
+        refused = outcome.reason if isinstance(outcome, CodeRefused) else None
+        self._observe(refused)
+        session = given.snapshot.session
+        await self._store.audit.record(
+            AuditEntry(
+                at=now,
+                event="code-refused" if refused else "code-taken",
+                actor=f"account:{session.subject}",
+                subject=session.subject,
+                session_id=session.id,
+                device_id=session.device_id,
+                address=given.address,
+                reason=refused or given.purpose,
+            )
+        )
+        return outcome
+
+    async def _judge(self, given: GivenCode, spending: Spending, now: float) -> CodeTaken | CodeRefused:
+        subject, code = given.snapshot.account.subject, given.code
         attempt = await self._store.attempts.count("code", subject, self._attempts)
         if not attempt.allowed:
             return CodeRefused(Reason.TOO_MANY_ATTEMPTS, attempt.retry_after)

@@ -5,6 +5,7 @@ they are checked, by account and by address; a device that the account has autho
 counter of its own, so that strangers who guess do not lock its owner out.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from gateway import entropy
@@ -62,13 +63,26 @@ class SignInRefused:
 
 
 class SignIns:
-    def __init__(self, store: Store, passwords: Passwords, limits: SignInLimits) -> None:
+    def __init__(
+        self,
+        store: Store,
+        passwords: Passwords,
+        limits: SignInLimits,
+        observe: Callable[[Reason | None], None],
+    ) -> None:
+        """`observe` is told of every attempt: None for one that succeeded, else why it did not."""
+        self._observe = observe
         self._store = store
         self._passwords = passwords
         self._limits = limits
 
     async def sign_in(self, attempted: Attempted, now: float) -> SignedIn | SignInRefused:
         """Check a name and a password, and begin a session. Raises StoreUnavailable."""
+        outcome = await self._judge(attempted, now)
+        self._observe(outcome.reason if isinstance(outcome, SignInRefused) else None)
+        return outcome
+
+    async def _judge(self, attempted: Attempted, now: float) -> SignedIn | SignInRefused:
         subject = attempted.subject
         if not 0 < len(subject) <= LONGEST_SUBJECT:
             subject = ""

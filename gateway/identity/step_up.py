@@ -9,7 +9,7 @@ from gateway.core.policy.model import Action
 from gateway.core.records import Grant, Snapshot
 from gateway.core.target import Target
 from gateway.errors import SealBroken
-from gateway.identity.second_factor import CodeRefused, CodeTaken, SecondFactor
+from gateway.identity.second_factor import CodeRefused, CodeTaken, GivenCode, SecondFactor
 from gateway.store.challenges import Challenge
 from gateway.store.factors import Spending
 from gateway.store.keyring import KeyRing
@@ -79,7 +79,7 @@ class StepUps:
         return challenge if await self._store.challenges.open(challenge, now) else None
 
     async def answer(
-        self, challenge: Challenge, action: Action, snapshot: Snapshot, code: str, *, cookie: str, now: float
+        self, challenge: Challenge, action: Action, given: GivenCode, *, cookie: str, now: float
     ) -> Approved | CodeRefused:
         """Take a code for a challenge: proof goes into the session, which gets a new cookie."""
         resume_cookie = entropy.token() if challenge.sealed_request is not None else None
@@ -87,28 +87,26 @@ class StepUps:
             session_id=challenge.session_id,
             factor_id="",
             step=0,
-            grant=grant_for(action, snapshot, challenge.binding, now),
+            grant=grant_for(action, given.snapshot, challenge.binding, now),
             challenge_id=challenge.id,
             resume=(resume_cookie, now + RESUME_SECONDS) if resume_cookie else None,
         )
-        taken = await self._factor.take(snapshot, code, spending, cookie=cookie, now=now)
+        taken = await self._factor.take(given, spending, cookie=cookie, now=now)
         if isinstance(taken, CodeRefused):
             return taken
         return Approved(taken, challenge, resume_cookie)
 
     async def answer_at_once(
-        self, action: Action, snapshot: Snapshot, code: str, *, binding: str, cookie: str, now: float
+        self, action: Action, given: GivenCode, *, binding: str, cookie: str, now: float
     ) -> CodeTaken | CodeRefused:
         """Take a code that came along with its request.
 
         What it approves goes out with this very request, so a single-use action leaves no grant
         behind and the session keeps its cookie; a lasting grant brings a new one.
         """
-        grant = grant_for(action, snapshot, binding, now)
-        spending = Spending(session_id=snapshot.session.id, factor_id="", step=0, grant=grant)
-        return await self._factor.take(
-            snapshot, code, spending, cookie=None if action.single_use else cookie, now=now
-        )
+        grant = grant_for(action, given.snapshot, binding, now)
+        spending = Spending(session_id=given.snapshot.session.id, factor_id="", step=0, grant=grant)
+        return await self._factor.take(given, spending, cookie=None if action.single_use else cookie, now=now)
 
     async def resume(
         self, snapshot: Snapshot, resume_cookie: str, path: str, now: float

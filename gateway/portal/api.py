@@ -155,7 +155,7 @@ def sign_in_problem(refused: SignInRefused) -> web.Response:
     if refused.retry_after:
         return problem(
             refused.reason,
-            f"Try again in {refused.retry_after} seconds.",
+            f"Try again in {refused.retry_after} s.",
             headers={"Retry-After": str(refused.retry_after)},
         )
     return problem(refused.reason)

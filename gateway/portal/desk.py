@@ -12,15 +12,17 @@ from gateway.core.fields import read_fields
 from gateway.core.policy.model import Action
 from gateway.core.records import Device, DeviceState, Factor, FactorState, Session, Snapshot
 from gateway.errors import BadRequest
-from gateway.identity.second_factor import CodeRefused, CodeTaken, Enrolment, SecondFactor
+from gateway.identity.second_factor import CodeRefused, CodeTaken, Enrolment, GivenCode, SecondFactor
 from gateway.identity.sign_in import Attempted, SignedIn, SignInRefused, SignIns
 from gateway.identity.step_up import RESUME_SECONDS, Approved, StepUps, grant_for
 from gateway.store.audit import AuditEntry
 from gateway.store.challenges import Challenge
 from gateway.store.factors import Spending
 from gateway.store.opening import Store
+from gateway.store.revocations import Scope
 from gateway.web.cookies import DEVICE_SECONDS, CookieJar, CookieKind
 from gateway.web.inbound import Inbound
+from gateway.web.metrics import Metrics
 from gateway.web.visit import Visit
 
 LARGEST_FORM = 64 * 1024
@@ -34,6 +36,7 @@ class Desk:
     second_factor: SecondFactor
     step_ups: StepUps
     jar: CookieJar
+    metrics: Metrics
 
     async def identify(self, visit: Visit) -> Snapshot | None:
         """Who asks, on a page that is open to everybody; None unless the session is live."""
@@ -81,12 +84,10 @@ class Desk:
         self, inbound: Inbound, snapshot: Snapshot, challenge: Challenge, action: Action, code: str
     ) -> Approved | CodeRefused:
         """Answer a challenge with a code."""
-        outcome = await self.step_ups.answer(
-            challenge, action, snapshot, code, cookie=inbound.cookies.session or "", now=inbound.now
+        given = GivenCode(snapshot, code, inbound.address, action.key)
+        return await self.step_ups.answer(
+            challenge, action, given, cookie=inbound.cookies.session or "", now=inbound.now
         )
-        taken = outcome if isinstance(outcome, CodeRefused) else outcome.taken
-        await self._note_code(inbound, snapshot, "code-given", action.key, taken)
-        return outcome
 
     def cookies_after(self, approved: Approved) -> tuple[str, ...]:
         """The Set-Cookie values of a step-up: the session's new id, and the way back if one is parked."""
@@ -110,15 +111,16 @@ class Desk:
         self, inbound: Inbound, snapshot: Snapshot, factor_id: str, code: str, sign_in: Action | None
     ) -> CodeTaken | CodeRefused:
         """Confirm a factor by its first code, which also counts as the code of this sign-in."""
+        given = GivenCode(snapshot, code, inbound.address, "factor-confirmed")
         taken = await self.second_factor.confirm(
-            snapshot,
+            given,
             factor_id,
-            code,
             cookie=inbound.cookies.session or "",
             grant=grant_for(sign_in, snapshot, None, inbound.now) if sign_in else None,
             now=inbound.now,
         )
-        await self._note_code(inbound, snapshot, "factor-confirmed", factor_id, taken)
+        if isinstance(taken, CodeTaken):
+            await self._note(inbound, snapshot, "factor-confirmed", factor_id)
         return taken
 
     async def remove_with_code(
@@ -130,9 +132,9 @@ class Desk:
             return False
         if factor.state is FactorState.CONFIRMED:
             spending = Spending(session_id=snapshot.session.id, factor_id="", step=0)
-            taken = await self.second_factor.take(snapshot, code, spending, cookie=None, now=inbound.now)
+            given = GivenCode(snapshot, code, inbound.address, "factor-removed")
+            taken = await self.second_factor.take(given, spending, cookie=None, now=inbound.now)
             if isinstance(taken, CodeRefused):
-                await self._note_code(inbound, snapshot, "", factor_id, taken)
                 return taken
         return await self.remove(inbound, snapshot, factor_id)
 
@@ -173,6 +175,7 @@ class Desk:
             owner=snapshot.account.subject,
         )
         if ended:
+            self.metrics.revocation(Scope.DEVICE)
             await self._note(inbound, snapshot, "device-revoked", device_id)
         return ended is not None
 
@@ -185,6 +188,7 @@ class Desk:
             owner=snapshot.account.subject,
         )
         if ended:
+            self.metrics.revocation(Scope.SESSION)
             await self._note(inbound, snapshot, "session-revoked", f"{session_id}: {reason}")
         return ended is not None
 
@@ -196,14 +200,8 @@ class Desk:
             actor=f"account:{snapshot.account.subject}",
             now=inbound.now,
         )
+        self.metrics.revocation(Scope.ACCOUNT)
         await self._note(inbound, snapshot, "account-revoked", "force logout")
-
-    async def _note_code(
-        self, inbound: Inbound, snapshot: Snapshot, event: str, about: str, taken: CodeTaken | CodeRefused
-    ) -> None:
-        if isinstance(taken, CodeRefused):
-            event, about = "code-refused", taken.reason
-        await self._note(inbound, snapshot, event, about)
 
     async def _note(self, inbound: Inbound, snapshot: Snapshot, event: str, about: str) -> None:
         await self.store.audit.record(

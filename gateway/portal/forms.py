@@ -24,6 +24,11 @@ SIGN_IN = "/.watchword/sign-in"
 SECURITY = "/.watchword/security"
 DEVICES = "/.watchword/devices"
 
+_SIGNED_OUT = frozenset(
+    {Reason.SESSION_EXPIRED, Reason.SESSION_REVOKED, Reason.DEVICE_REVOKED, Reason.ACCOUNT_DISABLED}
+)
+"""Why somebody may find themselves on the sign-in page."""
+
 
 class Forms:
     def __init__(self, desk: Desk, pages: Pages, static: StaticFiles) -> None:
@@ -45,7 +50,9 @@ class Forms:
 
     async def sign_in_form(self, call: Call) -> web.Response:
         return_to = checked_return(call.query("return_to"), call.inbound.target.authority)
-        return _page(self._pages.sign_in(call.visit.app.title, return_to))
+        reason = call.query("reason")
+        trouble = Trouble(Reason(reason)) if reason in _SIGNED_OUT else None
+        return _page(self._pages.sign_in(call.visit.app.title, return_to, trouble=trouble))
 
     async def sign_in(self, call: Call) -> web.Response:
         fields = await fields_of(call.inbound)

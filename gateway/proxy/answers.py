@@ -50,10 +50,13 @@ class Answers:
         return problem(cause, detail, headers=headers)
 
     def sign_in(self, visit: Visit, reason: Reason) -> web.Response:
-        address = f"{SIGN_IN}?return_to={quote(visit.inbound.target.path_and_query, safe='/')}"
+        first = reason is Reason.NO_SESSION
         if visit.inbound.is_navigation:
-            return see_other(address)
-        error = "" if reason is Reason.NO_SESSION else ', error="invalid_token"'
+            why = "" if first else f"&reason={reason}"
+            return see_other(
+                f"{SIGN_IN}?return_to={quote(visit.inbound.target.path_and_query, safe='/')}{why}"
+            )
+        error = "" if first else ', error="invalid_token"'
         return problem(
             reason,
             "Sign in, then repeat the request.",

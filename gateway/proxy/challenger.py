@@ -10,7 +10,7 @@ from gateway.core.policy.model import Action
 from gateway.core.reasons import Reason
 from gateway.core.records import Snapshot
 from gateway.errors import PayloadTooLarge
-from gateway.identity.second_factor import CodeRefused
+from gateway.identity.second_factor import CodeRefused, GivenCode
 from gateway.identity.step_up import ParkedRequest, StepUps
 from gateway.proxy.answers import Answers
 from gateway.web.cookies import CookieJar, CookieKind
@@ -71,8 +71,9 @@ class Challenger:
         self, visit: Visit, snapshot: Snapshot, action: Action, code: str, binding: str
     ) -> Visit | web.Response:
         inbound = visit.inbound
+        given = GivenCode(snapshot, code, inbound.address, action.key)
         taken = await self.step_ups.answer_at_once(
-            action, snapshot, code, binding=binding, cookie=inbound.cookies.session or "", now=inbound.now
+            action, given, binding=binding, cookie=inbound.cookies.session or "", now=inbound.now
         )
         if isinstance(taken, CodeRefused):
             return code_problem(taken.reason, taken.wait)

@@ -6,14 +6,16 @@ from gateway.core.decision import Permit
 from gateway.proxy.headers import request_headers
 from gateway.proxy.relay import Relay
 from gateway.proxy.upstream import Upstream, UpstreamLimits
+from gateway.web.metrics import Metrics
 from gateway.web.visit import Visit
 
 
 class Delivery:
     """One `Upstream` for each set of addresses, made when it is first needed."""
 
-    def __init__(self, limits: UpstreamLimits) -> None:
+    def __init__(self, limits: UpstreamLimits, metrics: Metrics) -> None:
         self._limits = limits
+        self._metrics = metrics
         self._upstreams: dict[tuple[str, ...], Upstream] = {}
 
     async def __call__(self, visit: Visit, permit: Permit) -> web.StreamResponse:
@@ -27,7 +29,10 @@ class Delivery:
             body=inbound.body,
             extra=[(b"Set-Cookie", cookie.encode("ascii")) for cookie in visit.set_cookies],
         )
-        return await relay.run()
+        if not inbound.is_upgrade:
+            return await relay.run()
+        with self._metrics.tunnel():
+            return await relay.run()
 
     async def close(self) -> None:
         for upstream in self._upstreams.values():

@@ -84,13 +84,13 @@ def code_problem(reason: Reason, wait: int) -> web.Response:
     if reason is Reason.TOO_MANY_ATTEMPTS:
         return problem(
             reason,
-            f"Try again in {wait} seconds.",
+            f"Try again in {wait} s.",
             headers={"Retry-After": str(wait)},
             retry_after=wait,
         )
     detail = {
-        Reason.WRONG_CODE: f"Check the app and its clock. The next code comes in {wait} seconds.",
-        Reason.USED_CODE: f"A code counts once. The next one comes in {wait} seconds.",
+        Reason.WRONG_CODE: f"Check the app and its clock. The next code comes in {wait} s.",
+        Reason.USED_CODE: f"A code counts once. The next one comes in {wait} s.",
         Reason.MALFORMED_CODE: "Send the six digits that the authenticator app shows, without spaces.",
         Reason.CHALLENGE_EXPIRED: "Repeat the request to get a new challenge.",
     }.get(reason, "")

@@ -69,7 +69,7 @@ def read_document(file: Path) -> Document:
     """The document in `file`. Raises Faulty, also for a file that cannot be read."""
     name = _shown(file)
     try:
-        text = file.read_text(encoding="utf-8-sig")
+        text = file.read_text(encoding="utf-8")
     except OSError as error:
         raise Faulty([Fault(name, 0, 0, f"cannot be read: {error.strerror}")]) from None
     except UnicodeDecodeError:

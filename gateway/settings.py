@@ -37,9 +37,12 @@ def _network(value: Any) -> IPv4Network | IPv6Network:
 def _store_url(url: str) -> str:
     if url == EMBEDDED:
         return url
-    parts = urlsplit(url)
-    place = parts.path if parts.scheme == "unix" else parts.hostname
-    if parts.scheme not in {"redis", "rediss", "unix"} or not place or parts.port == 0:
+    try:
+        parts = urlsplit(url)
+        place = parts.path if parts.scheme == "unix" else parts.hostname and parts.port != 0
+    except ValueError:  # its message could quote a part of a password
+        place = None
+    if not place or parts.scheme not in {"redis", "rediss", "unix"}:
         raise ValueError("must be 'embedded', or an address that starts with redis://, rediss:// or unix:///")
     if parts.password is not None:
         raise ValueError("must not hold a password; give it as 'password' or 'password-file'")
@@ -182,10 +185,15 @@ def load_settings(path: Path | None, environ: Mapping[str, str]) -> Settings:
     faults: list[Fault] = []
     document = _read_file(path, faults)
     document = _overlay(document, environ, faults)
+    root = _root(path)
+    password = _read_password(document, root, faults)
     settings = read(document, Settings, faults)
     if settings is None or faults:
         raise Faulty(faults)
-    return _with_password(_rooted(settings, _root(path)), document)
+    settings = _rooted(settings, root)
+    if password is None:
+        return settings
+    return settings.model_copy(update={"store": settings.store.model_copy(update={"password": password})})
 
 
 def insecure_hosts(hosts: Iterable[str]) -> list[str]:
@@ -243,12 +251,13 @@ def _overlay(document: Document, environ: Mapping[str, str], faults: list[Fault]
         data = _without_password(data)
     for name, text in said.items():
         place = Place("environment", 0, 0, name)
-        if name in known:
-            data = _with(data, known[name], text)
-            values[known[name]] = place
-            values.setdefault(known[name][:-1], place)
-        else:
+        trail = known.get(name)
+        if trail is None:
             faults.append(place.fault(f"unknown variable{nearest(name, list(known))}"))
+            continue
+        data = _with(data, trail, text)
+        values = {at: there for at, there in values.items() if at[: len(trail)] != trail} | {trail: place}
+        values.setdefault(trail[:-1], place)
     return Document(document.file, data, document.keys, values)
 
 
@@ -281,18 +290,18 @@ def _with(data: Data, trail: Trail, value: Data) -> Data:
     return {**data, key: _with(data.get(key), trail[1:], value)}
 
 
-def _with_password(settings: Settings, document: Document) -> Settings:
-    file = settings.store.password_file
-    if file is None:
-        return settings
-    place = document.place("store", "password-file")
+def _read_password(document: Document, root: Path, faults: list[Fault]) -> SecretStr | None:
+    """What the `password-file` of the store holds, where one is given."""
+    name = document.at("store", "password-file")
+    if not isinstance(name, str):
+        return None
+    file, place = root / name, document.place("store", "password-file")
     try:
         password = file.read_text(encoding="utf-8").rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise Faulty([place.fault(f"{file} cannot be read: {reason}")]) from None
+        faults.append(place.fault(f"{file} cannot be read: {reason}"))
+        return None
     if not password:
-        raise Faulty([place.fault(f"{file} is empty")])
-    return settings.model_copy(
-        update={"store": settings.store.model_copy(update={"password": SecretStr(password)})}
-    )
+        faults.append(place.fault(f"{file} is empty"))
+    return SecretStr(password)

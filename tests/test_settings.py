@@ -162,7 +162,9 @@ def test_a_password_stays_secret(home: Home) -> None:
             "1:14: url: must be 'embedded', or an address that starts with redis://",
         ),
         ("store: {url: 'redis://'}", "1:14: url: must be 'embedded', or an address"),
-        ("store: {url: 'redis://h:99999'}", "1:14: url: "),
+        ("store: {url: 'redis://h:99999'}", "1:14: url: must be 'embedded', or an address"),
+        ("store: {url: 'redis://u:s3cret/x@h'}", "1:14: url: must be 'embedded', or an address"),
+        ("store: {url: 'redis://[s3cret@h'}", "1:14: url: must be 'embedded', or an address"),
         ("store: {url: 'unix:'}", "1:14: url: must be 'embedded', or an address"),
         ("listen: {port: 65536}", "1:16: port: must be at most 65535"),
         ("listen: {port: true}", "1:16: port: must be a whole number, not true or false"),
@@ -202,6 +204,11 @@ def test_a_fault_of_the_environment(home: Home, variable: str, value: str, fault
     assert "s3cret" not in found
 
 
+def test_a_fault_in_a_list_of_the_environment_is_not_blamed_on_the_file(home: Home) -> None:
+    [found] = home.faults("trusted-proxies: [10.0.0.0/8, ::1]", WATCHWORD_TRUSTED_PROXIES="::1,x")
+    assert found.startswith("environment:0:0: WATCHWORD_TRUSTED_PROXIES: 'x' is not a network")
+
+
 @pytest.mark.parametrize("text", ["- a", "store: x", "store: [x]"])
 def test_a_variable_for_what_the_file_has_wrongly_is_no_crash(home: Home, text: str) -> None:
     [found] = home.faults(text, WATCHWORD_STORE__PASSWORD="x", WATCHWORD_STORE__TIMEOUT="1s")
@@ -210,12 +217,12 @@ def test_a_variable_for_what_the_file_has_wrongly_is_no_crash(home: Home, text: 
 
 def test_all_faults_are_told_together(home: Home) -> None:
     found = home.faults(
-        "listen: {prt: 1, port: x}\nstore: {timeout: 2}\nkeys: []\nnew: 1",
+        "listen: {prt: 1, port: x}\nstore: {timeout: 2, password-file: missing}\nkeys: []\nnew: 1",
         WATCHWORD_CODES__PER="1",
         WATCHWORD_CODE__PER="1m",
     )
     assert [fault.split(": ")[0] for fault in found] == [
-        *(f"config/gateway.yaml:{place}" for place in ("1:10", "1:24", "2:18", "3:7", "4:1")),
+        *(f"config/gateway.yaml:{place}" for place in ("1:10", "1:24", "2:18", "2:36", "3:7", "4:1")),
         *("environment:0:0",) * 2,
     ]
 

@@ -88,6 +88,8 @@ def _try(rule: Rule, target: Target, groups: frozenset[str] | None, winner: Rule
         return Trial(rule, Outcome.GROUP, f"It is for the groups {_any_of(rule.groups)}.")
     if winner:
         return Trial(rule, Outcome.TOO_LATE, f"It would match, but {winner.name!r} comes first.")
+    if rule.groups and groups is None:
+        return Trial(rule, Outcome.APPLIES, f"It is for the groups {_any_of(rule.groups)}, so it may match.")
     return Trial(rule, Outcome.APPLIES, "It matches.")
 
 

@@ -5,7 +5,7 @@ Each part is read and judged on its own as far as it can be, so that one fault h
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from gateway.core.located import Document, nearest, read
+from gateway.core.located import Document, Place, nearest, read
 from gateway.core.policy.document import ONCE, ActionDocument, PolicyDocument, RuleDocument
 from gateway.core.policy.matching import PolicySet
 from gateway.core.policy.model import SIGN_IN, Action, App, Need, Protect, Rule
@@ -116,19 +116,20 @@ def _need_faults(document: Document) -> Iterator[Fault]:
 
 def _claimed_twice(documents: Sequence[Document]) -> Iterator[Fault]:
     """Names and hosts that two files, or one twice, lay claim to."""
-    claims: dict[tuple[str, str], str] = {}
+    first: dict[str, Place] = {}
     for document in documents:
-        named = [("app", document.at("app"), document.place("app"))]
-        hosts = [
-            ("host", host, document.place("hosts", number))
-            for number, host in enumerate(_list(document.at("hosts")))
-        ]
-        for kind, value, place in named + hosts:
-            if isinstance(value, str):
-                claim = (kind, _host(value) if kind == "host" else value)
-                if claim in claims:
-                    yield place.fault(f"the {kind} {value!r} is already claimed at {claims[claim]}")
-                claims.setdefault(claim, f"{place.file}:{place.line}")
+        for claim, place in _claims(document):
+            if claim in first:
+                yield place.fault(f"{claim} is already claimed at {first[claim].file}:{first[claim].line}")
+            first.setdefault(claim, place)
+
+
+def _claims(document: Document) -> Iterator[tuple[str, Place]]:
+    if isinstance(name := document.at("app"), str):
+        yield f"the app {name!r}", document.place("app")
+    for number, host in enumerate(_list(document.at("hosts"))):
+        if isinstance(host, str):
+            yield f"the host {_host(host)!r}", document.place("hosts", number)
 
 
 def _twice(document: Document) -> Iterator[Fault]:

@@ -75,7 +75,10 @@ def test_reasons_are_short_sentences() -> None:
     assert why(target("PUT", "/"), "assets") == "It is for GET or HEAD, not for PUT."
     assert why(target("GET", "/"), "elsewhere") == "It is for two.test, not for one.test."
     assert why(target("GET", "/admin"), "staff") == "It is for the groups ops or staff."
-    assert why(target("GET", "/admin"), "staff", None) == "It matches."
+    assert (
+        why(target("GET", "/admin"), "staff", None) == "It is for the groups ops or staff, so it may match."
+    )
+    assert why(target("GET", "/admin"), "staff", frozenset({"ops"})) == "It matches."
     assert why(target("GET", "/admin"), "admin", None) == "It would match, but 'staff' comes first."
     assert why(target("GET", "/favicon"), "assets") == "/static/** does not fit: 'favicon' is not 'static'."
 

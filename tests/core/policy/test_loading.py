@@ -152,6 +152,16 @@ def test_a_sound_policy() -> None:
             "a.yaml:9:5: the rule 'z' can never match: all its requests go to 'x' (line 7) and 'y' (line 8)",
         ),
         (
+            with_rules(
+                """\
+                - {name: x, paths: [/**], hosts: [a.test], need: session}
+                - {name: y, paths: [/**], hosts: [b.test], need: session}
+                - {name: z, paths: [/z], need: deny}
+                """
+            ),
+            "a.yaml:9:5: the rule 'z' can never match: all its requests go to 'x' (line 7) and 'y' (line 8)",
+        ),
+        (
             with_rules("- {name: x, paths: [/], action: y}", "y: {protect: always, default: off}"),
             "a.yaml:5:32: default: only an action with 'protect: by-choice' has one",
         ),
@@ -185,10 +195,10 @@ def test_what_two_files_both_claim() -> None:
     two = 'app: one\nhosts:\n  - b.test\n  - "[::1]"\n  - A.TEST\nupstream: http://a\nunmatched: deny\n'
     three = 'app: three\nhosts: ["[0:0::1]"]\nupstream: http://a\nunmatched: deny\n'
     assert faults_of(one, two, three) == [
-        "a.yaml:2:17: the host 'A.test' is already claimed at a.yaml:2",
+        "a.yaml:2:17: the host 'a.test' is already claimed at a.yaml:2",
         "b.yaml:1:6: the app 'one' is already claimed at a.yaml:1",
-        "b.yaml:5:5: the host 'A.TEST' is already claimed at a.yaml:2",
-        "c.yaml:2:9: the host '[0:0::1]' is already claimed at b.yaml:4",
+        "b.yaml:5:5: the host 'a.test' is already claimed at a.yaml:2",
+        "c.yaml:2:9: the host '[::1]' is already claimed at b.yaml:4",
     ]
 
 

@@ -115,6 +115,14 @@ def test_the_trie_finds_every_pattern_that_fits(
     assert root.find(asked) == tuple(fitting)
 
 
+def test_states_that_are_alike_are_one() -> None:
+    root = compile_trie(
+        [(parse_pattern("/a/{id}/x"), 0), (parse_pattern("/b/**"), 1)], lambda numbers: numbers
+    )
+    assert root.literals["a"].other is not None
+    assert root.literals["a"].other.other is root.other
+
+
 def test_a_trie_that_would_explode_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(patterns, "MAX_STATES", 1000)
     tangled = [Pattern((*[None] * number, "x", *[None] * (12 - number)), False) for number in range(12)]

@@ -1,9 +1,11 @@
 """A client that sends exactly the bytes that it is given."""
 
 import asyncio
+import json
 import socket
 from dataclasses import dataclass
 from types import TracebackType
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,10 @@ class Answer:
 
     def header(self, name: bytes) -> list[bytes]:
         return [value for key, value in self.headers if key.lower() == name]
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
 
 
 class RawClient:

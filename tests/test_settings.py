@@ -152,7 +152,10 @@ def test_a_password_stays_secret(home: Home) -> None:
         ("store: {shards: 0}", "1:17: shards: must be at least 1"),
         ("store: {password-file: missing}", "1:24: {home}/missing cannot be read: No such file or directory"),
         ("store: {password-file: empty}", "1:24: {home}/empty is empty"),
-        ("store: {password: a, password-file: b}", "1:8: store: give password or password-file, not both"),
+        (
+            "store: {password: a, password-file: given}",
+            "1:8: store: give password or password-file, not both",
+        ),
         (
             "store: {url: 'redis://:s3cret@host'}",
             "1:14: url: must not hold a password; give it as 'password'",
@@ -181,6 +184,7 @@ def test_a_password_stays_secret(home: Home) -> None:
 )
 def test_a_fault_of_the_file(home: Home, text: str, fault: str) -> None:
     (home.path / "empty").write_text("\n")
+    (home.path / "given").write_text("b\n")
     [found] = home.faults(text)
     assert found.startswith(f"config/gateway.yaml:{fault.format(home=home.path)}")
     assert "s3cret" not in found

@@ -9,7 +9,7 @@ from gateway import entropy
 from gateway.core.reasons import Reason
 from gateway.core.records import DeviceState, Grant, Session, Snapshot
 from gateway.store.accounts import account_from
-from gateway.store.connection import Connection
+from gateway.store.connection import Connection, time_text
 from gateway.store.devices import device_from
 from gateway.store.keys import Shard, hash_of, shard_of_id, shard_of_subject
 
@@ -149,8 +149,8 @@ def grant_field(grant: Grant) -> str:
 def grant_value(grant: Grant) -> dict[str, Any]:
     return {
         "action": grant.action,
-        "granted_at": grant.granted_at,
-        "expires_at": grant.expires_at,
+        "granted_at": time_text(grant.granted_at),
+        "expires_at": time_text(grant.expires_at),
         "binding": grant.binding or "",
     }
 

@@ -4,7 +4,7 @@ import subprocess
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,14 @@ from redis.backoff import ConstantBackoff
 from redis.retry import Retry
 
 from gateway import clock
+from gateway.core.reasons import Reason
 from gateway.core.records import Factor, FactorState
 from gateway.core.totp import step_at
+from gateway.store.challenges import Challenge
 from gateway.store.embedded import server_binary
 from gateway.store.factors import Spending
 from gateway.store.keyring import KeyRing
+from gateway.store.keys import Shard
 from gateway.store.opening import Store, StoreOptions, open_store
 from gateway.store.sessions import NewDevice, SessionLimits, Started
 
@@ -138,6 +141,10 @@ async def signed_in(
     return started
 
 
+def new_cookie(store: Store, session: Started) -> str:
+    return store.sessions.new_cookie(Shard(int(session.session_id[:2], 16)))
+
+
 def new_factor(store: Store, subject: str = "ada", *, created_at: float = NOW) -> Factor:
     return Factor(
         id=store.factors.new_id(subject),
@@ -154,9 +161,31 @@ async def enrolled(store: Store, session: Started, subject: str = "ada", *, step
     """The id of a factor of the session's account, confirmed by the code of `step`."""
     factor = new_factor(store, subject)
     await store.factors.add(factor, NOW)
-    confirming = Spending(session.session_id, factor.id, step, confirms=True)
-    assert await store.factors.spend(confirming, NOW) is None
+    assert await spent(store, session, factor.id, step, confirms=True) is None
     return factor.id
+
+
+async def spent(
+    store: Store, session: Started, factor_id: str, step: int, *, now: float = NOW, **brings: Any
+) -> Reason | None:
+    """Use up the code of `step`; `brings` are further fields of `Spending`."""
+    return await store.factors.spend(Spending(session.session_id, factor_id, step, **brings), now)
+
+
+def challenge_of(store: Store, session: Started, **other: Any) -> Challenge:
+    """A challenge with a parked request; `other` are fields that differ."""
+    challenge = Challenge(
+        id=store.challenges.new_id(session.session_id),
+        session_id=session.session_id,
+        app="exchange",
+        action="approve",
+        method="POST",
+        authority="exchange.localhost",
+        path="/withdrawals",
+        expires_at=NOW + 300,
+        sealed_request=RING.seal(b"a request", bound_to="a challenge"),
+    )
+    return replace(challenge, **other)
 
 
 async def contents(valkey: Redis) -> dict[str, Any]:

@@ -9,6 +9,8 @@ from gateway.store.keys import Shard, shard_of_subject
 MOST_ENTRIES = 100_000
 """Entries kept for each shard; older ones are trimmed."""
 
+_READ_AT_ONCE = 1000
+
 
 @dataclass(frozen=True, slots=True)
 class AuditEntry:
@@ -44,9 +46,21 @@ class Audit:
     async def latest(self, subject: str, most: int = 100) -> list[AuditEntry]:
         """The latest entries about an account ("" for none in particular), newest first."""
         key = self._shard(subject).key("audit")
-        rows = await self._connection.call(self._connection.redis.xrevrange(key, count=most * 10))
-        entries = [AuditEntry(**{**row, "at": float(row["at"])}) for _, row in rows]
-        return [entry for entry in entries if entry.subject == subject][:most]
+        found: list[AuditEntry] = []
+        before = "+"
+        while len(found) < most:  # a stream is shared with the other accounts of its shard
+            rows = await self._connection.call(
+                self._connection.redis.xrevrange(key, max=before, count=_READ_AT_ONCE)
+            )
+            if not rows:
+                break
+            found += [_entry_from(row) for _, row in rows if row["subject"] == subject]
+            before = f"({rows[-1][0]}"
+        return found[:most]
 
     def _shard(self, subject: str) -> Shard:
         return shard_of_subject(subject, self._connection.shards)
+
+
+def _entry_from(row: dict[str, Any]) -> AuditEntry:
+    return AuditEntry(**{**row, "at": float(row["at"])})

@@ -7,15 +7,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 from redis.asyncio import Redis
 from redis.crc import key_slot
-from support.store import NOW, RING, STEP, contents, every_size, new_factor, signed_in
+from support.store import (
+    NOW,
+    RING,
+    STEP,
+    challenge_of,
+    contents,
+    every_size,
+    new_cookie,
+    new_factor,
+    signed_in,
+    spent,
+)
 
 from gateway.core import totp
 from gateway.core.records import Grant
 from gateway.store import keys
 from gateway.store.attempts import AttemptLimit
 from gateway.store.audit import AuditEntry
-from gateway.store.challenges import Challenge
-from gateway.store.factors import Rotation, Spending
+from gateway.store.factors import Rotation
 from gateway.store.keys import MAX_SHARDS, META, Shard, hash_of, shard_of_id, shard_of_subject
 from gateway.store.opening import Store
 
@@ -82,39 +92,26 @@ BODY = b"amount=1&address=somewhere"
 async def whole_story(store: Store) -> list[str]:
     """Ada uses everything once; gives every secret that came up on the way."""
     session = await signed_in(store)
-    shard = Shard(int(session.session_id[:2], 16))
     factor = replace(new_factor(store), sealed_seed=RING.seal(SEED, bound_to="ada's factor"))
     await store.factors.add(factor, NOW)
-    await store.factors.spend(Spending(session.session_id, factor.id, STEP, confirms=True), NOW)
-    challenge = Challenge(
-        id=store.challenges.new_id(session.session_id),
-        session_id=session.session_id,
-        app="exchange",
-        action="approve",
-        method="POST",
-        authority="exchange.localhost",
-        path="/withdrawals",
-        expires_at=NOW + 300,
-        sealed_request=RING.seal(BODY, bound_to="ada's request"),
-    )
+    assert await spent(store, session, factor.id, STEP, confirms=True) is None
+    parked = RING.seal(BODY, bound_to="ada's request")
+    challenge = challenge_of(store, session, sealed_request=parked)
     assert await store.challenges.open(challenge, NOW)
-    new_cookie = store.sessions.new_cookie(shard)
-    approval = Spending(
-        session.session_id,
-        factor.id,
-        STEP + 1,
-        grant=Grant("exchange/approve", NOW, NOW + 60, "binding"),
-        rotation=Rotation(session.cookie, new_cookie, NOW + 5),
-        challenge_id=challenge.id,
-        resume=(RESUME, NOW + 60),
-    )
-    assert await store.factors.spend(approval, NOW) is None
+    newer = new_cookie(store, session)
+    brings = {
+        "grant": Grant("exchange/approve", NOW, NOW + 60, "binding"),
+        "rotation": Rotation(session.cookie, newer, NOW + 5),
+        "challenge_id": challenge.id,
+        "resume": (RESUME, NOW + 60),
+    }
+    assert await spent(store, session, factor.id, STEP + 1, **brings) is None
     await store.attempts.count("code", "ada", AttemptLimit(5, 60))
     await store.audit.record(AuditEntry(NOW, "code-taken", "account:ada", "ada", session.session_id))
     elsewhere = await signed_in(store, browser="phone cookie")
     await store.revocations.session(elsewhere.session_id, reason="lost", actor="account:ada", now=NOW)
     return [
-        *(cookie.partition(".")[2] for cookie in (session.cookie, new_cookie, elsewhere.cookie)),
+        *(cookie.partition(".")[2] for cookie in (session.cookie, newer, elsewhere.cookie)),
         "phone cookie",
         RESUME,
         *(

@@ -1,0 +1,271 @@
+from collections import Counter
+from dataclasses import replace
+from itertools import chain
+from typing import Any
+
+import pytest
+from redis.asyncio import Redis
+from support.race import Race, store_calls
+from support.store import (
+    NOW,
+    STEP,
+    account_added,
+    challenge_of,
+    contents,
+    enrolled,
+    every_size,
+    new_cookie,
+    new_factor,
+    signed_in,
+    spent,
+)
+
+from gateway.core.reasons import Reason
+from gateway.core.records import FactorState, Grant
+from gateway.store.attempts import AttemptLimit
+from gateway.store.factors import MOST_FACTORS, PENDING_SECONDS, Rotation, Spending, TooManyFactors
+from gateway.store.opening import Store
+from gateway.store.sessions import Started
+
+ONE_ATTEMPT = AttemptLimit(most=1, window=60)
+GRANT = Grant("exchange/approve", NOW, NOW + 60, binding="b1")
+
+
+async def confirmed(store: Store, subject: str = "ada") -> int:
+    account = await store.accounts.find(subject)
+    assert account is not None
+    return account.confirmed_factors
+
+
+# --- the factors of an account
+
+
+@every_size
+async def test_a_factor_is_pending_until_a_code_confirms_it(store: Store) -> None:
+    session = await signed_in(store)
+    factor = new_factor(store)
+    await store.factors.add(factor, NOW)
+    assert await store.factors.list("ada") == [factor]
+    assert await confirmed(store) == 0
+    assert await spent(store, session, factor.id, STEP, now=NOW + 1, confirms=True) is None
+    assert await store.factors.list("ada") == [
+        replace(factor, state=FactorState.CONFIRMED, last_used_at=NOW + 1)
+    ]
+    assert await confirmed(store) == 1
+
+
+async def test_a_factor_that_nobody_confirms_is_forgotten(store: Store, valkey: Redis) -> None:
+    session = await signed_in(store)
+    waiting, kept = new_factor(store), await enrolled(store, session)
+    await store.factors.add(waiting, NOW)
+    ends_at = await valkey.pexpiretime(f"ww:{{s00}}:factor:{waiting.id}")
+    assert ends_at == (NOW + PENDING_SECONDS) * 1000
+    assert await valkey.pexpiretime(f"ww:{{s00}}:factor:{kept}") == -1, "a confirmed one stays"
+
+
+async def test_confirming_one_ends_the_others_that_wait(store: Store) -> None:
+    """They may have been begun by somebody else, before a code was asked for it."""
+    session = await signed_in(store)
+    kept = await enrolled(store, session)
+    planted, wanted = new_factor(store), new_factor(store, created_at=NOW + 1)
+    await store.factors.add(planted, NOW)
+    await store.factors.add(wanted, NOW)
+    assert await spent(store, session, wanted.id, STEP, confirms=True) is None
+    assert {factor.id for factor in await store.factors.list("ada")} == {kept, wanted.id}
+    assert await spent(store, session, planted.id, STEP, confirms=True) is Reason.FACTOR_MISSING
+    assert await confirmed(store) == 2
+
+
+@every_size
+async def test_the_list_is_of_the_account_oldest_first(store: Store) -> None:
+    for subject in ("ada", "bob"):
+        await account_added(store, subject)
+    factors = [new_factor(store, created_at=NOW + number) for number in range(3)]
+    for factor in (factors[1], factors[2], factors[0], new_factor(store, "bob")):
+        await store.factors.add(factor, NOW)
+    assert await store.factors.list("ada") == factors
+    assert await store.factors.list("nobody") == []
+
+
+async def test_an_account_has_so_many_factors_and_no_more(store: Store, valkey: Redis) -> None:
+    await account_added(store, "ada")
+    factors = [new_factor(store) for _ in range(MOST_FACTORS)]
+    for factor in factors:
+        await store.factors.add(factor, NOW)
+    before = await contents(valkey)
+    with pytest.raises(TooManyFactors):
+        await store.factors.add(new_factor(store), NOW)
+    assert await contents(valkey) == before
+    await valkey.delete(f"ww:{{s00}}:factor:{factors[0].id}")  # one that waited too long makes room
+    await store.factors.add(new_factor(store), NOW)
+
+
+@every_size
+async def test_a_removed_factor_is_gone(store: Store) -> None:
+    session = await signed_in(store)
+    removed, kept = await enrolled(store, session), await enrolled(store, session)
+    waiting = new_factor(store)
+    await store.factors.add(waiting, NOW)
+    assert await store.factors.remove("ada", removed)
+    assert await store.factors.remove("ada", waiting.id)
+    assert [factor.id for factor in await store.factors.list("ada")] == [kept]
+    assert await confirmed(store) == 1
+    assert await spent(store, session, removed, STEP) is Reason.FACTOR_MISSING
+    assert not await store.factors.remove("ada", removed), "and it is not counted twice"
+    assert await confirmed(store) == 1
+
+
+@every_size
+async def test_only_a_factor_of_ones_own_can_be_removed(store: Store, valkey: Redis) -> None:
+    factor_id = await enrolled(store, await signed_in(store, "bob"), "bob")
+    await signed_in(store)
+    before = await contents(valkey)
+    for other in (factor_id, "0" * 32, "no identifier"):
+        assert not await store.factors.remove("ada", other)
+    assert await contents(valkey) == before
+
+
+# --- a code is used up once
+
+
+@every_size
+async def test_a_step_counts_once_and_no_lower_one_ever(store: Store) -> None:
+    session = await signed_in(store)
+    factor_id = await enrolled(store, session, step=STEP)
+    outcomes = [await spent(store, session, factor_id, STEP + away) for away in (0, 1, 1, 0, -1, 3, 2, 4)]
+    used = Reason.USED_CODE
+    assert outcomes == [used, None, used, used, used, None, used, None]
+
+
+async def test_case_21_a_code_counts_once_whatever_it_is_for_and_whoever_asks(store: Store) -> None:
+    session, elsewhere = await signed_in(store), await signed_in(store, browser="phone")
+    factor = new_factor(store)
+    await store.factors.add(factor, NOW)
+    assert await spent(store, session, factor.id, STEP, confirms=True) is None
+    challenge = challenge_of(store, session)
+    await store.challenges.open(challenge, NOW)
+    assert await spent(store, session, factor.id, STEP, challenge_id=challenge.id) is Reason.USED_CODE
+    assert await spent(store, elsewhere, factor.id, STEP, grant=GRANT) is Reason.USED_CODE
+
+
+async def test_each_factor_has_its_own_steps(store: Store) -> None:
+    session = await signed_in(store)
+    first, second = await enrolled(store, session), await enrolled(store, session)
+    assert await spent(store, session, first, STEP + 1) is None
+    assert await spent(store, session, second, STEP) is None
+
+
+# --- all or nothing
+
+
+async def cast(store: Store) -> tuple[Started, dict[str, str]]:
+    """Ada's session, and ids of all sorts of records, by what they are."""
+    session = await signed_in(store)
+    elsewhere, bob = await signed_in(store, browser="phone"), await signed_in(store, "bob")
+    pending = new_factor(store)
+    ids = {
+        "factor": await enrolled(store, session),
+        "bob's factor": await enrolled(store, bob, "bob"),
+        "pending factor": pending.id,
+        "nothing": store.factors.new_id("ada"),
+    }
+    await store.factors.add(pending, NOW)
+    for name, owner, expires_at in (
+        ("challenge", session, NOW + 300),
+        ("answered challenge", session, NOW + 300),
+        ("expired challenge", session, NOW + 1),
+        ("challenge of another session", elsewhere, NOW + 300),
+        ("bob's challenge", bob, NOW + 300),
+    ):
+        challenge = challenge_of(store, owner, expires_at=expires_at)
+        assert await store.challenges.open(challenge, NOW)
+        ids[name] = challenge.id
+    answer = {"challenge_id": ids["answered challenge"]}
+    assert await spent(store, session, ids["factor"], STEP - 5, **answer) is None
+    await store.attempts.count("code", "ada", ONE_ATTEMPT)
+    return session, ids
+
+
+def code_for_everything(store: Store, session: Started, ids: dict[str, str], **other: Any) -> Spending:
+    """A code that brings all that one can; `other` are fields that differ, ids by their name."""
+    named = {"factor_id": "factor", "challenge_id": "challenge"} | other
+    return Spending(
+        session_id=session.session_id,
+        factor_id=ids[named["factor_id"]],
+        challenge_id=ids[named["challenge_id"]],
+        step=other.get("step", STEP),
+        confirms=other.get("confirms", False),
+        grant=GRANT,
+        resume=("resume", NOW + 60),
+        rotation=Rotation(session.cookie, new_cookie(store, session), NOW + 5),
+    )
+
+
+@every_size
+async def test_a_code_brings_all_that_it_was_for(store: Store) -> None:
+    session, ids = await cast(store)
+    spending = code_for_everything(store, session, ids)
+    assert await store.factors.spend(spending, NOW + 1) is None
+    assert spending.rotation is not None
+    snapshot = await store.sessions.identify(spending.rotation.new_cookie, NOW + 1)
+    assert snapshot is not None and snapshot.grants == (GRANT,)
+    used = {factor.id: factor.last_used_at for factor in await store.factors.list("ada")}
+    assert used[ids["factor"]] == NOW + 1
+    assert (await store.attempts.count("code", "ada", ONE_ATTEMPT)).allowed, "attempts start afresh"
+    parked = await store.challenges.claim(session.session_id, "resume", "/withdrawals", NOW + 1)
+    assert parked is not None and parked.id == ids["challenge"]
+
+
+@pytest.mark.parametrize(
+    ("other", "reason"),
+    [
+        ({"step": STEP - 5}, Reason.USED_CODE),
+        ({"step": STEP - 6}, Reason.USED_CODE),
+        ({"factor_id": "bob's factor"}, Reason.FACTOR_MISSING),
+        ({"factor_id": "nothing"}, Reason.FACTOR_MISSING),
+        ({"factor_id": "pending factor"}, Reason.FACTOR_MISSING),
+        ({"confirms": True}, Reason.FACTOR_MISSING),
+        ({"factor_id": "bob's factor", "confirms": True}, Reason.FACTOR_MISSING),
+        ({"challenge_id": "nothing"}, Reason.CHALLENGE_EXPIRED),
+        ({"challenge_id": "answered challenge"}, Reason.CHALLENGE_EXPIRED),
+        ({"challenge_id": "expired challenge"}, Reason.CHALLENGE_EXPIRED),
+        ({"challenge_id": "challenge of another session"}, Reason.CHALLENGE_EXPIRED),
+        ({"challenge_id": "bob's challenge"}, Reason.CHALLENGE_EXPIRED),
+        (
+            {"factor_id": "pending factor", "confirms": True, "challenge_id": "nothing"},
+            Reason.CHALLENGE_EXPIRED,
+        ),
+    ],
+)
+async def test_a_refused_code_changes_nothing(
+    store: Store, valkey: Redis, other: dict[str, Any], reason: Reason
+) -> None:
+    session, ids = await cast(store)
+    before = await contents(valkey)
+    assert await store.factors.spend(code_for_everything(store, session, ids, **other), NOW + 1) is reason
+    assert await contents(valkey) == before
+
+
+@every_size
+@pytest.mark.parametrize("session_id", ["", "no identifier", "0" * 32, "ff" + "0" * 30])
+async def test_without_a_session_no_code_is_used(store: Store, session_id: str) -> None:
+    session, ids = await cast(store)
+    spending = code_for_everything(store, session, ids)
+    stranger = replace(spending, session_id=session_id)
+    assert await store.factors.spend(stranger, NOW + 1) is Reason.SESSION_REVOKED
+    assert await store.factors.spend(spending, NOW + 1) is None
+
+
+async def test_case_19_one_code_counts_once_over_processes(store: Store, valkey_url: str, race: Race) -> None:
+    session, ids = await cast(store)
+    spending = Spending(session.session_id, ids["factor"], STEP, grant=GRANT)
+    outcomes = race(store_calls, valkey_url, "factors.spend", 25, spending, NOW)
+    assert Counter(chain(*outcomes)) == {None: 1, Reason.USED_CODE: 99}
+
+
+async def test_one_factor_is_confirmed_once_over_processes(store: Store, valkey_url: str, race: Race) -> None:
+    session, ids = await cast(store)
+    spending = Spending(session.session_id, ids["pending factor"], STEP, confirms=True)
+    outcomes = race(store_calls, valkey_url, "factors.spend", 25, spending, NOW)
+    assert Counter(chain(*outcomes)) == {None: 1, Reason.FACTOR_MISSING: 99}
+    assert await confirmed(store) == 2

@@ -20,7 +20,7 @@ INSTALL_WATCHWORD = $(PIP) install --no-deps --no-build-isolation --editable .
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint format lock clean
+.PHONY: help demo test lint format pictures lock clean
 
 help: ## list these chores
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +40,9 @@ lint: $(VENV)/.dev ## style, types, and the walls between the layers
 format: $(VENV)/.dev ## put the code into its one style
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+pictures: $(VENV)/.dev ## photograph every page on the journeys, for docs/pictures
+	WATCHWORD_PICTURES=docs/pictures $(BIN)/pytest -n 2 tests/journeys
 
 LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-header $(ARGS)

@@ -23,7 +23,7 @@ async def test_a_withdrawal_is_approved_with_a_code(
     await ask_to_withdraw(page, "12.50", ADDRESS)
     await expect(page).to_have_url(re.compile("/.watchword/factor-needed"))
     await photograph(page, "factor-needed")
-    authenticator = await set_up_factor(page)
+    authenticator = await set_up_factor(page, photograph)
     await photograph(page, "security")
 
     await ask_to_withdraw(page, "12.50", ADDRESS)

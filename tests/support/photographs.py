@@ -19,7 +19,7 @@ def photographer(folder: Path) -> Photographer:
         for device, size in (("phone", PHONE), ("desktop", DESKTOP)):
             await page.set_viewport_size(size)
             for scheme in ("light", "dark"):
-                await page.emulate_media(color_scheme=scheme)
+                await page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
                 await page.screenshot(path=folder / f"{name}-{device}-{scheme}.png", full_page=True)
         await page.emulate_media(color_scheme="light")
 

@@ -4,6 +4,7 @@ import re
 
 from playwright.async_api import Page, expect
 from support.authenticator import Authenticator
+from support.photographs import Photographer
 from support.running_demo import Demo
 
 
@@ -17,12 +18,14 @@ async def sign_in(page: Page, demo: Demo, path: str = "/") -> None:
     await page.wait_for_url(f"**{path}")
 
 
-async def set_up_factor(page: Page) -> Authenticator:
+async def set_up_factor(page: Page, photograph: Photographer | None = None) -> Authenticator:
     """Set up an authenticator app from the key that the page shows."""
     await page.goto("/.watchword/security")
     await page.locator("#label").fill("My phone")
     await page.locator("form[action$='/security/factors'] button").click()
     authenticator = Authenticator(await page.locator(".key code").inner_text())
+    if photograph is not None:
+        await photograph(page, "setup")
     await enter_code(page, await authenticator.code())
     await expect(page).to_have_url(re.compile("notice=factor-added"))
     await expect(page.get_by_role("heading", name="My phone")).to_be_visible()

@@ -1,0 +1,22 @@
+"""The tables of addresses."""
+
+from gateway.admin.endpoints import ENDPOINTS, PROBES
+from gateway.admin.tokens import Scope
+
+
+def test_what_changes_something_takes_more_than_read() -> None:
+    assert {endpoint.scope for endpoint in ENDPOINTS if endpoint.method == "GET"} == {Scope.READ}
+    assert {endpoint.scope for endpoint in ENDPOINTS if endpoint.method != "GET"} == {Scope.REVOKE}
+
+
+def test_these_are_the_addresses() -> None:
+    account = "/v1/accounts/{subject}"
+    assert [(endpoint.method, endpoint.path) for endpoint in ENDPOINTS] == [
+        ("GET", account),
+        ("GET", f"{account}/sessions"),
+        ("GET", f"{account}/devices"),
+        ("GET", f"{account}/factors"),
+        ("GET", "/v1/revocations"),
+        ("POST", "/v1/revocations"),
+    ]
+    assert [probe.path for probe in PROBES] == ["/healthz", "/readyz", "/metrics", "/openapi.json"]

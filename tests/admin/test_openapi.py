@@ -1,0 +1,189 @@
+"""The description is true: every address is in it and nothing else, and every answer is as it says."""
+
+import json
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator, FormatChecker
+from support.operators import Answer, Operators, token_of
+from support.store import LIKE_OURS, enrolled, opened_store, running_server, signed_in
+
+from gateway.admin.endpoints import ENDPOINTS, PROBES
+from gateway.admin.openapi import describe
+from gateway.admin.tokens import Scope
+from gateway.store.opening import Store
+
+DOCUMENT = describe(ENDPOINTS, PROBES)
+ALL = token_of("grace", *Scope)
+ACCOUNT_PARTS = ("", "/sessions", "/devices", "/factors")
+ACCOUNT = "/v1/accounts/{subject}"
+REVOCATIONS = "/v1/revocations"
+
+Told = set[tuple[str, str, int]]
+"""A path, a method, a status."""
+
+
+def described() -> Iterator[tuple[str, str, int, str, dict[str, Any]]]:
+    """Each answer that the document knows: its path, method, status, media type and schema."""
+    for path, operations in DOCUMENT["paths"].items():
+        for method, operation in operations.items():
+            for status, response in operation["responses"].items():
+                for media, content in response["content"].items():
+                    yield path, method.upper(), int(status), media, content["schema"]
+
+
+def validator(schema: dict[str, Any]) -> Draft202012Validator:
+    """References lead into the document."""
+    return Draft202012Validator(
+        {**schema, "components": DOCUMENT["components"]}, format_checker=FormatChecker()
+    )
+
+
+def check(path: str, method: str, answer: Answer) -> tuple[str, str, int]:
+    """Hold an answer against the document."""
+    (found,) = [
+        (media, schema)
+        for described_path, described_method, status, media, schema in described()
+        if (described_path, described_method, status) == (path, method, answer.status)
+    ]
+    media, schema = found
+    assert answer.headers["Content-Type"].partition(";")[0] == media
+    if media.endswith("json"):
+        validator(schema).validate(answer.body)
+    return path, method, answer.status
+
+
+async def answers_of_a_working_store(operators: Operators, store: Store) -> Told:
+    session = await signed_in(store)
+    await enrolled(store, session)
+    told: Told = set()
+
+    async def get(path: str, url: str, token: str | None = ALL) -> None:
+        told.add(check(path, "GET", await operators.call("GET", url, token)))
+
+    async def revoke(token: str | None = ALL, **options: Any) -> None:
+        told.add(check(REVOCATIONS, "POST", await operators.call("POST", REVOCATIONS, token, **options)))
+
+    for part in ACCOUNT_PARTS:
+        for subject in ("ada", "nobody"):
+            await get(ACCOUNT + part, f"/v1/accounts/{subject}{part}")
+        await get(ACCOUNT + part, f"/v1/accounts/ada{part}", None)
+        await get(ACCOUNT + part, f"/v1/accounts/ada{part}", token_of("grace", Scope.REVOKE))
+    order = {"scope": "session", "id": session.session_id, "reason": "a drill"}
+    for _ in ("there", "gone"):
+        await revoke(json=order)
+    await revoke(json={"scope": "everybody", "reason": "a drill"})
+    await revoke(json={"else": 1})
+    await revoke(data=b" " * 70_000, headers=[("Content-Type", "application/json")])
+    for token in (None, token_of("grace", Scope.READ)):
+        await revoke(token, json=order)
+        await get(REVOCATIONS, REVOCATIONS, token)
+    await get(REVOCATIONS, f"{REVOCATIONS}?limit=0")
+    await get(REVOCATIONS, REVOCATIONS, token_of("grace", Scope.REVOKE))
+    await get(ACCOUNT + "/sessions", "/v1/accounts/ada/sessions")  # now with dead ones
+    for probe in PROBES:
+        await get(probe.path, probe.path, None)
+    return told
+
+
+async def answers_without_a_store(operators: Operators) -> Told:
+    told = set()
+    for path in [ACCOUNT + part for part in ACCOUNT_PARTS] + [REVOCATIONS, "/readyz"]:
+        answer = await operators.call("GET", path.replace("{subject}", "ada"), ALL)
+        told.add(check(path, "GET", answer))
+    order = {"scope": "everybody", "reason": "a drill"}
+    answer = await operators.call("POST", REVOCATIONS, ALL, json=order)
+    told.add(check(REVOCATIONS, "POST", answer))
+    return told
+
+
+async def test_every_answer_is_described_and_every_description_is_answered(
+    operators: Operators,
+    store: Store,
+    start_operators: Callable[[Store], Awaitable[Operators]],
+    short_path: Path,
+) -> None:
+    told = await answers_of_a_working_store(operators, store)
+    with running_server(short_path, *LIKE_OURS) as server:
+        doomed = await opened_store(server.url)
+    told |= await answers_without_a_store(await start_operators(doomed))
+    await doomed.close()
+    assert told == {(path, method, status) for path, method, status, _, _ in described()}
+
+
+async def test_every_route_is_described_and_nothing_else(operators: Operators) -> None:
+    routes = {
+        (route.resource.canonical, route.method)
+        for route in operators.client.app.router.routes()
+        if route.resource is not None
+    }
+    operations = {(path, method) for path, method, *_ in described()}
+    heads = {(path, "HEAD") for path, method in operations if method == "GET"}  # RFC 9110 section 9.3.2
+    assert routes == operations | heads
+
+
+async def test_the_document_is_served_to_everybody(operators: Operators) -> None:
+    answer = await operators.call("GET", "/openapi.json")
+    assert answer.body == json.loads(json.dumps(DOCUMENT))
+    assert answer.body["openapi"] == "3.1.0"
+
+
+def test_every_schema_is_one() -> None:
+    """Draft 2020-12 is the dialect of OpenAPI 3.1."""
+    for schema in DOCUMENT["components"]["schemas"].values():
+        Draft202012Validator.check_schema(schema)
+
+
+def test_every_reference_leads_somewhere() -> None:
+    text = json.dumps(DOCUMENT)
+    used = {part.split('"')[0] for part in text.split("#/components/schemas/")[1:]}
+    assert used == DOCUMENT["components"]["schemas"].keys()
+
+
+def test_every_operation_has_its_own_name_and_its_scope() -> None:
+    operations = [each for path in DOCUMENT["paths"].values() for each in path.values()]
+    assert len({operation["operationId"] for operation in operations}) == len(operations)
+    scopes = {operation["operationId"]: operation["security"] for operation in operations}
+    assert scopes == {
+        **{name: [{"operator": ["read"]}] for name in ("account", "sessions", "devices", "factors")},
+        "revocations": [{"operator": ["read"]}],
+        "revoke": [{"operator": ["revoke"]}],
+        **{name: [] for name in ("healthz", "readyz", "metrics", "openapi")},
+    }
+
+
+ORDER = validator(
+    DOCUMENT["paths"][REVOCATIONS]["post"]["requestBody"]["content"]["application/json"]["schema"]
+)
+
+
+@pytest.mark.parametrize(
+    "order",
+    [
+        {"scope": "everybody", "reason": "x"},
+        {"scope": "account", "subject": "ada", "reason": "x"},
+        {"scope": "account", "subject": "a" * 129, "reason": "x"},
+        {"scope": "session", "id": "00" + "a" * 30, "reason": "x"},
+        {"scope": "session", "id": "00", "reason": "x"},
+        {"scope": "device", "subject": "ada", "reason": "x"},
+        {"scope": "device", "id": "00" + "a" * 30, "subject": "ada", "reason": "x"},
+        {"scope": "everybody", "reason": ""},
+        {"scope": "everybody", "reason": "x" * 501},
+        {"scope": "everybody", "reason": 1},
+        {"scope": "everybody"},
+        {"scope": "planet", "reason": "x"},
+        {},
+    ],
+)
+async def test_an_order_is_taken_as_described(operators: Operators, order: dict[str, Any]) -> None:
+    answer = await operators.call("POST", REVOCATIONS, ALL, json=order)
+    assert ORDER.is_valid(order) == (answer.status != 422)
+
+
+@pytest.mark.parametrize("limit", [-1, 0, 1, 1000, 1001])
+async def test_a_limit_is_taken_as_described(operators: Operators, limit: int) -> None:
+    (parameter,) = DOCUMENT["paths"][REVOCATIONS]["get"]["parameters"]
+    answer = await operators.read(f"{REVOCATIONS}?{parameter['name']}={limit}")
+    assert validator(parameter["schema"]).is_valid(limit) == (answer.status == 200)

@@ -1,0 +1,317 @@
+"""What operators see, what they end, and that nothing of it is secret."""
+
+import pytest
+from redis.asyncio import Redis
+from support.operators import Operators
+from support.store import NOW, contents, device_of, enrolled, every_size, new_factor, signed_in
+
+from gateway.admin.operations import MOST_LISTED
+from gateway.core.reasons import Reason
+from gateway.store.opening import Store
+
+NOBODYS_ID = "00" + "f" * 30
+
+
+async def live(operators: Operators, subject: str = "ada") -> dict[str, bool]:
+    """Whether each session of an account is accepted, as operators see it."""
+    answer = await operators.read(f"/v1/accounts/{subject}/sessions")
+    assert answer.status == 200
+    return {session["id"]: session["live"] for session in answer.body}
+
+
+async def faults(operators: Operators, subject: str = "ada") -> set[str]:
+    answer = await operators.read(f"/v1/accounts/{subject}/sessions")
+    return {session["fault"] for session in answer.body}
+
+
+# --- looking
+
+
+@every_size
+async def test_an_account_is_shown(operators: Operators, store: Store) -> None:
+    await enrolled(store, await signed_in(store))
+    answer = await operators.read("/v1/accounts/ada")
+    account = await store.accounts.find("ada")
+    assert account is not None
+    assert (answer.status, answer.body) == (
+        200,
+        {
+            "subject": "ada",
+            "name": "Ada",
+            "email": "ada@example.org",
+            "groups": ["traders"],
+            "disabled": False,
+            "epoch": account.epoch,
+            "confirmed_factors": 1,
+        },
+    )
+
+
+async def test_sessions_are_shown_newest_use_first(operators: Operators, store: Store) -> None:
+    first = await signed_in(store, now=NOW)
+    second = await signed_in(store, browser="phone", now=NOW + 60)
+    answer = await operators.read("/v1/accounts/ada/sessions")
+    assert [session["id"] for session in answer.body] == [second.session_id, first.session_id]
+    shown = answer.body[1]
+    assert shown["device"] == device_of(store, "ada", "laptop").id
+    assert (shown["address"], shown["live"], shown["fault"]) == ("192.0.2.1", True, None)
+    assert shown.keys() == {
+        *("id", "device", "address", "created_at", "last_used_at"),
+        *("idle_until", "expires_at", "live", "fault"),
+    }
+
+
+async def test_devices_and_factors_are_shown(operators: Operators, store: Store) -> None:
+    session = await signed_in(store)
+    factor = await enrolled(store, session)
+    pending = new_factor(store, created_at=NOW + 1)
+    await store.factors.add(pending, NOW + 1)
+    devices = (await operators.read("/v1/accounts/ada/devices")).body
+    assert [(device["id"], device["name"], device["state"]) for device in devices] == [
+        (device_of(store, "ada", "laptop").id, "Firefox on Linux", "authorised")
+    ]
+    factors = (await operators.read("/v1/accounts/ada/factors")).body
+    assert [(shown["id"], shown["label"], shown["state"]) for shown in factors] == [
+        (factor, "Phone", "confirmed"),
+        (pending.id, "Phone", "pending"),
+    ]
+
+
+async def test_nothing_secret_is_shown(operators: Operators, store: Store, valkey: Redis) -> None:
+    session = await signed_in(store)
+    await enrolled(store, session)
+    stored = await contents(valkey)
+    password = next(row["password"] for key, row in stored.items() if ":account:" in key)
+    seed = next(row["sealed_seed"] for key, row in stored.items() if ":factor:" in key)
+    cookie_hash = next(key.rpartition(":")[2] for key in stored if ":cookie:" in key)
+    for part in ("", "/sessions", "/devices", "/factors"):
+        text = (await operators.read(f"/v1/accounts/ada{part}")).text
+        assert not [secret for secret in (password, seed, session.cookie, cookie_hash) if secret in text]
+
+
+@pytest.mark.parametrize("part", ["", "/sessions", "/devices", "/factors"])
+@pytest.mark.parametrize(
+    "subject", ["nobody", "ADA", "a%0Ab", "%00", "%ed%a0%80", "%ff", "a" * 129, "ada%2f"]
+)
+async def test_an_account_that_is_not_there(
+    operators: Operators, store: Store, subject: str, part: str
+) -> None:
+    await signed_in(store)
+    answer = await operators.read(f"/v1/accounts/{subject}{part}")
+    assert (answer.status, answer.body["reason"]) == (404, "not-found")
+
+
+async def test_a_subject_that_an_address_must_escape(operators: Operators, store: Store) -> None:
+    subject = "ada+b@example.org"
+    await signed_in(store, subject)
+    assert (await operators.read("/v1/accounts/ada%2Bb%40example.org")).body["subject"] == subject
+
+
+# --- revoking
+
+
+@every_size
+async def test_a_session_ends(operators: Operators, store: Store) -> None:
+    ended, other = await signed_in(store), await signed_in(store, browser="phone")
+    answer = await operators.revoke(scope="session", id=ended.session_id, reason="stolen laptop")
+    assert answer.status == 200
+    assert await live(operators) == {other.session_id: True}
+    assert await store.sessions.identify(ended.cookie, NOW) is None
+
+
+@every_size
+async def test_a_device_ends_with_its_sessions(operators: Operators, store: Store) -> None:
+    ended, other = await signed_in(store), await signed_in(store, browser="phone")
+    device = device_of(store, "ada", "laptop").id
+    answer = await operators.revoke(scope="device", id=device, reason="stolen laptop")
+    assert answer.status == 200
+    assert await live(operators) == {ended.session_id: False, other.session_id: True}
+    assert await faults(operators) == {Reason.DEVICE_REVOKED, None}
+
+
+@every_size
+async def test_an_accounts_sessions_end(operators: Operators, store: Store) -> None:
+    first, second = await signed_in(store), await signed_in(store, browser="phone")
+    other = await signed_in(store, "bob")
+    answer = await operators.revoke(scope="account", subject="ada", reason="phished")
+    assert answer.status == 200
+    assert await live(operators) == {first.session_id: False, second.session_id: False}
+    assert await live(operators, "bob") == {other.session_id: True}
+    assert await faults(operators) == {Reason.SESSION_REVOKED}
+
+
+@every_size
+async def test_everybodys_sessions_end(operators: Operators, store: Store) -> None:
+    subjects = [f"person-{number}" for number in range(20)]
+    for subject in subjects:
+        await signed_in(store, subject)
+    answer = await operators.revoke(scope="everybody", reason="a drill")
+    assert answer.status == 200
+    for subject in subjects:
+        assert await faults(operators, subject) == {Reason.SESSION_REVOKED}
+
+
+async def test_a_revocation_is_confirmed_with_its_number_and_its_time(
+    operators: Operators, store: Store
+) -> None:
+    await signed_in(store)
+    answer = await operators.revoke(scope="account", subject="ada", reason="phished")
+    listed = (await operators.read("/v1/revocations")).body[0]
+    elapsed = answer.body.pop("elapsed_ms")
+    assert answer.body == {"id": listed["id"], "scope": "account", "confirmed": True, "nodes": 1}
+    assert elapsed > 0
+
+
+async def test_a_session_that_idled_too_long_is_not_live(operators: Operators, store: Store) -> None:
+    await signed_in(store, now=NOW - 80_000)
+    assert await faults(operators) == {Reason.SESSION_EXPIRED}
+
+
+@pytest.mark.parametrize("missing", ["account", "epoch"])
+async def test_without_an_epoch_no_session_is_live(
+    operators: Operators, store: Store, valkey: Redis, missing: str
+) -> None:
+    await signed_in(store)
+    if missing == "account":
+        await valkey.hdel("ww:{s00}:account:ada", "epoch")
+    else:
+        await valkey.delete("ww:{s00}:epoch")
+    assert await faults(operators) == {Reason.EPOCH_MISSING}
+
+
+async def test_a_disabled_account_has_no_live_session(operators: Operators, store: Store) -> None:
+    await signed_in(store)
+    await store.revocations.account("ada", reason="left", actor="cli:ops", now=NOW, disable=True)
+    assert await faults(operators) == {Reason.ACCOUNT_DISABLED}
+    assert (await operators.read("/v1/accounts/ada")).body["disabled"] is True
+
+
+@every_size
+@pytest.mark.parametrize(
+    "order",
+    [
+        {"scope": "session", "id": NOBODYS_ID},
+        {"scope": "session", "id": "ff" + "f" * 30},  # of a shard that there is not
+        {"scope": "device", "id": NOBODYS_ID},
+        {"scope": "account", "subject": "nobody"},
+    ],
+)
+async def test_what_does_not_exist_is_not_revoked(
+    operators: Operators, store: Store, valkey: Redis, order: dict[str, str]
+) -> None:
+    session = await signed_in(store)
+
+    async def all_but_the_audit() -> dict[str, object]:
+        return {key: value for key, value in (await contents(valkey)).items() if not key.endswith(":audit")}
+
+    before = await all_but_the_audit()
+    answer = await operators.revoke(**order, reason="a mistake")
+    assert (answer.status, answer.body["reason"]) == (404, "not-found")
+    assert await all_but_the_audit() == before
+    assert await live(operators) == {session.session_id: True}
+
+
+async def test_a_session_is_no_device(operators: Operators, store: Store) -> None:
+    session = await signed_in(store)
+    answer = await operators.revoke(scope="device", id=session.session_id, reason="a mistake")
+    assert answer.status == 404
+    assert await live(operators) == {session.session_id: True}
+
+
+async def test_revocations_are_counted(operators: Operators, store: Store) -> None:
+    await signed_in(store)
+    await operators.revoke(scope="everybody", reason="a drill")
+    await operators.revoke(scope="account", subject="nobody", reason="a mistake")
+    text = operators.metrics.exposition().decode()
+    assert 'watchword_revocations_total{scope="everybody"} 1.0' in text
+    assert 'watchword_revocations_total{scope="account"} 0.0' in text
+
+
+# --- the list of revocations
+
+
+@every_size
+async def test_revocations_are_listed_newest_first(operators: Operators, store: Store) -> None:
+    session = await signed_in(store)
+    device = device_of(store, "ada", "laptop").id
+    await operators.revoke(scope="session", id=session.session_id, reason="first")
+    await operators.revoke(scope="device", id=device, reason="second")
+    await operators.revoke(scope="account", subject="ada", reason="third")
+    await operators.revoke(scope="everybody", reason="fourth")
+    listed = (await operators.read("/v1/revocations")).body
+    shown = [tuple(each[name] for name in ("reason", "subject", "session", "device")) for each in listed]
+    assert shown == [
+        ("fourth", None, None, None),
+        ("third", "ada", None, None),
+        ("second", "ada", None, device),
+        ("first", "ada", session.session_id, None),
+    ]
+    assert [each["scope"] for each in listed] == ["everybody", "account", "device", "session"]
+    assert {each["actor"] for each in listed} == {"operator:grace"}
+
+
+async def test_a_list_has_its_limit(operators: Operators, store: Store) -> None:
+    for number in range(102):
+        await store.revocations.everybody(reason=str(number), actor="cli:ops", now=NOW + number)
+    for query, expected in (("", 100), ("?limit=2", 2), (f"?limit={MOST_LISTED}", 102)):
+        listed = (await operators.read(f"/v1/revocations{query}")).body
+        assert len(listed) == expected
+        assert listed[0]["reason"] == "101"
+
+
+@pytest.mark.parametrize(
+    "limit", ["0", "-1", "1001", "99999", "ten", "", "1.0", "1e2", " 1", "%D9%A1", "%C2%B9", "1&limit=1"]
+)
+async def test_a_limit_that_is_none(operators: Operators, limit: str) -> None:
+    answer = await operators.read(f"/v1/revocations?limit={limit}")
+    assert (answer.status, answer.body["reason"]) == (400, "bad-request")
+
+
+# --- the audit stream
+
+
+@every_size
+async def test_each_look_leaves_an_entry(operators: Operators, store: Store) -> None:
+    await signed_in(store)
+    for part in ("", "/sessions", "/devices", "/factors"):
+        await operators.read(f"/v1/accounts/ada{part}")
+    await operators.read("/v1/revocations")
+    about_ada, about_nobody = await store.audit.latest("ada"), await store.audit.latest("")
+    events = [entry.event for entry in about_ada]
+    assert events == ["factors-read", "devices-read", "sessions-read", "account-read"]
+    assert [entry.event for entry in about_nobody] == ["revocations-read"]
+    assert {entry.actor for entry in about_ada + about_nobody} == {"operator:grace"}
+
+
+async def test_each_revocation_leaves_an_entry(operators: Operators, store: Store) -> None:
+    session = await signed_in(store)
+    device = device_of(store, "ada", "laptop").id
+    orders = [
+        {"scope": "session", "id": session.session_id},
+        {"scope": "device", "id": device},
+        {"scope": "account", "subject": "ada"},
+    ]
+    for order in orders:
+        await operators.revoke(**order, reason=f"the {order['scope']} was stolen")
+    await operators.revoke(scope="everybody", reason="a drill")
+    entries = [*await store.audit.latest(""), *await store.audit.latest("ada")]
+    assert [(each.event, each.session_id, each.device_id, each.reason) for each in entries] == [
+        ("everybody-revoked", "", "", "a drill"),
+        ("account-revoked", "", "", "the account was stolen"),
+        ("device-revoked", "", device, "the device was stolen"),
+        ("session-revoked", session.session_id, "", "the session was stolen"),
+    ]
+
+
+async def test_what_was_not_found_is_in_the_audit_stream(operators: Operators, store: Store) -> None:
+    await operators.read("/v1/accounts/nobody/factors")
+    await operators.revoke(scope="device", id=NOBODYS_ID, reason="a mistake")
+    (looked,), (revoked,) = await store.audit.latest("nobody"), await store.audit.latest("")
+    assert (looked.event, looked.reason) == (
+        "operator-refused",
+        "GET /v1/accounts/{subject}/factors: not-found",
+    )
+    assert (revoked.event, revoked.reason) == (
+        "operator-refused",
+        f"POST /v1/revocations: not-found (device {NOBODYS_ID})",
+    )

@@ -1,0 +1,86 @@
+"""What is counted, and under which labels."""
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from gateway.core.reasons import Reason
+from gateway.errors import UpstreamFault
+from gateway.store.revocations import Scope
+from gateway.web.metrics import NO_APP, Metrics
+
+
+def samples(metrics: Metrics) -> dict[tuple[str, ...], float]:
+    """Each sample of ours by its name and the values of its labels."""
+    families = text_string_to_metric_families(metrics.exposition().decode())
+    return {
+        (sample.name.removeprefix("watchword_"), *sample.labels.values()): sample.value
+        for family in families
+        for sample in family.samples
+        if sample.name.startswith("watchword_")
+    }
+
+
+def test_requests_are_counted_and_timed_by_app() -> None:
+    metrics = Metrics()
+    metrics.request("exchange", "2xx", 0.02)
+    metrics.request("exchange", "2xx", 0.3)
+    metrics.request("exchange", "step-up", 0.002)
+    metrics.request(NO_APP, "refuse", 0.001)
+    found = samples(metrics)
+    assert found["requests_total", "exchange", "2xx"] == 2
+    assert found["requests_total", "exchange", "step-up"] == 1
+    assert found["requests_total", "", "refuse"] == 1
+    assert found["request_seconds_count", "exchange"] == 3
+    assert found["request_seconds_sum", "exchange"] == pytest.approx(0.322)
+    assert found["request_seconds_bucket", "exchange", "0.025"] == 2
+
+
+def test_everything_else_is_counted_by_what_it_was() -> None:
+    metrics = Metrics()
+    metrics.upstream_failure("exchange", UpstreamFault.TIMEOUT)
+    metrics.store_error()
+    metrics.code(None)
+    metrics.code(Reason.USED_CODE)
+    metrics.sign_in(None)
+    metrics.sign_in(Reason.WRONG_CREDENTIALS)
+    metrics.revocation(Scope.ACCOUNT)
+    found = samples(metrics)
+    assert found["upstream_failures_total", "exchange", "upstream-timeout"] == 1
+    assert found["store_errors_total",] == 1
+    assert found["codes_total", "accepted"] == found["codes_total", "used-code"] == 1
+    assert found["sign_ins_total", "accepted"] == found["sign_ins_total", "wrong-credentials"] == 1
+    assert found["revocations_total", "account"] == 1
+
+
+def test_tunnels_are_counted_while_they_are_open() -> None:
+    metrics = Metrics()
+    with metrics.tunnel():
+        with pytest.raises(ConnectionError), metrics.tunnel():
+            assert samples(metrics)["open_tunnels",] == 2
+            raise ConnectionError
+        assert samples(metrics)["open_tunnels",] == 1
+    assert samples(metrics)["open_tunnels",] == 0
+
+
+def test_what_did_not_happen_yet_is_a_zero() -> None:
+    """An alert on `rate()` misses the first count of a series that was not there before."""
+    found = samples(Metrics())
+    assert {scope: found["revocations_total", scope] for scope in Scope} == dict.fromkeys(Scope, 0)
+    assert found["store_errors_total",] == found["open_tunnels",] == 0
+
+
+def test_two_nodes_in_one_process_count_for_themselves() -> None:
+    one, other = Metrics(), Metrics()
+    one.store_error()
+    assert (samples(one)["store_errors_total",], samples(other)["store_errors_total",]) == (1, 0)
+
+
+def test_a_count_is_one_series() -> None:
+    """No companion that says since when."""
+    metrics = Metrics()
+    metrics.request("exchange", "2xx", 0.1)
+    assert not [name for name, *_ in samples(metrics) if name.endswith("_created")]
+
+
+def test_the_process_is_measured_too() -> None:
+    assert b"process_resident_memory_bytes" in Metrics().exposition()

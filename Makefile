@@ -42,7 +42,7 @@ format: $(VENV)/.dev ## put the code into its one style
 	$(BIN)/ruff format
 
 pictures: $(VENV)/.dev ## photograph every page on the journeys, for docs/pictures
-	WATCHWORD_PICTURES=docs/pictures $(BIN)/pytest -n 2 tests/journeys
+	TEST_PICTURES=docs/pictures $(BIN)/pytest -n 2 tests/journeys
 
 LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-header $(ARGS)

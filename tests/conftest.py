@@ -4,7 +4,7 @@ Helpers that are not fixtures live in `tests/support/`, which pyproject.toml put
 `from support import chromium`. With `--import-mode=importlib`, test files cannot import each other.
 
 Only this file may skip a test, and only for a missing Chromium; `.ci/run` sets
-WATCHWORD_REQUIRE_BROWSER=1, which turns that skip into a failure.
+TEST_REQUIRE_BROWSER=1, which turns that skip into a failure.
 """
 
 from collections.abc import AsyncIterator

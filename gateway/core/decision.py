@@ -133,6 +133,8 @@ def decide(
     missing = admit(snapshot, match.app.sign_in, now)
     if missing is not None or snapshot is None:
         return missing or SignIn(Reason.NO_SESSION)
+    if match.by_group:
+        return Refuse(Reason.DENIED)  # who asks is known now: this match was made before it was
     permit = Permit(target, match, snapshot.account, snapshot.session.id, _SEAL)
     return _decide_action(permit, snapshot, now, binding)
 

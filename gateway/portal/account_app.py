@@ -6,13 +6,11 @@ whose host they stand.
 
 from dataclasses import replace
 
-from gateway.core.policy.model import SIGN_IN, Action, App, Match, Need, Protect
+from gateway.core.policy.model import OWN_APP, SIGN_IN, Action, App, Match, Need, Protect
 from gateway.store.challenges import Challenge
 
-ACCOUNT = "account"
-
 MANAGE_FACTORS = Action(
-    app=ACCOUNT,
+    app=OWN_APP,
     name="manage-factors",
     title="Changing your authenticator apps",
     # By choice and on: asked from the first confirmed factor on, so that the first can be set up.
@@ -26,12 +24,12 @@ MANAGE_FACTORS = Action(
 def own_match(app: App, need: Need, action: Action | None) -> Match:
     """What one of our own addresses needs, on the host of `app`."""
     sign_in = {SIGN_IN: app.sign_in} if app.sign_in else {}
-    own = replace(app, name=ACCOUNT, actions={MANAGE_FACTORS.name: MANAGE_FACTORS, **sign_in}, rules=())
+    own = replace(app, name=OWN_APP, actions={MANAGE_FACTORS.name: MANAGE_FACTORS, **sign_in}, rules=())
     return Match(app=own, rule=None, need=need, action=action)
 
 
 def action_of(app: App, challenge: Challenge) -> Action | None:
     """The action that a challenge is about; None when the policy no longer has it."""
-    if challenge.app == ACCOUNT:
+    if challenge.app == OWN_APP:
         return MANAGE_FACTORS if challenge.action == MANAGE_FACTORS.name else None
     return app.actions.get(challenge.action) if challenge.app == app.name else None

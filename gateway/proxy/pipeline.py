@@ -15,7 +15,7 @@ from aiohttp import web
 from gateway import clock
 from gateway.core.decision import AuthoriseDevice, Decision, Forward, Permit, Refuse, SignIn, StepUp
 from gateway.core.policy.matching import PolicySet
-from gateway.core.policy.model import App, Match, Need
+from gateway.core.policy.model import OWN_SEGMENT, App, Match, Need
 from gateway.core.reasons import Reason
 from gateway.core.records import Snapshot
 from gateway.core.target import Target
@@ -29,7 +29,6 @@ from gateway.web.inbound import Inbound
 from gateway.web.metrics import NO_APP, Metrics
 from gateway.web.origin import is_same_origin
 from gateway.web.reading import Reader
-from gateway.web.return_to import RESERVED
 from gateway.web.visit import Deliver, Visit
 
 RETRY_AFTER = {"Retry-After": "5"}
@@ -171,7 +170,7 @@ class Pipeline:
 
     def _match(self, inbound: Inbound, app: App) -> Visit | Unmatched:
         """What the target needs. State-changing calls to our own pages must come from our own pages."""
-        if inbound.target.segments[0] != RESERVED:
+        if inbound.target.segments[0] != OWN_SEGMENT:
             match = self.policies.match(inbound.target, None)
             if match is None:
                 return Unmatched(Reason.UNKNOWN_HOST)

@@ -1,11 +1,10 @@
 """Where to send a browser back to: a path on the same host, and nothing that only looks like one."""
 
+from gateway.core.policy.model import OWN_SEGMENT
 from gateway.core.target import parse_target
 from gateway.errors import BadRequest
 
 FRONT_PAGE = "/"
-RESERVED = ".watchword"
-"""The first segment of the gateway's own paths."""
 
 
 def checked_return(path: str | None, host: str) -> str:
@@ -18,4 +17,4 @@ def checked_return(path: str | None, host: str) -> str:
         target = parse_target("GET", path or FRONT_PAGE, host)
     except BadRequest:
         return FRONT_PAGE
-    return FRONT_PAGE if target.segments[0] == RESERVED else target.path_and_query
+    return FRONT_PAGE if target.segments[0] == OWN_SEGMENT else target.path_and_query

@@ -24,5 +24,5 @@ async def person(browser: Browser, demo: Demo) -> BrowserContext:
 
 @pytest.fixture
 def photograph(tmp_path: Path) -> Photographer:
-    """Take pictures of pages. They go to WATCHWORD_PICTURES, if it is set."""
-    return photographer(Path(os.environ.get("WATCHWORD_PICTURES", tmp_path)))
+    """Take pictures of pages. They go to TEST_PICTURES, if it is set."""
+    return photographer(Path(os.environ.get("TEST_PICTURES", tmp_path)))

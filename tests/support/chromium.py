@@ -16,16 +16,16 @@ ARGUMENTS = (
     "--disable-sync",
 )
 
-MISSING = "no Chromium found: install one (Debian: apt install chromium) or name it in WATCHWORD_CHROMIUM"
+MISSING = "no Chromium found: install one (Debian: apt install chromium) or name it in TEST_CHROMIUM"
 
 
 def find() -> str | None:
-    """The path of a Chromium, or None. `WATCHWORD_CHROMIUM` goes before what is on the PATH."""
-    wanted = os.environ.get("WATCHWORD_CHROMIUM")
+    """The path of a Chromium, or None. `TEST_CHROMIUM` goes before what is on the PATH."""
+    wanted = os.environ.get("TEST_CHROMIUM")
     candidates = (wanted,) if wanted else NAMES
     return next((path for name in candidates if (path := shutil.which(name))), None)
 
 
 def required() -> bool:
     """Whether a missing Chromium fails the browser tests; otherwise they are skipped, visibly."""
-    return os.environ.get("WATCHWORD_REQUIRE_BROWSER") == "1"
+    return os.environ.get("TEST_REQUIRE_BROWSER") == "1"

@@ -62,10 +62,13 @@ def load_or_create(path: Path) -> KeyRing:
     """The ring in `path`; made there, with mode 0600, when there is none.
 
     Two processes that start at once end up with one ring. Raises Faulty for a file that others may
-    read, or that is not a key ring; such a file is never overwritten.
+    read, or that is not a key ring (such a file is never overwritten), and where none can be made.
     """
-    if not path.exists():
-        _create(path, new_keyring())
+    try:
+        if not path.exists():
+            _create(path, new_keyring())
+    except OSError as error:
+        raise _faulty(path, f"the key ring cannot be made here: {error.strerror}") from None
     return load(path)
 
 
@@ -76,7 +79,7 @@ def load(path: Path) -> KeyRing:
             raise _faulty(path, "the key ring may be read by others: chmod 600 it")
         document = json.loads(path.read_text())
         ring = KeyRing(
-            active=document["active"],
+            active=str(document["active"]),
             keys={name: base64.b64decode(key) for name, key in document["keys"].items()},
             operator_seed=base64.b64decode(document["operator"]),
         )
@@ -92,7 +95,7 @@ def load(path: Path) -> KeyRing:
 
 
 def _create(path: Path, ring: KeyRing) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     document = {
         "active": ring.active,
         "keys": {name: base64.b64encode(key).decode() for name, key in ring.keys.items()},

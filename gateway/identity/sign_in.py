@@ -98,9 +98,10 @@ class SignIns:
         known = await self._store.accounts.credentials(subject) if subject else None
         right = await self._passwords.verify(known.password_hash if known else None, attempted.password)
         if known is None or not right or known.account.disabled:
-            await self._note("sign-in-refused", attempted, now, reason=Reason.WRONG_CREDENTIALS)
+            await self._note("sign-in-refused", subject if known else "", attempted, now)
             return SignInRefused(Reason.WRONG_CREDENTIALS)
         await self._store.attempts.forget(counter, subject)
+        await self._store.attempts.uncount("address", attempted.address)
         return await self._begin(attempted, now)
 
     async def _counter(self, subject: str, device_cookie: str | None) -> str:
@@ -118,7 +119,7 @@ class SignIns:
             outcome = await self._start(attempted, entropy.token(), now)
         if isinstance(outcome, SignedIn):
             await self._end_previous(attempted, now)
-            await self._note("signed-in", attempted, now, signed_in=outcome)
+            await self._note("signed-in", attempted.subject, attempted, now, outcome)
         return outcome
 
     async def _start(self, attempted: Attempted, device_cookie: str, now: float) -> SignedIn | SignInRefused:
@@ -160,23 +161,21 @@ class SignIns:
             )
 
     async def _note(
-        self,
-        event: str,
-        attempted: Attempted,
-        now: float,
-        *,
-        signed_in: SignedIn | None = None,
-        reason: str = "",
+        self, event: str, subject: str, attempted: Attempted, now: float, signed_in: SignedIn | None = None
     ) -> None:
+        """Keep on record who signed in or did not; `subject` is "" for a name that no account has.
+
+        Such a name is not kept, since it may be a password, typed into the wrong field.
+        """
         await self._store.audit.record(
             AuditEntry(
                 at=now,
                 event=event,
-                actor=f"account:{attempted.subject}",
-                subject=attempted.subject[:LONGEST_SUBJECT],
+                actor=f"account:{subject}" if subject else "unknown",
+                subject=subject,
                 session_id=signed_in.session_id if signed_in else "",
                 device_id=signed_in.device_id if signed_in else "",
                 address=attempted.address,
-                reason=reason,
+                reason="" if signed_in else Reason.WRONG_CREDENTIALS,
             )
         )

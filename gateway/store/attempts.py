@@ -34,6 +34,10 @@ class Attempts:
         )
         return Attempt(count <= limit.most, max(1, seconds))
 
+    async def uncount(self, kind: str, name: str) -> None:
+        """Take one attempt back, since it turned out to be none that is to be limited."""
+        await self._connection.run("uncount_attempt", self._shard(name), name=f"{kind}:{_key_part(name)}")
+
     async def forget(self, kind: str, name: str) -> None:
         """Start afresh after a success."""
         key = self._shard(name).key("attempts", f"{kind}:{_key_part(name)}")

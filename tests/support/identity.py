@@ -1,0 +1,54 @@
+"""What tests of signing in and of codes share: cheap passwords, snapshots, codes of a moment."""
+
+import pyotp
+from argon2 import PasswordHasher
+from support.store import NOW
+
+from gateway.core.records import Snapshot
+from gateway.core.totp import step_at
+from gateway.identity.second_factor import GivenCode, SecondFactor
+from gateway.store.factors import Spending
+from gateway.store.opening import Store
+
+
+class CountingHasher(PasswordHasher):
+    """argon2id at its cheapest, which counts how often it verified."""
+
+    def __init__(self) -> None:
+        super().__init__(time_cost=1, memory_cost=8, parallelism=1)
+        self.verified = 0
+
+    def verify(self, hash: str | bytes, password: str | bytes) -> bool:  # noqa: A002 - the parent's name for it
+        self.verified += 1
+        return super().verify(hash, password)
+
+
+async def snapshot_of(store: Store, cookie: str, now: float = NOW) -> Snapshot:
+    """Who a session cookie leads to."""
+    snapshot = await store.sessions.identify(cookie, now)
+    assert snapshot is not None
+    return snapshot
+
+
+def code_of(setup_key: str, now: float, steps: int = 0) -> str:
+    """What an authenticator with `setup_key` shows at `now`, or some steps later."""
+    return pyotp.TOTP(setup_key).at(int(now) + 30 * steps)
+
+
+def wrong_code(setup_key: str, now: float) -> str:
+    """Six digits that are the code of no step near `now`."""
+    near = {code_of(setup_key, now, steps) for steps in range(-2, 3)}
+    return next(code for code in map("{:06}".format, range(6)) if code not in near)
+
+
+def given(snapshot: Snapshot, code: str) -> GivenCode:
+    return GivenCode(snapshot, code, address="192.0.2.1", purpose="test")
+
+
+async def enrolled_key(second_factor: SecondFactor, store: Store, cookie: str, label: str = "Phone") -> str:
+    """The setup key of a factor that was confirmed ten minutes ago."""
+    session, before = (await snapshot_of(store, cookie)).session, NOW - 600
+    enrolment = await second_factor.enrol(session.subject, label, before)
+    confirming = Spending(session.id, enrolment.factor.id, step_at(before), confirms=True)
+    assert await store.factors.spend(confirming, before) is None
+    return enrolment.setup_key

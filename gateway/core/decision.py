@@ -8,7 +8,7 @@ decision. It has no effects; the shell acts on what it says. A request is forwar
 import hashlib
 from dataclasses import InitVar, dataclass
 
-from gateway.core.policy.model import Action, Match, Need, Protect
+from gateway.core.policy.model import OWN_APP, Action, Match, Need, Protect
 from gateway.core.reasons import Reason
 from gateway.core.records import Account, DeviceState, Grant, Snapshot
 from gateway.core.target import Target
@@ -141,7 +141,9 @@ def decide(
 
 def _decide_action(permit: Permit, snapshot: Snapshot, now: float, binding: str | None) -> Decision:
     """Judge a request of somebody who is let in: whether it needs a code, and has proof of one."""
-    account, sign_in, action = snapshot.account, permit.match.app.sign_in, permit.match.action
+    account, action = snapshot.account, permit.match.action
+    # Not on our own pages, which are where a missing factor is set up.
+    sign_in = permit.match.app.sign_in if permit.match.app.name != OWN_APP else None
     if sign_in and protects(sign_in, account) and not account.confirmed_factors:
         return StepUp(sign_in, Reason.FACTOR_MISSING)
     if action is None:

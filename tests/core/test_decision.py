@@ -22,7 +22,7 @@ from gateway.core.decision import (
     find_grant,
     protects,
 )
-from gateway.core.policy.model import Action, App, Match, Need, Protect
+from gateway.core.policy.model import OWN_APP, Action, App, Match, Need, Protect
 from gateway.core.reasons import Reason
 from gateway.core.records import Account, Device, DeviceState, Grant, Session, Snapshot
 from gateway.core.target import Target, parse_target
@@ -42,11 +42,15 @@ NEVER_SIGN_IN = replace(SIGN_IN, protect=Protect.NEVER)
 
 
 def match_for(
-    action: Action | None = None, *, need: Need = Need.SESSION, sign_in: Action | None = None
+    action: Action | None = None,
+    *,
+    need: Need = Need.SESSION,
+    sign_in: Action | None = None,
+    app: str = "exchange",
 ) -> Match:
     """What a rule with `need` and `action` asks for, in an app that protects signing in or not."""
-    app = App(
-        name="exchange",
+    found = App(
+        name=app,
         file="exchange.yaml",
         title="Exchange",
         hosts=("exchange.localhost",),
@@ -54,7 +58,7 @@ def match_for(
         unmatched=Need.SESSION,
         actions={} if sign_in is None else {sign_in.name: sign_in},
     )
-    return Match(app=app, rule=None, need=need, action=action)
+    return Match(app=found, rule=None, need=need, action=action)
 
 
 def snapshot_of(*grants: Grant, factors: int = 1) -> Snapshot:
@@ -113,6 +117,17 @@ DECISIONS = {
         Reason.SESSION_LIVE,
     ),
     "signing in is protected, no factor": (GUARDED, WITHOUT_FACTOR, StepUp, Reason.FACTOR_MISSING),
+    "signing in is protected, no factor, where one is set up": (
+        match_for(sign_in=SIGN_IN, app=OWN_APP),
+        WITHOUT_FACTOR,
+        Forward,
+        Reason.SESSION_LIVE,
+    ),
+    "signing in is protected, no code yet, where factors are set up": (
+        match_for(sign_in=SIGN_IN, app=OWN_APP),
+        LIVE,
+        *NEEDS_CODE,
+    ),
     "signing in is protected, proof for another action": (GUARDED, snapshot_of(PROFILE_GRANT), *NEEDS_CODE),
     "signing in comes before the action": (
         match_for(PROFILE, sign_in=SIGN_IN),

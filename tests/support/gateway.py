@@ -172,7 +172,7 @@ class Client:
     async def answer(self, challenge: Answer, code: str | None = None) -> Answer:
         """Answer the challenge of a problem with a code, the next one if none is given."""
         address = challenge.json["answer"]
-        return await self.call(f"POST {address}", {"code": code or self.next_code()})
+        return await self.call(f"POST {address}", {"code": self.next_code() if code is None else code})
 
 
 @dataclass(frozen=True)

@@ -194,7 +194,7 @@ EPOCH_NOW = int((NOW + 1) * 1000)
         (EPOCH_NOW + 10**6, EPOCH_NOW + 10**6 + 1),  # a clock that went back
         (2**53 - 2, 2**53 - 1),
     ],
-    ids=["none", "far below", "just below", "the same", "ahead", "at the limit"],  # not the hour: xdist compares
+    ids=["none", "far below", "just below", "the same", "ahead", "at the limit"],  # the same in every worker
 )
 async def test_an_epoch_only_rises(store: Store, valkey: Redis, before: int | None, after: int) -> None:
     await account_added(store, "ada")

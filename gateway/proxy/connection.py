@@ -13,7 +13,7 @@ from typing import Protocol, cast
 
 from gateway.errors import UpstreamFailed, UpstreamFault
 
-_SEGMENT = 64 * 1024
+_SEGMENT = 16 * 1024
 
 
 class Receiver(Protocol):

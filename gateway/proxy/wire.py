@@ -176,9 +176,8 @@ class ChunkedBody:
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError as error:
-            if not self.complete:
+            if not self.complete:  # else it is about the surplus, which `on_message_begin` has noticed
                 raise broken(f"the upstream's chunks are malformed: {error}") from None
-            self.surplus = True
         self._tail = (self._tail + data[-5:])[-5:]
         body = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
         self._pieces.clear()

@@ -173,6 +173,25 @@ async def test_the_last_words_before_a_reset_are_heard(link: Link, size: int) ->
     assert isinstance(collector.ends[-1], ConnectionError)
 
 
+@pytest.mark.parametrize("then", ["pauses", "leaves"])
+async def test_last_words_are_heard_only_as_far_as_they_are_wanted(link: Link, then: str) -> None:
+    class Sated(Collector):
+        def received(self, data: bytes) -> None:
+            super().received(data)
+            if then == "pauses":
+                self.connection.pause_reading()
+            else:
+                self.connection.receiver = None
+
+    collector = Sated(link.connection)
+    link.peer.sendall(b"w" * 40_000)
+    link.reset()
+    while not link.diary.entries:
+        link.connection.write(b"x")
+        await asyncio.sleep(0)
+    assert 0 < len(collector.data) < 40_000
+
+
 async def test_a_connection_that_is_cut_tells_its_receiver(link: Link) -> None:
     collector = Collector(link.connection)
     link.connection.abort()
@@ -185,10 +204,15 @@ async def test_closing_and_then_aborting_is_harmless(link: Link, caplog: pytest.
     link.connection.write(b"x" * 10_000_000)
     link.connection.close(60)
     link.peer.setblocking(False)
+    received = 0
     while not link.diary.entries:
         await asyncio.sleep(0)
         with contextlib.suppress(BlockingIOError):
-            link.peer.recv(1_000_000)
+            received += len(link.peer.recv(1_000_000))
+    link.peer.setblocking(True)
+    while data := link.peer.recv(1_000_000):
+        received += len(data)
+    assert received == 10_000_000
     link.connection.abort()
     await asyncio.sleep(0)
     assert caplog.records == []

@@ -311,6 +311,31 @@ async def test_a_hundred_megabytes_for_a_slow_reader(framing: str) -> None:
         assert HIGH_WATER < most <= HIGH_WATER + SEGMENT
 
 
+async def test_taking_a_late_answer_leaves_the_next_exchange_alone() -> None:
+    """The connection went on to another exchange, whose own client is slow."""
+
+    async def script(peer: Peer) -> None:
+        await peer.head()
+        await peer.say(OK)
+        await peer.head()
+        await peer.say(b"HTTP/1.1 200 OK\r\n\r\n")
+        while True:
+            await peer.say(b"x" * 100_000)
+
+    async with line(script) as opened:
+        first = await opened.exchange()
+        await first.request(GET, None, None)
+        await until(lambda: opened.address.free == 1)
+        second = await opened.exchange()
+        await second.request(GET, None, None)
+        await until(lambda: second.buffered > HIGH_WATER)
+        buffered = second.buffered
+        assert first.take() == b"ok"
+        await asyncio.sleep(0.05)
+        assert second.buffered == buffered
+        second.abort()
+
+
 async def test_an_upstream_that_does_not_read_makes_the_client_wait() -> None:
     async with line(silent_after_head) as opened:
         source = Source()
@@ -438,6 +463,14 @@ async def test_an_upstream_that_falls_silent(said: bytes) -> None:
             await exchange.next()
         assert failed.value.fault is UpstreamFault.TIMEOUT
         assert opened.address.rests_until > 0
+
+
+async def test_an_upstream_that_is_silent_after_a_streamed_body() -> None:
+    async with line(silent, HASTY) as opened:
+        exchange = await opened.exchange()
+        with pytest.raises(UpstreamFailed) as failed:
+            await exchange.request(CHUNKED, body_of(b"hello"), None)
+        assert failed.value.fault is UpstreamFault.TIMEOUT
 
 
 async def test_an_upstream_that_stops_reading() -> None:

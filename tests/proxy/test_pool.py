@@ -118,7 +118,18 @@ async def test_unused_connections_are_not_kept_for_long() -> None:
         first.release()
         await until(lambda: address.open == 1)
         second.release()
-        assert await take(address) not in (first, second)
+        await until(lambda: address.open == 0)
+        address.close()
+
+
+async def test_a_connection_that_was_unused_for_too_long_is_not_used_again() -> None:
+    async with serving(silent) as upstream:
+        address = Address(upstream.address, replace(PATIENT, keep=0.01))
+        first = await take(address)
+        first.release()
+        await asyncio.sleep(0.05)
+        assert address.free == 1
+        assert await take(address) is not first
         address.close()
 
 

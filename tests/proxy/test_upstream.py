@@ -30,6 +30,7 @@ async def body_of(response: UpstreamResponse) -> bytes:
 
 
 async def silent(peer: Peer) -> None:
+    await peer.head()
     await peer.rest()
 
 
@@ -239,6 +240,24 @@ async def test_an_answer_given_up_closes_its_connection() -> None:
         await until(lambda: upstream.open_connections == 0)
 
 
+async def test_a_cancelled_request_closes_its_connection() -> None:
+    """Case 43, for one: nobody else gets what it would have been answered."""
+    gone = asyncio.Event()
+
+    async def script(peer: Peer) -> None:
+        await peer.head()
+        await peer.rest()
+        gone.set()
+
+    async with serving(script) as app, reaching(app.address) as upstream:
+        asking = asyncio.create_task(upstream.send(permit(), HOST, None))
+        await until(lambda: bool(app.heads))
+        asking.cancel()
+        await gone.wait()
+        await until(lambda: upstream.open_connections == 0)
+        assert asking.cancelled()
+
+
 # --- no silent repeat
 
 
@@ -416,7 +435,7 @@ async def test_waiting_for_a_connection_has_an_end() -> None:
 async def test_closing_ends_everything() -> None:
     async with serving(silent) as app, reaching(app.address) as upstream:
         asking = asyncio.create_task(upstream.send(permit(), HOST, None))
-        await until(lambda: len(app.peers) == 1)
+        await until(lambda: len(app.heads) == 1)
         await upstream.close()
         with pytest.raises(UpstreamFailed) as failed:
             await asking

@@ -120,8 +120,10 @@ async def _prepare(connection: Connection, ring: KeyRing) -> None:
         with store_errors():
             for index in range(connection.shards):
                 await connection.redis.set(Shard(index).key("epoch"), epoch, nx=True)
-            await connection.redis.hsetnx(META, "shards", str(connection.shards))
-            await connection.redis.hsetnx(META, "check", ring.seal(_CHECK, bound_to=META).decode())
+            async with connection.redis.pipeline(transaction=True) as fixing:  # nobody sees half of it
+                fixing.hsetnx(META, "shards", str(connection.shards))
+                fixing.hsetnx(META, "check", ring.seal(_CHECK, bound_to=META).decode())
+                await fixing.execute()
         meta = await connection.call(connection.redis.hgetall(META))
     if int(meta["shards"]) != connection.shards:
         raise StoreUnavailable(

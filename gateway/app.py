@@ -1,8 +1,11 @@
 """The composition root: builds the parts from the settings, starts them, and stops them in order."""
 
+import asyncio
 import ssl
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import structlog
 from aiohttp import web
@@ -30,7 +33,7 @@ from gateway.proxy.challenger import Challenger
 from gateway.proxy.delivery import Delivery
 from gateway.proxy.pipeline import Pipeline
 from gateway.proxy.upstream import UpstreamLimits
-from gateway.settings import Settings, insecure_hosts
+from gateway.settings import Settings, insecure_hosts, load_settings
 from gateway.store.attempts import AttemptLimit
 from gateway.store.keyring import KeyRing, load_or_create
 from gateway.store.opening import Store, StoreOptions, open_store
@@ -85,20 +88,43 @@ class Gateway:
     async def watch_policies(self) -> None:
         """Reload whenever a policy file changes, until cancelled."""
         async for _ in awatch(self.settings.policies):
-            self.reload_policies()
+            await asyncio.to_thread(self.reload_policies)  # a large policy takes a while to compile
 
     async def stop(self) -> None:
         await self._parts.aclose()
 
 
-def load_policies(settings: Settings) -> PolicySet:
-    """The policies in the settings' directory. Raises Faulty, also for hosts that plain http exposes."""
-    policies = load_policy_directory(settings.policies)
+def load_policies(settings: Settings, directory: Path | None = None) -> PolicySet:
+    """The policies in `directory`, or the settings' one.
+
+    Raises Faulty, also for hosts that plain http would expose.
+    """
+    directory = directory or settings.policies
+    policies = load_policy_directory(directory)
     exposed = insecure_hosts(host for app in policies.apps for host in app.hosts)
     if settings.public_scheme == "http" and exposed:
         message = f"public-scheme is http, which is for loopback only, not for {', '.join(exposed)}"
-        raise Faulty([Fault(str(settings.policies), 0, 0, message)])
+        raise Faulty([Fault(str(directory), 0, 0, message)])
     return policies
+
+
+def load_configuration(
+    config: Path | None, environ: Mapping[str, str], directory: Path | None = None
+) -> tuple[Settings, PolicySet]:
+    """Settings and policies, checked together. Raises Faulty with every fault of both."""
+    settings = Settings()
+    faults: list[Fault] = []
+    try:
+        settings = load_settings(config, environ)
+    except Faulty as error:
+        faults += error.faults
+    try:
+        policies = load_policies(settings, directory)
+    except Faulty as error:
+        raise Faulty([*faults, *error.faults]) from None
+    if faults:
+        raise Faulty(faults)
+    return settings, policies
 
 
 async def open_settings_store(settings: Settings, ring: KeyRing) -> Store:
@@ -121,12 +147,14 @@ async def open_settings_store(settings: Settings, ring: KeyRing) -> Store:
     return store
 
 
-async def start_gateway(settings: Settings) -> Gateway:
+async def start_gateway(settings: Settings, policies: PolicySet | None = None) -> Gateway:
     """Start everything; what was started is stopped again if a later part fails.
+
+    Without `policies`, those in the settings' directory are loaded.
 
     Raises Faulty for faults in policies and keys, StoreUnavailable, and OSError when a port is taken.
     """
-    policies = load_policies(settings)
+    policies = policies or load_policies(settings)
     ring = load_or_create(settings.keys)
     async with AsyncExitStack() as parts:
         store = await open_settings_store(settings, ring)

@@ -9,7 +9,8 @@ from typing import Annotated, TypeVar
 import typer
 import uvloop
 
-from gateway.app import open_settings_store
+from gateway.app import load_configuration, open_settings_store
+from gateway.core.policy.matching import PolicySet
 from gateway.settings import Settings, load_settings
 from gateway.store.keyring import KeyRing, load_or_create
 from gateway.store.opening import Store
@@ -18,7 +19,7 @@ DEFAULT_CONFIG = Path("config/gateway.yaml")
 
 Config = Annotated[
     Path | None,
-    typer.Option("--config", "-c", help="The settings file.  [default: config/gateway.yaml, if there]"),
+    typer.Option("--config", "-c", help="The settings file (default: config/gateway.yaml, if there)."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Answer in JSON, for programs.")]
 
@@ -27,9 +28,16 @@ T = TypeVar("T")
 
 def settings_from(config: Path | None) -> Settings:
     """The settings of a file and of the environment. Raises Faulty."""
-    if config is None and DEFAULT_CONFIG.exists():
-        config = DEFAULT_CONFIG
-    return load_settings(config, os.environ)
+    return load_settings(_chosen(config), os.environ)
+
+
+def configuration_from(config: Path | None, policies: Path | None = None) -> tuple[Settings, PolicySet]:
+    """The same with the policies, from `policies` if given. Raises Faulty with every fault of both."""
+    return load_configuration(_chosen(config), os.environ, policies)
+
+
+def _chosen(config: Path | None) -> Path | None:
+    return DEFAULT_CONFIG if config is None and DEFAULT_CONFIG.exists() else config
 
 
 def with_store(settings: Settings, use: Callable[[Store, KeyRing], Awaitable[T]]) -> T:

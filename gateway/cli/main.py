@@ -6,8 +6,9 @@ from typing import Annotated
 import typer
 
 from gateway import __version__
-from gateway.cli import demo, operators, people, policies, serving
-from gateway.cli.common import Config, Json, run, settings_from
+from gateway.cli import demo, operators, people, serving
+from gateway.cli import policies as policy_commands
+from gateway.cli.common import Config, Json, configuration_from, run
 from gateway.cli.output import failures
 
 app = typer.Typer(
@@ -45,9 +46,9 @@ def options(
 def run_gateway(config: Config = None) -> None:
     """Run the gateway until Ctrl-C. SIGHUP, or a change of a policy file, reloads the policies."""
     with failures():
-        settings = settings_from(config)
+        settings, policies = configuration_from(config)
         serving.set_up_logging(settings.log.format, settings.log.level)
-        run(serving.serve(settings))
+        run(serving.serve(settings, policies))
 
 
 @app.command("demo")
@@ -55,7 +56,7 @@ def run_demo(
     port: Annotated[int, PortNumber] = 8080,
     admin_port: Annotated[int, PortNumber] = 8081,
     data_dir: Annotated[
-        Path | None, typer.Option(help="Keep the data here for the next start.  [default: forget it]")
+        Path | None, typer.Option(help="Keep the data here for the next start (default: forget it).")
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -65,8 +66,8 @@ def run_demo(
         run(demo.serve_demo(port, admin_port, folder, as_json=as_json))
 
 
-app.command("check")(policies.check)
-app.command("explain")(policies.explain_request)
+app.command("check")(policy_commands.check)
+app.command("explain")(policy_commands.explain_request)
 app.add_typer(people.app, name="user")
 app.command("token")(operators.token)
 app.command("revoke")(operators.revoke)

@@ -30,11 +30,11 @@ def failures(*, as_json: bool = False) -> Iterator[None]:
         show_faults(error.faults, as_json=as_json)
         raise typer.Exit(FAILED) from None
     except StoreUnavailable as error:
-        errors.print(f"[red]The store is not available:[/] {error}")
+        errors.print(f"The store is not available: {error}", style="red", markup=False)
         raise typer.Exit(STORE_UNAVAILABLE) from None
     except OSError as error:
-        errors.print(f"[red]{error.strerror or error}[/]", markup=True)
-        raise typer.Exit(FAILED) from None
+        where = f": {error.filename}" if error.filename else ""
+        raise fail(f"{error.strerror or error}{where}") from None
 
 
 def show_faults(faults: Sequence[Fault], *, as_json: bool) -> None:
@@ -50,7 +50,7 @@ def show_faults(faults: Sequence[Fault], *, as_json: bool) -> None:
 
 def fail(message: str) -> typer.Exit:
     """Say why it could not be done; to be raised."""
-    errors.print(f"[red]{message}[/]")
+    errors.print(message, style="red", markup=False)
     return typer.Exit(FAILED)
 
 

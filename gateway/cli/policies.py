@@ -6,42 +6,23 @@ from typing import Annotated, Any
 
 import typer
 
-from gateway.cli.common import Config, Json, settings_from
-from gateway.cli.output import FAILED, console, fail, failures, show_faults, show_json, show_table
+from gateway.cli.common import Config, Json
+from gateway.cli.output import FAILED, console, fail, failures, show_json, show_table
 from gateway.core.decision import Decision, StepUp, binding_of, decide
 from gateway.core.policy.explaining import Explanation, Outcome, explain
 from gateway.core.policy.model import SIGN_IN, Action
 from gateway.core.records import Account, Device, DeviceState, Grant, Session, Snapshot
 from gateway.core.target import Target, parse_target
-from gateway.documents import load_policy_directory
-from gateway.errors import BadRequest, Fault, Faulty
-from gateway.settings import Settings, insecure_hosts
+from gateway.errors import BadRequest
 
 Policies = Annotated[Path | None, typer.Option("--policies", "-p", help="The policy directory.")]
 
 
 def check(policies: Policies = None, config: Config = None, as_json: Json = False) -> None:
     """Check settings and policies, and report every fault as file:line:column: message."""
-    faults: list[Fault] = []
-    apps = []
-    settings = Settings()
-    try:
-        settings = settings_from(config)
-    except Faulty as error:
-        faults += error.faults
-    try:
-        loaded = load_policy_directory(policies or settings.policies)
-    except Faulty as error:
-        faults += error.faults
-    else:
-        apps = list(loaded.apps)
-        exposed = insecure_hosts(host for app in apps for host in app.hosts)
-        if settings.public_scheme == "http" and exposed:
-            message = f"public-scheme is http, which is for loopback only, not for {', '.join(exposed)}"
-            faults.append(Fault(str(policies or settings.policies), 0, 0, message))
-    if faults:
-        show_faults(sorted(faults), as_json=as_json)
-        raise typer.Exit(FAILED)
+    with failures(as_json=as_json):
+        _, loaded = configuration_from(config, policies)
+    apps = loaded.apps
     if as_json:
         show_json({"faults": [], "apps": [app.name for app in apps]})
         return
@@ -65,7 +46,7 @@ def explain_request(
     The URL is taken as it is written: nothing is tidied up before the gateway's own parser sees it.
     """
     with failures(as_json=as_json):
-        loaded = load_policy_directory(policies or settings_from(config).policies)
+        _, loaded = configuration_from(config, policies)
     try:
         target = parse_target(method, *_split(url))
     except BadRequest as error:

@@ -9,6 +9,7 @@ from contextlib import suppress
 import structlog
 
 from gateway.app import Gateway, start_gateway
+from gateway.core.policy.matching import PolicySet
 from gateway.settings import Settings
 
 
@@ -33,9 +34,9 @@ def set_up_logging(log_format: str, level: str) -> None:
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
 
 
-async def serve(settings: Settings) -> None:
+async def serve(settings: Settings, policies: PolicySet) -> None:
     """Start a gateway, and stop it on SIGINT or SIGTERM; SIGHUP reloads the policies."""
-    gateway = await start_gateway(settings)
+    gateway = await start_gateway(settings, policies)
     try:
         await until_told_to_stop(gateway)
     finally:
@@ -46,7 +47,7 @@ async def until_told_to_stop(gateway: Gateway) -> None:
     loop, told = asyncio.get_running_loop(), asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, told.set)
-    loop.add_signal_handler(signal.SIGHUP, gateway.reload_policies)
+    loop.add_signal_handler(signal.SIGHUP, loop.run_in_executor, None, gateway.reload_policies)
     watching = asyncio.create_task(gateway.watch_policies())
     await told.wait()
     watching.cancel()

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from gateway.cli.common import Config, Json
+from gateway.cli.common import Config, Json, configuration_from
 from gateway.cli.output import FAILED, console, fail, failures, show_json, show_table
 from gateway.core.decision import Decision, StepUp, binding_of, decide
 from gateway.core.policy.explaining import Explanation, Outcome, explain

@@ -109,7 +109,7 @@ async def _spawn(home: Path, socket_path: Path, lock: int) -> asyncio.subprocess
         server_binary(),
         *("--port", "0", "--unixsocket", str(socket_path), "--unixsocketperm", "600"),
         *("--dir", str(home), "--dbfilename", "store.rdb", "--logfile", str(home / _LOG)),
-        *("--appendonly", "yes", "--appendfsync", "everysec", "--maxmemory-policy", "noeviction"),
+        *("--appendonly", "yes", "--appendfsync", "always", "--maxmemory-policy", "noeviction"),
         *("--save", "", "--daemonize", "no"),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.DEVNULL,

@@ -1,4 +1,5 @@
 import json
+from http import HTTPStatus
 
 import jinja2
 import pytest
@@ -32,7 +33,7 @@ def test_a_problem_is_titled_by_its_status() -> None:
     assert (response.status, response.content_type) == (422, "application/problem+json")
     assert json.loads(response.text) == {
         "type": "about:blank",
-        "title": "Unprocessable Entity",
+        "title": HTTPStatus(422).phrase,
         "status": 422,
         "detail": "Too much.",
         "errors": {"amount": "Less."},

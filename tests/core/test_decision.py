@@ -231,13 +231,6 @@ def test_a_permit_cannot_be_made_elsewhere(seal: tuple[object, ...]) -> None:
         Permit(TARGET, PLAIN, LIVE.account, "s1", *seal)
 
 
-def test_a_permit_cannot_be_altered_into_another_one() -> None:
-    decision = decide(TARGET, PLAIN, LIVE, NOW)
-    assert isinstance(decision, Forward)
-    with pytest.raises((TypeError, ValueError)):
-        dataclasses.replace(decision.permit, session_id="another")
-
-
 @pytest.mark.parametrize("change", [{"account": LIVE.account}, {"target": TARGET}, {"seal": None}, {}])
 def test_a_permit_cannot_be_turned_into_another(change: dict[str, object]) -> None:
     decision = decide(TARGET, OPEN, None, NOW)

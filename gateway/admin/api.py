@@ -36,7 +36,7 @@ def make_admin_app(
     guard = Guard(ring, store.audit)
     operations = Operations(store, metrics)
     probes = Probes(store, metrics, policy_faults, to_json(describe(ENDPOINTS, PROBES)))
-    app = web.Application(middlewares=[_without_store(metrics), guard.unrouted], client_max_size=LARGEST_BODY)
+    app = web.Application(middlewares=[_failures(metrics), guard.unrouted], client_max_size=LARGEST_BODY)
     app.on_response_prepare.append(_harden)
     for endpoint in ENDPOINTS:
         handler = guard.protect(endpoint.scope, partial(endpoint.operation, operations))
@@ -46,20 +46,20 @@ def make_admin_app(
     return app
 
 
-def _without_store(metrics: Metrics) -> Middleware:
+def _failures(metrics: Metrics) -> Middleware:
     @web.middleware
     async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
-        """503 when the store cannot say: whether a revocation took place is then to be asked again."""
+        """Without the store, whether a revocation took place is not known; it is to be asked again."""
         try:
             return await handler(request)
         except StoreUnavailable as error:
             metrics.store_error()
             _log.error("store unavailable", error=str(error))
-            return problem(
-                Reason.STORE_UNAVAILABLE,
-                "The store did not answer, so nothing here is certain. Ask again.",
-                headers=_RETRY_AFTER,
-            )
+            detail = "The store did not answer, so nothing here is certain. Ask again."
+            return problem(Reason.STORE_UNAVAILABLE, detail, headers=_RETRY_AFTER)
+        except Exception:
+            _log.exception("this should not happen")
+            return problem(Reason.INTERNAL_ERROR)
 
     return answer
 

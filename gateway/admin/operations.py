@@ -93,7 +93,7 @@ class Operations:
         subject = _subject(call)
         account = await self._store.accounts.find(subject)
         if account is None:
-            raise Refused(Reason.NOT_FOUND, "There is no such account.", subject=subject)
+            raise Refused(Reason.NOT_FOUND, "There is no such account.", subject=_recordable(subject))
         return account
 
     async def _carry_out(self, order: Order, call: Call) -> Revocation:
@@ -108,7 +108,7 @@ class Operations:
                 about = f"device {order.id}"
             case RevokeAccount():
                 done = await revocations.account(order.subject, reason=why, actor=actor, now=now)
-                about = f"account {order.subject}"
+                about = f"account {_recordable(order.subject)}"
             case RevokeEverybody():
                 return await revocations.everybody(reason=why, actor=actor, now=now)
         if done is None:
@@ -122,6 +122,14 @@ def _subject(call: Call) -> str:
     if len(subject) > LONGEST_SUBJECT or not subject.isprintable():
         raise Refused(Reason.NOT_FOUND, "There is no such account.")
     return subject
+
+
+def _recordable(subject: str) -> str:
+    """A subject that no account has, unless it could be a secret that somebody pasted there.
+
+    People sign in with small letters; cookies and tokens have capitals.
+    """
+    return subject if subject == subject.lower() else "(not shown)"
 
 
 def _limit(call: Call) -> int:

@@ -94,6 +94,8 @@ async def read_order(request: web.Request) -> Order:
         return parse_order(read_fields(body, request.headers["Content-Type"]))
     except web.HTTPRequestEntityTooLarge:
         raise Refused(Reason.BODY_TOO_LARGE, f"The body may have {LARGEST_BODY} bytes.") from None
+    except web.RequestPayloadError:
+        raise _refused([("", "the body is broken off, or not in its encoding")]) from None
     except BadRequest as error:
         raise _refused([("", str(error))]) from None
 

@@ -1,5 +1,7 @@
 """The tables of addresses."""
 
+from pathlib import Path
+
 from gateway.admin.endpoints import ENDPOINTS, PROBES
 from gateway.admin.tokens import Scope
 
@@ -20,3 +22,11 @@ def test_these_are_the_addresses() -> None:
         ("POST", "/v1/revocations"),
     ]
     assert [probe.path for probe in PROBES] == ["/healthz", "/readyz", "/metrics", "/openapi.json"]
+
+
+def test_the_operators_page_names_every_address() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "operators.md").read_text()
+    for endpoint in ENDPOINTS:
+        assert f"`{endpoint.method} {endpoint.path}` | `{endpoint.scope}`" in page
+    for probe in PROBES:
+        assert f"`GET {probe.path}`" in page

@@ -101,6 +101,15 @@ async def test_an_account_that_is_not_there(
     assert (answer.status, answer.body["reason"]) == (404, "not-found")
 
 
+@pytest.mark.parametrize("subject", ["a%0Aoperator:ada", "a" * 129, "Ada", "00.Aa" + "b" * 38])
+async def test_what_no_account_is_called_is_not_recorded(
+    operators: Operators, valkey: Redis, subject: str
+) -> None:
+    await operators.read(f"/v1/accounts/{subject}")
+    ((_, entry),) = (await contents(valkey))["ww:{s00}:audit"]
+    assert entry["subject"] in ("", "(not shown)")
+
+
 async def test_a_subject_that_an_address_must_escape(operators: Operators, store: Store) -> None:
     subject = "ada+b@example.org"
     await signed_in(store, subject)

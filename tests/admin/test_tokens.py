@@ -80,7 +80,7 @@ def test_no_two_tokens_have_one_id() -> None:
         (-5.5, None),  # clocks may be 5 s apart
         (3600, None),
         (3604, None),
-        (3605, TokenFault.EXPIRED),
+        (3604.5, TokenFault.EXPIRED),
         (1e9, TokenFault.EXPIRED),
     ],
 )

@@ -1,5 +1,8 @@
 """What is counted, and under which labels."""
 
+import re
+from pathlib import Path
+
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -84,3 +87,14 @@ def test_a_count_is_one_series() -> None:
 
 def test_the_process_is_measured_too() -> None:
     assert b"process_resident_memory_bytes" in Metrics().exposition()
+
+
+def test_the_operators_page_names_every_count_and_no_other() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "operators.md").read_text()
+    families = text_string_to_metric_families(Metrics().exposition().decode())
+    ours = {
+        f"{family.name}_total" if family.type == "counter" else family.name
+        for family in families
+        if family.name.startswith("watchword_")
+    }
+    assert ours == set(re.findall(r"`(watchword_\w+)`", page))

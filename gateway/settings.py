@@ -141,7 +141,7 @@ class Limits(Shape):
 class UpstreamLimits(Shape):
     """`connections` is for each address; an address that failed is left alone for `retry_after_failure`."""
 
-    connections: Count = 100
+    connections: Count = 1000
     connect: Duration = 5.0
     first_byte: Duration = _MINUTE
     idle: Duration = 5 * _MINUTE

@@ -1,0 +1,106 @@
+"""`watchword run` in a process of its own, with its memory and its log to look at."""
+
+import asyncio
+import json
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from support.gateway import PASSWORD, POLICY, Client, Clock
+
+WATCHWORD = str(Path(sys.executable).with_name("watchword"))
+START_SECONDS = 60
+
+CONFIG = """
+mode: demo
+public-scheme: http
+listen: {{port: 0}}
+admin: {{port: 0}}
+store: {{url: "{store}"}}
+log: {{level: debug}}
+"""
+
+
+class _RealClock(Clock):
+    @property
+    def now(self) -> float:
+        return time.time()
+
+    @now.setter
+    def now(self, _: float) -> None: ...
+
+
+@dataclass
+class OwnProcess:
+    """`log` grows with what the gateway says on standard error."""
+
+    port: int
+    process: asyncio.subprocess.Process
+    log: list[str] = field(default_factory=list)
+
+    def client(self) -> Client:
+        return Client(self.port, _RealClock(), "localhost")
+
+    def forget_peak_memory(self) -> None:
+        """From now on, only what is used from now on counts (proc(5), clear_refs)."""
+        with suppress(OSError):  # without it, the peak of the start counts as well
+            Path(f"/proc/{self.process.pid}/clear_refs").write_text("5")
+
+    def peak_memory(self) -> int:
+        """The most memory that was resident at any time, in bytes."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(status.partition("VmHWM:")[2].split()[0]) * 1024
+
+
+@asynccontextmanager
+async def own_process(folder: Path, upstream: str, store: str) -> AsyncIterator[OwnProcess]:
+    """Run a gateway with the policy of `support.gateway` and an account, `ada`, while the block runs."""
+    config = folder / "gateway.yaml"
+    config.write_text(CONFIG.format(store=store))
+    (folder / "policies").mkdir()
+    (folder / "policies" / "exchange.yaml").write_text(POLICY.replace("UPSTREAM", upstream))
+    adding = await _start("user", "add", "ada", "--password-stdin", "--config", str(config))
+    _, said = await adding.communicate(f"{PASSWORD}\n".encode())
+    assert adding.returncode == 0, said.decode()
+    process = await _start("run", "--config", str(config))
+    running = OwnProcess(0, process)
+    following = None
+    try:
+        async with asyncio.timeout(START_SECONDS):
+            running.port = await _port(running)
+        following = asyncio.create_task(_follow(running))
+        yield running
+    finally:
+        if process.returncode is None:
+            process.send_signal(signal.SIGTERM)
+        await process.wait()
+        if following is not None:
+            await following
+    assert process.returncode == 0, "".join(running.log)
+
+
+async def _start(*arguments: str) -> asyncio.subprocess.Process:
+    pipe = asyncio.subprocess.PIPE
+    return await asyncio.create_subprocess_exec(WATCHWORD, *arguments, stdin=pipe, stderr=pipe)
+
+
+async def _port(running: OwnProcess) -> int:
+    assert running.process.stderr is not None
+    async for line in running.process.stderr:
+        running.log.append(line.decode())
+        with suppress(ValueError):
+            entry = json.loads(line)
+            if entry["event"] == "listening":
+                port: int = entry["port"]
+                return port
+    raise AssertionError("the gateway did not start: " + "".join(running.log))
+
+
+async def _follow(running: OwnProcess) -> None:
+    assert running.process.stderr is not None
+    async for line in running.process.stderr:
+        running.log.append(line.decode())

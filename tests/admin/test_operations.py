@@ -168,7 +168,7 @@ async def test_a_revocation_is_confirmed_with_its_number_and_its_time(
     listed = (await operators.read("/v1/revocations")).body[0]
     elapsed = answer.body.pop("elapsed_ms")
     assert answer.body == {"id": listed["id"], "scope": "account", "confirmed": True, "nodes": 1}
-    assert elapsed > 0
+    assert isinstance(elapsed, float) and elapsed >= 0
 
 
 async def test_a_session_that_idled_too_long_is_not_live(operators: Operators, store: Store) -> None:

@@ -220,7 +220,8 @@ async def _start_admin(basis: _Basis, parts: AsyncExitStack) -> int:
     admin = make_admin_app(
         basis.store, basis.ring, metrics=basis.metrics, policy_faults=lambda: basis.health.faults
     )
-    runner = web.AppRunner(admin)
+    # The audit stream has what operators did; a second log with subjects in its paths is not kept.
+    runner = web.AppRunner(admin, access_log=None, keepalive_timeout=basis.settings.limits.keep_alive)
     await runner.setup()
     parts.push_async_callback(runner.cleanup)
     site = web.TCPSite(runner, basis.settings.admin.host, basis.settings.admin.port)

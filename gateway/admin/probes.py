@@ -29,14 +29,17 @@ class Probes:
         return _json(Liveness().model_dump_json().encode())
 
     async def readyz(self, _: web.Request) -> web.Response:
+        """Not ready is who cannot serve; a faulty policy on disk is a trouble, but the last good one serves."""
         troubles = [f"policy: {fault}" for fault in self._policy_faults()]
+        ready = True
         try:
             await self._store.ping()
         except StoreUnavailable:
             self._metrics.store_error()
             troubles.append("store: it does not answer")
-        readiness = Readiness(ready=not troubles, troubles=troubles)
-        return _json(readiness.model_dump_json().encode(), status=503 if troubles else 200)
+            ready = False
+        readiness = Readiness(ready=ready, troubles=troubles)
+        return _json(readiness.model_dump_json().encode(), status=200 if ready else 503)
 
     async def metrics(self, _: web.Request) -> web.Response:
         return web.Response(body=self._metrics.exposition(), headers={"Content-Type": EXPOSITION_TYPE})

@@ -30,7 +30,10 @@ def token(
     """Make a bearer token for the operators' API, and print it. It cannot be shown again."""
     with failures(as_json=as_json):
         ring = load_or_create(settings_from(config).keys)
-    value = issue_token(ring, name, frozenset(scope), days * _DAY, clock.now())
+    try:
+        value = issue_token(ring, name, frozenset(scope), days * _DAY, clock.now())
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="NAME") from None
     if as_json:
         show_json({"name": name, "scopes": sorted(scope), "days": days, "token": value})
     else:
@@ -56,9 +59,7 @@ def revoke(
         now = clock.now()
         done = await _revoke(store, scope, target or "", reason, now)
         if done is not None:
-            await store.audit.record(
-                AuditEntry(now, f"{scope}-revoked", actor(), done.subject or "", reason=reason)
-            )
+            await store.audit.record(_audited(done, now))
         return done
 
     with failures(as_json=as_json):
@@ -69,6 +70,18 @@ def revoke(
         show_json({"id": done.revocation_id, "scope": done.scope, "subject": done.subject})
     else:
         console.print(f"Revoked {scope}{f' {target}' if target else ''}.", markup=False)
+
+
+def _audited(done: Revocation, now: float) -> AuditEntry:
+    return AuditEntry(
+        at=now,
+        event=f"{done.scope}-revoked",
+        actor=actor(),
+        subject=done.subject or "",
+        session_id=(done.id or "") if done.scope is Scope.SESSION else "",
+        device_id=(done.id or "") if done.scope is Scope.DEVICE else "",
+        reason=done.reason,
+    )
 
 
 async def _revoke(store: Store, scope: Scope, target: str, reason: str, now: float) -> Revocation | None:

@@ -194,13 +194,14 @@ class Scene:
         *,
         factor: bool = False,
         groups: tuple[str, ...] = (),
+        email: str = "",
         authority: str = "localhost",
     ) -> Client:
         """A client of an account, made if need be; with `factor`, it has just set up an authenticator."""
         await self.gateway.store.accounts.add(
             subject=subject,
             name=subject.title(),
-            email=f"{subject}@example.org",
+            email=email or f"{subject}@example.org",
             groups=frozenset(groups),
             password_hash=QUICK.hash(PASSWORD),
             now=self.clock.now,

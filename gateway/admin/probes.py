@@ -29,7 +29,7 @@ class Probes:
         return _json(Liveness().model_dump_json().encode())
 
     async def readyz(self, _: web.Request) -> web.Response:
-        """Not ready is who cannot serve; a faulty policy on disk is a trouble, but the last good one serves."""
+        """A faulty policy on disk is a trouble, but the last good one goes on serving."""
         troubles = [f"policy: {fault}" for fault in self._policy_faults()]
         ready = True
         try:

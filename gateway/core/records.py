@@ -50,7 +50,10 @@ class FactorState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Factor:
-    """An authenticator. `sealed_seed` opens only with the key ring, and only for this record."""
+    """An authenticator. `sealed_seed` opens only with the key ring, and only for this record.
+
+    `session_id` is the session that it was begun in, the only one that may see it through.
+    """
 
     id: str
     subject: str
@@ -59,6 +62,7 @@ class Factor:
     created_at: float
     last_used_at: float | None
     sealed_seed: bytes
+    session_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from gateway import entropy
 from gateway.core import totp
 from gateway.core.reasons import Reason
-from gateway.core.records import Factor, FactorState, Grant, Snapshot
+from gateway.core.records import Factor, FactorState, Grant, Session, Snapshot
 from gateway.store.attempts import AttemptLimit
 from gateway.store.audit import AuditEntry
 from gateway.store.factors import Rotation, Spending
@@ -77,8 +77,9 @@ class SecondFactor:
         self._issuer = issuer
         self._observe = observe
 
-    async def enrol(self, subject: str, label: str, now: float) -> Enrolment:
+    async def enrol(self, session: Session, label: str, now: float) -> Enrolment:
         """Begin a new factor. Raises TooManyFactors."""
+        subject = session.subject
         seed = entropy.octets(totp.SEED_BYTES)
         factor_id = self._store.factors.new_id(subject)
         factor = Factor(
@@ -89,14 +90,19 @@ class SecondFactor:
             created_at=now,
             last_used_at=None,
             sealed_seed=self._ring.seal(seed, bound_to=_record_of(subject, factor_id)),
+            session_id=session.id,
         )
         await self._store.factors.add(factor, now)
         return self._enrolment(factor, seed)
 
-    async def pending(self, subject: str, factor_id: str) -> Enrolment | None:
-        """A factor that still waits for its first code; a confirmed one's seed is never shown again."""
-        for factor in await self._store.factors.list(subject):
-            if factor.id == factor_id and factor.state is FactorState.PENDING:
+    async def pending(self, session: Session, factor_id: str) -> Enrolment | None:
+        """A factor that this session began and that still waits for its first code.
+
+        To other sessions of the account its seed is not shown, or whoever knows only the password
+        could wait for the owner to add a factor, and copy it. A confirmed one's is never shown again.
+        """
+        for factor in _pending(await self._store.factors.list(session.subject), session.id):
+            if factor.id == factor_id:
                 return self._enrolment(factor, self._seed(factor))
         return None
 
@@ -162,7 +168,7 @@ class SecondFactor:
 
     def _candidates(self, factors: Iterable[Factor], spending: Spending) -> list[Factor]:
         if spending.confirms:
-            return [f for f in factors if f.id == spending.factor_id and f.state is FactorState.PENDING]
+            return [f for f in _pending(factors, spending.session_id) if f.id == spending.factor_id]
         return [f for f in factors if f.state is FactorState.CONFIRMED]
 
     def _rotated(self, spending: Spending, cookie: str, now: float) -> Spending:
@@ -177,6 +183,10 @@ class SecondFactor:
     def _enrolment(self, factor: Factor, seed: bytes) -> Enrolment:
         uri = totp.otpauth_uri(seed, issuer=self._issuer, account=factor.subject)
         return Enrolment(factor, totp.setup_key(seed), uri)
+
+
+def _pending(factors: Iterable[Factor], session_id: str) -> list[Factor]:
+    return [f for f in factors if f.state is FactorState.PENDING and f.session_id == session_id]
 
 
 def _record_of(subject: str, factor_id: str) -> str:

@@ -74,13 +74,19 @@ class Api:
         taken = await self._desk.confirm(
             call.inbound, call.person, call.captured["id"], code, call.visit.app.sign_in
         )
+        if taken is None:
+            return problem(Reason.NOT_FOUND)
         if isinstance(taken, CodeRefused):
             return code_problem(taken.reason, taken.wait)
         cookies = (self._desk.session_cookie(taken.session_cookie),) if taken.session_cookie else ()
         return _json({"id": taken.factor_id, "state": "confirmed"}, cookies=cookies)
 
     async def remove_factor(self, call: Call) -> web.Response:
-        removed = await self._desk.remove(call.inbound, call.person, call.captured["id"])
+        # Whoever has a confirmed factor got as far as here with a code.
+        code_given = call.person.account.confirmed_factors > 0
+        removed = await self._desk.remove(
+            call.inbound, call.person, call.captured["id"], code_given=code_given
+        )
         return _no_content() if removed else problem(Reason.NOT_FOUND)
 
     async def show_challenge(self, call: Call) -> web.Response:

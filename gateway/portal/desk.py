@@ -103,14 +103,19 @@ class Desk:
 
     async def enrol(self, inbound: Inbound, snapshot: Snapshot, label: str) -> Enrolment:
         """Begin a new factor. Raises TooManyFactors."""
-        enrolment = await self.second_factor.enrol(snapshot.account.subject, label, inbound.now)
+        enrolment = await self.second_factor.enrol(snapshot.session, label, inbound.now)
         await self._note(inbound, snapshot, "factor-begun", enrolment.factor.id)
         return enrolment
 
     async def confirm(
         self, inbound: Inbound, snapshot: Snapshot, factor_id: str, code: str, sign_in: Action | None
-    ) -> CodeTaken | CodeRefused:
-        """Confirm a factor by its first code, which also counts as the code of this sign-in."""
+    ) -> CodeTaken | CodeRefused | None:
+        """Confirm a factor by its first code, which also counts as the code of this sign-in.
+
+        None when this session has no such factor to confirm.
+        """
+        if await self.second_factor.pending(snapshot.session, factor_id) is None:
+            return None
         given = GivenCode(snapshot, code, inbound.address, "factor-confirmed")
         taken = await self.second_factor.confirm(
             given,
@@ -130,17 +135,20 @@ class Desk:
         factor = next((f for f in await self.factors(snapshot) if f.id == factor_id), None)
         if factor is None:
             return False
-        if factor.state is FactorState.CONFIRMED:
+        confirmed = factor.state is FactorState.CONFIRMED
+        if confirmed:
             spending = Spending(session_id=snapshot.session.id, factor_id="", step=0)
             given = GivenCode(snapshot, code, inbound.address, "factor-removed")
             taken = await self.second_factor.take(given, spending, cookie=None, now=inbound.now)
             if isinstance(taken, CodeRefused):
                 return taken
-        return await self.remove(inbound, snapshot, factor_id)
+        return await self.remove(inbound, snapshot, factor_id, code_given=confirmed)
 
-    async def remove(self, inbound: Inbound, snapshot: Snapshot, factor_id: str) -> bool:
-        """Remove a factor for which a code was given already."""
-        removed = await self.store.factors.remove(snapshot.account.subject, factor_id)
+    async def remove(self, inbound: Inbound, snapshot: Snapshot, factor_id: str, *, code_given: bool) -> bool:
+        """Remove a factor; without a code only one that is pending still."""
+        removed = await self.store.factors.remove(
+            snapshot.account.subject, factor_id, even_confirmed=code_given
+        )
         if removed:
             await self._note(inbound, snapshot, "factor-removed", factor_id)
         return removed

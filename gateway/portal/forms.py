@@ -8,7 +8,7 @@ from gateway.core import totp
 from gateway.core.policy.model import Action
 from gateway.core.reasons import Reason
 from gateway.core.records import DeviceState, Snapshot
-from gateway.identity.second_factor import CodeRefused
+from gateway.identity.second_factor import CodeRefused, CodeTaken
 from gateway.identity.sign_in import SignInRefused
 from gateway.portal.account_app import action_of
 from gateway.portal.call import Call
@@ -113,12 +113,11 @@ class Forms:
         challenge, action = found
         outcome = await self._desk.answer(call.inbound, snapshot, challenge, action, code)
         if isinstance(outcome, CodeRefused):
-            if outcome.reason is Reason.CHALLENGE_EXPIRED:
-                return self._challenge_ended(call, snapshot)
-            html = self._pages.step_up(
-                _holder(call, snapshot), _asked(call, *found), trouble=Trouble(outcome.reason, outcome.wait)
-            )
-            return _page(html, status=status_of(outcome.reason))
+            trouble = _trouble(outcome)
+            if trouble is None:
+                return _lead_to(call.inbound.target.path)
+            html = self._pages.step_up(_holder(call, snapshot), _asked(call, *found), trouble=trouble)
+            return _page(html, status=status_of(trouble.reason))
         return _lead_to(_after(outcome.challenge), *self._desk.cookies_after(outcome))
 
     async def _challenge(self, call: Call, snapshot: Snapshot) -> tuple[Challenge, Action] | None:
@@ -144,6 +143,7 @@ class Forms:
             notice=_notice(call),
             may_add=len(factors) < MOST_FACTORS,
             removing=removing,
+            session_id=call.person.session.id,
         )
         return _page(html, status=status_of(removing[1].reason) if removing else 200)
 
@@ -164,7 +164,7 @@ class Forms:
 
     async def _factor_setup(self, call: Call, trouble: Trouble | None = None) -> web.Response:
         person = call.person
-        enrolment = await self._desk.second_factor.pending(person.account.subject, call.captured["id"])
+        enrolment = await self._desk.second_factor.pending(person.session, call.captured["id"])
         if enrolment is None:
             return _lead_to(SECURITY)
         html = self._pages.factor_setup(
@@ -182,8 +182,10 @@ class Forms:
         taken = await self._desk.confirm(
             call.inbound, call.person, call.captured["id"], code, call.visit.app.sign_in
         )
-        if isinstance(taken, CodeRefused):
-            return await self._factor_setup(call, Trouble(taken.reason, taken.wait))
+        if isinstance(taken, CodeRefused) and (trouble := _trouble(taken)):
+            return await self._factor_setup(call, trouble)
+        if not isinstance(taken, CodeTaken):
+            return _lead_to(SECURITY)
         cookies = (self._desk.session_cookie(taken.session_cookie),) if taken.session_cookie else ()
         return _lead_to(f"{SECURITY}?notice={Notice.FACTOR_ADDED}", *cookies)
 
@@ -191,9 +193,9 @@ class Forms:
         code = text_field(await fields_of(call.inbound), "code", default="")
         factor_id = call.captured["id"]
         removed = await self._desk.remove_with_code(call.inbound, call.person, factor_id, code)
-        if isinstance(removed, CodeRefused):
-            return await self._security(call, (factor_id, Trouble(removed.reason, removed.wait)))
-        return _lead_to(f"{SECURITY}?notice={Notice.FACTOR_REMOVED}" if removed else SECURITY)
+        if isinstance(removed, CodeRefused) and (trouble := _trouble(removed)):
+            return await self._security(call, (factor_id, trouble))
+        return _lead_to(f"{SECURITY}?notice={Notice.FACTOR_REMOVED}" if removed is True else SECURITY)
 
     # Devices and sessions
 
@@ -246,6 +248,17 @@ def _lead_to(address: str, *cookies: str) -> web.Response:
     for cookie in cookies:
         response.headers.add("Set-Cookie", cookie)
     return response
+
+
+_ABOUT_CODES = {Reason.WRONG_CODE, Reason.USED_CODE, Reason.MALFORMED_CODE, Reason.TOO_MANY_ATTEMPTS}
+
+
+def _trouble(refused: CodeRefused) -> Trouble | None:
+    """What was wrong with a code; None if it was not the code: something ended meanwhile.
+
+    Then the page that would be shown again has other things to say, so it is asked for afresh.
+    """
+    return Trouble(refused.reason, refused.wait) if refused.reason in _ABOUT_CODES else None
 
 
 def _holder(call: Call, snapshot: Snapshot) -> Holder:

@@ -154,8 +154,9 @@ class Pages:
         notice: Notice | None = None,
         may_add: bool = True,
         removing: tuple[str, Trouble] | None = None,
+        session_id: str = "",
     ) -> str:
-        """The account's factors.
+        """The account's factors, as the session `session_id` may see them through.
 
         `removing` is the factor whose removal just failed, and why. `may_add` is false when the
         account has as many as it can have.
@@ -169,6 +170,7 @@ class Pages:
             notice=notice,
             may_add=may_add,
             removing=factor_id,
+            session_id=session_id,
             error=self._said("code", trouble),
         )
 

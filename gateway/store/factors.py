@@ -80,6 +80,7 @@ class Factors:
                 "label": factor.label,
                 "created_at": time_text(factor.created_at),
                 "sealed_seed": factor.sealed_seed.decode("ascii"),
+                "session": factor.session_id,
             },
         )
         if outcome != "added":
@@ -100,10 +101,14 @@ class Factors:
         outcome = await self._connection.run("spend_code", shard, now=now, **spending.arguments())
         return None if outcome == "spent" else Reason(outcome)
 
-    async def remove(self, subject: str, factor_id: str) -> bool:
+    async def remove(self, subject: str, factor_id: str, *, even_confirmed: bool = True) -> bool:
         """Remove a factor of this account; False when it has none such."""
         removed = await self._connection.run(
-            "remove_factor", self._shard(subject), subject=subject, factor=factor_id
+            "remove_factor",
+            self._shard(subject),
+            subject=subject,
+            factor=factor_id,
+            even_confirmed=even_confirmed,
         )
         return bool(removed)
 
@@ -121,4 +126,5 @@ def _factor_from(row: dict[str, str]) -> Factor:
         created_at=float(row["created_at"]),
         last_used_at=None if last_used_at is None else float(last_used_at),
         sealed_seed=row["sealed_seed"].encode("ascii"),
+        session_id=row["session"],
     )

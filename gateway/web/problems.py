@@ -72,10 +72,16 @@ def problem(
         **({"detail": detail} if detail else {}),
         **members,
     }
+    authenticate = {"WWW-Authenticate": "Bearer"} if status == 401 else {}  # RFC 9110 section 15.5.2
     return web.Response(
         status=status,
         body=json.dumps(body, ensure_ascii=False).encode(),
-        headers={"Content-Type": PROBLEM_TYPE, "Cache-Control": "no-store", **(headers or {})},
+        headers={
+            "Content-Type": PROBLEM_TYPE,
+            "Cache-Control": "no-store",
+            **authenticate,
+            **(headers or {}),
+        },
     )
 
 

@@ -6,10 +6,10 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from redis.asyncio import Redis
 from support.identity import code_of, enrolled_key, given, snapshot_of, wrong_code
-from support.store import NOW, RING, account_added, contents, every_size, signed_in
+from support.store import NOW, RING, contents, every_size, signed_in
 
 from gateway.core.reasons import Reason
-from gateway.core.records import FactorState, Grant
+from gateway.core.records import FactorState, Grant, Session
 from gateway.errors import SealBroken
 from gateway.identity.second_factor import LONGEST_LABEL, CodeRefused, CodeTaken, Enrolment, SecondFactor
 from gateway.store.attempts import AttemptLimit
@@ -24,8 +24,14 @@ GRANT = Grant("exchange/approve", NOW, NOW + 60)
 NEXT_CODE = 30 - int(NOW) % 30
 
 
-async def begun(second_factor: SecondFactor, subject: str = "ada", label: str = "Phone") -> Enrolment:
-    return await second_factor.enrol(subject, label, NOW)
+async def begun(
+    second_factor: SecondFactor, store: Store, session: Started, label: str = "Phone"
+) -> Enrolment:
+    return await second_factor.enrol(await session_of(store, session), label, NOW)
+
+
+async def session_of(store: Store, started: Started) -> Session:
+    return (await snapshot_of(store, started.cookie)).session
 
 
 async def confirm(
@@ -62,20 +68,19 @@ def reason_of(outcome: CodeTaken | CodeRefused) -> Reason | None:
 @every_size
 async def test_a_new_factor_waits_for_its_first_code(store: Store, second_factor: SecondFactor) -> None:
     session = await signed_in(store)
-    enrolment = await begun(second_factor, label="  My phone ")
+    enrolment = await begun(second_factor, store, session, "  My phone ")
     (factor,) = await store.factors.list("ada")
     assert factor == enrolment.factor
     assert (factor.label, factor.state) == ("My phone", FactorState.PENDING)
     assert (await snapshot_of(store, session.cookie)).account.confirmed_factors == 0
-    assert await second_factor.pending("ada", factor.id) == enrolment
+    assert await second_factor.pending(await session_of(store, session), factor.id) == enrolment
     assert reason_of(await take(second_factor, store, session, code_of(enrolment.setup_key, NOW))) is (
         Reason.WRONG_CODE
     )
 
 
 async def test_the_key_uri_is_what_every_app_reads(store: Store, second_factor: SecondFactor) -> None:
-    await signed_in(store)
-    enrolment = await begun(second_factor)
+    enrolment = await begun(second_factor, store, await signed_in(store))
     uri = urlsplit(enrolment.uri)
     assert (uri.scheme, uri.netloc, uri.path) == ("otpauth", "totp", "/Watchword:ada")
     assert parse_qs(uri.query) == {"secret": [enrolment.setup_key], "issuer": ["Watchword"]}
@@ -87,22 +92,22 @@ async def test_the_key_uri_is_what_every_app_reads(store: Store, second_factor: 
 async def test_a_label_is_short_and_never_empty(
     store: Store, second_factor: SecondFactor, label: str, kept: str
 ) -> None:
-    await signed_in(store)
-    assert (await begun(second_factor, label=label)).factor.label == kept
+    session = await signed_in(store)
+    assert (await begun(second_factor, store, session, label)).factor.label == kept
 
 
 async def test_there_is_an_end_to_factors(store: Store, second_factor: SecondFactor) -> None:
-    await signed_in(store)
+    session = await signed_in(store)
     for _ in range(MOST_FACTORS):
-        await begun(second_factor)
+        await begun(second_factor, store, session)
     with pytest.raises(TooManyFactors):
-        await begun(second_factor)
+        await begun(second_factor, store, session)
 
 
 @every_size
 async def test_the_first_code_confirms(store: Store, second_factor: SecondFactor) -> None:
     session = await signed_in(store)
-    enrolment = await begun(second_factor)
+    enrolment = await begun(second_factor, store, session)
     snapshot = await snapshot_of(store, session.cookie)
     taken = await second_factor.confirm(
         given(snapshot, code_of(enrolment.setup_key, NOW)),
@@ -125,7 +130,7 @@ async def test_the_session_has_a_new_cookie_and_the_old_one_fades_without_the_gr
     store: Store, second_factor: SecondFactor
 ) -> None:
     session = await signed_in(store)
-    enrolment = await begun(second_factor)
+    enrolment = await begun(second_factor, store, session)
     snapshot = await snapshot_of(store, session.cookie)
     await second_factor.confirm(
         given(snapshot, code_of(enrolment.setup_key, NOW)),
@@ -141,7 +146,7 @@ async def test_the_session_has_a_new_cookie_and_the_old_one_fades_without_the_gr
 
 async def test_a_wrong_first_code_confirms_nothing(store: Store, second_factor: SecondFactor) -> None:
     session = await signed_in(store)
-    enrolment = await begun(second_factor)
+    enrolment = await begun(second_factor, store, session)
     wrong = wrong_code(enrolment.setup_key, NOW)
     assert await confirm(second_factor, store, session, enrolment, wrong) == CodeRefused(
         Reason.WRONG_CODE, NEXT_CODE
@@ -154,7 +159,7 @@ async def test_the_code_of_the_set_up_counts_no_second_time(
     store: Store, second_factor: SecondFactor
 ) -> None:
     session = await signed_in(store)
-    enrolment = await begun(second_factor)
+    enrolment = await begun(second_factor, store, session)
     code = code_of(enrolment.setup_key, NOW)
     assert isinstance(await confirm(second_factor, store, session, enrolment, code), CodeTaken)
     assert await take(second_factor, store, session, code) == CodeRefused(Reason.USED_CODE, NEXT_CODE)
@@ -164,30 +169,30 @@ async def test_a_confirmed_seed_is_never_shown_or_confirmed_again(
     store: Store, second_factor: SecondFactor
 ) -> None:
     session = await signed_in(store)
-    enrolment = await begun(second_factor)
+    enrolment = await begun(second_factor, store, session)
     await confirm(second_factor, store, session, enrolment)
-    assert await second_factor.pending("ada", enrolment.factor.id) is None
+    assert await second_factor.pending(await session_of(store, session), enrolment.factor.id) is None
     later = code_of(enrolment.setup_key, NOW, 1)
     assert reason_of(await confirm(second_factor, store, session, enrolment, later)) is Reason.WRONG_CODE
 
 
-async def test_a_pending_factor_is_its_owners_only(store: Store, second_factor: SecondFactor) -> None:
-    await signed_in(store)
-    enrolment = await begun(second_factor)
-    grace = await signed_in(store, "grace")
-    assert await second_factor.pending("grace", enrolment.factor.id) is None
-    assert reason_of(await confirm(second_factor, store, grace, enrolment)) is Reason.WRONG_CODE
+async def test_a_pending_factor_is_its_own_sessions_only(store: Store, second_factor: SecondFactor) -> None:
+    enrolment = await begun(second_factor, store, await signed_in(store))
+    for other in (await signed_in(store, "grace"), await signed_in(store, browser="phone")):
+        assert await second_factor.pending(await session_of(store, other), enrolment.factor.id) is None
+        assert reason_of(await confirm(second_factor, store, other, enrolment)) is Reason.WRONG_CODE
 
 
 async def test_what_others_began_vanishes_with_the_confirmation(
     store: Store, second_factor: SecondFactor
 ) -> None:
     """Somebody with a stolen password may have begun one before a code was asked for that."""
-    session = await signed_in(store)
-    theirs, ours = await begun(second_factor, label="Theirs"), await begun(second_factor, label="Ours")
+    session, stranger = await signed_in(store), await signed_in(store, browser="phone")
+    theirs = await begun(second_factor, store, stranger, "Theirs")
+    ours = await begun(second_factor, store, session, "Ours")
     await confirm(second_factor, store, session, ours)
     assert [factor.label for factor in await store.factors.list("ada")] == ["Ours"]
-    assert reason_of(await confirm(second_factor, store, session, theirs)) is Reason.WRONG_CODE
+    assert reason_of(await confirm(second_factor, store, stranger, theirs)) is Reason.WRONG_CODE
 
 
 # --- codes
@@ -304,7 +309,7 @@ async def test_attempts_are_shared_by_all_sessions_and_doors(
     laptop = await signed_in(store)
     key = await enrolled_key(second_factor, store, laptop.cookie)
     phone, tablet = await signed_in(store, browser="phone"), await signed_in(store, browser="tablet")
-    enrolment = await begun(second_factor)
+    enrolment = await begun(second_factor, store, phone)
     wrong = wrong_code(key, NOW)
     for session in (laptop, phone):
         assert reason_of(await take(second_factor, store, session, wrong)) is Reason.WRONG_CODE
@@ -317,7 +322,7 @@ async def test_attempts_are_shared_by_all_sessions_and_doors(
     assert isinstance(refused, CodeRefused)
     assert refused.reason is Reason.TOO_MANY_ATTEMPTS
     assert NEXT_CODE < refused.wait <= 300
-    assert reason_of(await confirm(second_factor, store, laptop, enrolment)) is Reason.TOO_MANY_ATTEMPTS
+    assert reason_of(await confirm(second_factor, store, phone, enrolment)) is Reason.TOO_MANY_ATTEMPTS
 
     grace = await signed_in(store, "grace")
     await enrolled_key(second_factor, store, grace.cookie)
@@ -365,7 +370,7 @@ async def test_seeds_and_codes_are_not_readable_in_the_store(
 ) -> None:
     session = await signed_in(store)
     key = await enrolled_key(second_factor, store, session.cookie)
-    enrolment = await begun(second_factor)
+    enrolment = await begun(second_factor, store, session)
     code = code_of(key, NOW)
     await take(second_factor, store, session, code)
     (sealed, _) = [factor.sealed_seed for factor in await store.factors.list("ada")]
@@ -380,11 +385,8 @@ async def test_a_seed_opens_only_where_it_belongs(
     store: Store, second_factor: SecondFactor, valkey: Redis, target: str
 ) -> None:
     """Whoever can write to Redis cannot give themselves a factor whose key they know."""
-    await account_added(store, "eve")
-    known = await begun(second_factor, "eve")
-    ada = await signed_in(store)
-    if target == "another factor":
-        known = await begun(second_factor)
+    ada, eve = await signed_in(store), await signed_in(store, "eve")
+    known = await begun(second_factor, store, eve if target == "another account" else ada)
     await enrolled_key(second_factor, store, ada.cookie)
     (factor,) = [f for f in await store.factors.list("ada") if f.state is FactorState.CONFIRMED]
     (record,) = await valkey.keys(f"*:factor:{factor.id}")

@@ -65,3 +65,20 @@ async def test_names_that_strangers_type_make_no_long_keys(store: Store, valkey:
 async def test_a_limit_holds_over_processes(store: Store, valkey_url: str, race: Race) -> None:
     attempts = race(store_calls, valkey_url, "attempts.count", 25, "code", "ada", LIMIT)
     assert sum(attempt.allowed for attempt in chain(*attempts)) == LIMIT.most
+
+
+@every_size
+async def test_an_attempt_can_be_taken_back(store: Store, valkey: Redis) -> None:
+    await allowed(store, "address", "::1", 3)
+    await store.attempts.uncount("address", "::1")
+    assert await allowed(store, "address", "::1", 2) == [True, False]
+    for _ in range(9):
+        await store.attempts.uncount("address", "::1")
+    assert await allowed(store, "address", "::1", 4) == [True, True, True, False]
+    (counter,) = await valkey.keys("*:attempts:*")
+    assert 0 < await valkey.ttl(counter) <= 60
+
+
+async def test_no_attempt_no_counter(store: Store, valkey: Redis) -> None:
+    await store.attempts.uncount("address", "::1")
+    assert await valkey.keys("*:attempts:*") == []

@@ -116,6 +116,16 @@ async def test_a_removed_factor_is_gone(store: Store) -> None:
 
 
 @every_size
+async def test_one_that_was_confirmed_meanwhile_stays_where_only_a_pending_one_may_go(store: Store) -> None:
+    session = await signed_in(store)
+    kept, waiting = await enrolled(store, session), new_factor(store)
+    await store.factors.add(waiting, NOW)
+    assert not await store.factors.remove("ada", kept, even_confirmed=False)
+    assert await store.factors.remove("ada", waiting.id, even_confirmed=False)
+    assert [factor.id for factor in await store.factors.list("ada")] == [kept]
+    assert await confirmed(store) == 1
+
+
 async def test_only_a_factor_of_ones_own_can_be_removed(store: Store, valkey: Redis) -> None:
     factor_id = await enrolled(store, await signed_in(store, "bob"), "bob")
     await signed_in(store)

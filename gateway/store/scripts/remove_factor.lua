@@ -1,8 +1,10 @@
--- Remove a factor of an account. args: subject, factor
+-- Remove a factor of an account. args: subject, factor, even_confirmed
 local factor = key('factor', args.factor)
 local known = redis.call('HMGET', factor, 'subject', 'state')
 if known[1] ~= args.subject then return 0 end
-if known[2] == 'confirmed' then redis.call('HINCRBY', key('account', args.subject), 'factors', -1) end
+local confirmed = known[2] == 'confirmed'
+if confirmed and not args.even_confirmed then return 0 end
+if confirmed then redis.call('HINCRBY', key('account', args.subject), 'factors', -1) end
 redis.call('DEL', factor)
 redis.call('SREM', key('factors', args.subject), args.factor)
 redis.call('HDEL', key('steps', args.subject), args.factor)

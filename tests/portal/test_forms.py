@@ -1,0 +1,400 @@
+"""The pages: what each shows, where each leads on to, and what it says when something is wrong."""
+
+import re
+
+import pytest
+from support.gateway import PASSWORD, Client, OpenScene, Scene
+from support.identity import code_of, enrolled_key, snapshot_of
+from support.portal import call_of, desk_of, inbound
+from support.raw_client import Answer
+from support.store import NOW, signed_in
+
+from gateway.portal.call import Handler
+from gateway.portal.forms import Forms
+from gateway.portal.pages import PAGE_HEADERS, Pages
+from gateway.portal.static_files import StaticFiles
+from gateway.portal.texts import Texts
+from gateway.store.opening import Store
+
+OWN = "/.watchword"
+UNKNOWN = "00" + "f" * 30
+GOOD = {"subject": "ada", "password": PASSWORD}
+PAYMENT = {"amount": "12.50", "address": "bc1q"}
+
+
+def page(answer: Answer, status: int = 200) -> str:
+    """The text of a page, which came with all that a page is sent with."""
+    assert answer.status == status, answer
+    for name, value in PAGE_HEADERS.items():
+        assert answer.header(name.lower().encode()) == [value.encode()]
+    return answer.body.decode()
+
+
+def leads_to(answer: Answer) -> str:
+    assert answer.status == 303, answer
+    assert answer.header(b"cache-control") == [b"no-store"]
+    return answer.header(b"location")[0].decode()
+
+
+def alert(html: str) -> str:
+    """What the page says went wrong."""
+    (said,) = re.findall(r'role="alert"[^>]*>([^<]*)<', html)
+    return str(said)
+
+
+def action_of(html: str, part: str) -> str:
+    """Where the form leads whose address has `part` in it."""
+    found = [address for address in re.findall(r'action="([^"]*)"', html) if part in address]
+    assert found, html
+    return str(found[0])
+
+
+# --- signing in and out
+
+
+async def test_the_way_in_and_back(scene: Scene) -> None:
+    await scene.signed_in()
+    browser = scene.client()
+    way_in = leads_to(await browser.visit("GET /withdrawals?x=1&y=%20"))
+    assert way_in == f"{OWN}/sign-in?return_to=/withdrawals%3Fx%3D1%26y%3D%2520"
+    html = page(await browser.visit(f"GET {way_in}"))
+    assert "Sign in to Exchange" in html
+    assert 'name="return_to" value="/withdrawals?x=1&amp;y=%20"' in html
+    form = {**GOOD, "return_to": "/withdrawals?x=1&y=%20"}
+    answer = await browser.visit(f"POST {OWN}/sign-in", form)
+    assert leads_to(answer) == "/withdrawals?x=1&y=%20"
+    assert set(browser.cookies) == {"ww-session", "ww-device"}
+    assert (await browser.visit("GET /withdrawals?x=1&y=%20")).status == 200
+    assert leads_to(await browser.visit(f"POST {OWN}/sign-in", GOOD)) == "/"
+
+
+ELSEWHERE = [
+    "//e",
+    "/\\e",
+    "/%09/e",
+    "https:e",
+    "https://localhost@e",
+    "//localhost.e/",
+    "/.watchword/devices",
+    "e",
+    "",
+]
+
+
+@pytest.mark.parametrize("return_to", ELSEWHERE)
+async def test_no_way_back_to_elsewhere(scene: Scene, return_to: str) -> None:
+    await scene.signed_in()
+    answer = await scene.client().visit(f"POST {OWN}/sign-in", {**GOOD, "return_to": return_to})
+    assert leads_to(answer) == "/"
+
+
+async def test_a_wrong_password_shows_the_form_again(scene: Scene) -> None:
+    await scene.signed_in()
+    browser = scene.client()
+    for subject in ("ada", 'nobody"><script>'):
+        form = {"subject": subject, "password": "wrong-password", "return_to": "/withdrawals"}
+        html = page(await browser.visit(f"POST {OWN}/sign-in", form), status=401)
+        assert alert(html) == "Account or password is not right. Check both and try again."
+        assert 'value="/withdrawals"' in html
+        assert (
+            f'value="{subject.replace(chr(34), "&#34;").replace("<", "&lt;").replace(">", "&gt;")}"' in html
+        )
+        assert "wrong-password" not in html
+    assert browser.cookies == {}
+
+
+async def test_too_many_passwords(open_scene: OpenScene) -> None:
+    async with open_scene(sign_in={"attempts_by_account": 1, "per": 600}) as scene:
+        await scene.signed_in()
+        await scene.client().visit(f"POST {OWN}/sign-in", {**GOOD, "password": "wrong"})
+        answer = await scene.client().visit(f"POST {OWN}/sign-in", GOOD)
+        assert alert(page(answer, status=429)) == "Too many attempts. Wait 10 minutes, then try again."
+        assert 0 < int(answer.header(b"retry-after")[0]) <= 600
+
+
+@pytest.mark.parametrize("form", [{}, {"subject": "ada"}, {"password": "x"}])
+async def test_an_incomplete_form(scene: Scene, form: dict[str, str]) -> None:
+    answer = await scene.client().visit(f"POST {OWN}/sign-in", form)
+    assert "The form could not be read" in page(answer, status=400)
+
+
+async def test_signing_out(scene: Scene) -> None:
+    ada = await scene.signed_in()
+    old = ada.with_cookies(session=ada.session)
+    for _ in range(2):  # a reload of the answer, too
+        assert "You are signed out" in page(await ada.visit(f"POST {OWN}/sign-out", {}))
+        assert "ww-session" not in ada.cookies
+    assert leads_to(await old.visit("GET /")).startswith(f"{OWN}/sign-in")
+
+
+async def test_assets(scene: Scene) -> None:
+    html = page(await scene.client().visit(f"GET {OWN}/sign-in"))
+    (sheet,) = re.findall(r'href="([^"]*\.css[^"]*)"', html)
+    found = await scene.client().visit(f"GET {sheet}")
+    assert (found.status, found.header(b"content-type")) == (200, [b"text/css; charset=utf-8"])
+    known = {"If-None-Match": found.header(b"etag")[0].decode()}
+    assert (await scene.client().visit(f"GET {sheet}", headers=known)).status == 304
+    assert (await scene.client().visit(f"GET {OWN}/static/base.html")).status == 404
+
+
+# --- a device that waits
+
+
+async def test_the_waiting_page_asks_again_until_it_may_move_on(open_scene: OpenScene) -> None:
+    async with open_scene(devices={"later": "approve"}) as scene:
+        ada, later = await scene.signed_in(), scene.client()
+        await later.visit(f"POST {OWN}/sign-in", GOOD)
+        waiting = leads_to(await later.visit("GET /profile?x=1"))
+        assert waiting == f"{OWN}/waiting?return_to=/profile%3Fx%3D1"
+        answer = await later.visit(f"GET {waiting}")
+        assert "http://localhost/.watchword/devices" in page(answer)
+        assert answer.header(b"refresh") == [b"3"]
+        html = page(await ada.visit(f"GET {OWN}/devices"))
+        done = await ada.visit(f"POST {action_of(html, '/authorise')}", {})
+        assert leads_to(done) == f"{OWN}/devices?notice=device-authorised"
+        assert leads_to(await later.visit(f"GET {waiting}")) == "/profile?x=1"
+        assert leads_to(await later.visit(f"GET {OWN}/waiting?return_to=//e")) == "/"
+
+
+async def test_a_waiting_device_that_is_revoked_is_led_to_the_way_in(open_scene: OpenScene) -> None:
+    async with open_scene(devices={"later": "approve"}) as scene:
+        ada, later = await scene.signed_in(), await scene.signed_in()
+        html = page(await ada.visit(f"GET {OWN}/devices"))
+        assert "This device wants access" in html
+        pending = action_of(html, "/authorise").split("/")[3]
+        await ada.visit(f"POST {OWN}/devices/{pending}/revoke", {})
+        assert leads_to(await later.visit(f"GET {OWN}/waiting?return_to=/x")) == f"{OWN}/sign-in?return_to=/x"
+
+
+# --- step-up
+
+
+async def test_a_form_is_parked_and_resumed(scene: Scene) -> None:
+    ada = await scene.signed_in(factor=True)
+    challenge = leads_to(await ada.visit("POST /withdrawals", PAYMENT))
+    html = page(await ada.visit(f"GET {challenge}"))
+    for shown in ("Approving a transaction", "12.50", "bc1q", "You have 5 minutes left."):
+        assert shown in html
+    answer = await ada.visit(f"POST {challenge}", {"code": ada.next_code()})
+    assert leads_to(answer) == "/withdrawals"
+    assert "ww-resume" in ada.cookies
+    assert await scene.seen() == []
+    assert (await ada.visit("GET /withdrawals")).body == b"POST /withdrawals"
+    assert "ww-resume" not in ada.cookies
+    assert (await ada.visit("GET /withdrawals")).body == b"GET /withdrawals"
+    assert await scene.seen() == ["POST /withdrawals", "GET /withdrawals"]
+
+
+async def test_a_page_that_was_asked_for_follows_its_code(scene: Scene) -> None:
+    ada = await scene.signed_in(factor=True)
+    challenge = leads_to(await ada.visit("GET /password?x=1"))
+    answer = await ada.visit(f"POST {challenge}", {"code": ada.next_code()})
+    assert leads_to(answer) == "/password?x=1"
+    assert (await ada.visit("GET /password?x=1")).status == 200
+    # What a page cannot repeat leads to the front page.
+    asked = await ada.call("POST /api/transfers", PAYMENT)
+    answer = await ada.visit(f"POST {asked.json['step_up']}", {"code": ada.next_code()})
+    assert leads_to(answer) == "/"
+
+
+async def test_a_refused_code_shows_the_page_again(scene: Scene) -> None:
+    ada = await scene.signed_in(factor=True)
+    challenge = leads_to(await ada.visit("POST /withdrawals", PAYMENT))
+    for code, status, said in [
+        (ada.wrong_code(), 403, "That code is not right."),
+        (ada.code(), 403, "used already"),
+        ("12345", 422, "exactly six digits"),
+        ("", 422, "exactly six digits"),
+        ("x" * 1000, 422, "exactly six digits"),
+        (ada.code(), 429, "Too many attempts. Wait 5 minutes"),
+    ]:
+        html = page(await ada.visit(f"POST {challenge}", {"code": code}), status=status)
+        assert said in alert(html)
+        assert "12.50" in html
+    assert await scene.seen() == []
+
+
+async def test_a_challenge_that_is_over_says_so(scene: Scene) -> None:
+    ada = await scene.signed_in(factor=True)
+    answered = leads_to(await ada.visit("POST /withdrawals", PAYMENT))
+    await ada.visit(f"POST {answered}", {"code": ada.next_code()})
+    expired = leads_to(await ada.visit("GET /password"))
+    scene.clock.advance(300)
+    foreign = leads_to(await (await scene.signed_in()).visit("GET /password"))
+    for address in (answered, expired, foreign, f"{OWN}/step-up/{UNKNOWN}", f"{OWN}/step-up/x"):
+        for form in (None, {"code": ada.code()}):
+            answer = await ada.visit(f"{'POST' if form else 'GET'} {address}", form)
+            assert "This request is over" in page(answer, status=410)
+
+
+async def test_who_has_no_factor_is_told_what_it_is_needed_for(scene: Scene) -> None:
+    ada = await scene.signed_in()
+    needed = leads_to(await ada.visit("POST /withdrawals", PAYMENT))
+    assert needed == f"{OWN}/factor-needed?action=approve-transaction"
+    html = page(await ada.visit(f"GET {needed}"))
+    assert "Approving a transaction needs a code" in html
+    assert f'href="{OWN}/security"' in html
+    for query in ("", "?action=", "?action=nothing", "?action=sign-in&action=sign-in"):
+        assert leads_to(await ada.visit(f"GET {OWN}/factor-needed{query}")) == f"{OWN}/security"
+
+
+# --- factors
+
+
+async def begun(client: Client, label: str = "My phone") -> str:
+    """Begin a factor by the form; the address of its set-up."""
+    return leads_to(await client.visit(f"POST {OWN}/security/factors", {"label": label}))
+
+
+async def test_a_factor_is_set_up(scene: Scene) -> None:
+    ada = await scene.signed_in()
+    assert "No authenticator app yet" in page(await ada.visit(f"GET {OWN}/security"))
+    set_up = await begun(ada, "My <phone>")
+    html = page(await ada.visit(f"GET {set_up}"))
+    assert "Set up My &lt;phone&gt;" in html
+    ada.setup_key = re.sub(r"<[^>]*>|\s", "", re.findall(r"<code.*?</code>", html, re.DOTALL)[0])
+    assert f"secret={ada.setup_key}" in html
+    assert "Finish set-up" in page(await ada.visit(f"GET {OWN}/security"))
+
+    refused = await ada.visit(f"POST {set_up}/confirm", {"code": ada.wrong_code()})
+    html = page(refused, status=403)
+    assert "That code is not right" in alert(html)
+    assert ada.setup_key in html
+    assert ada.setup_key in page(await ada.visit(f"GET {set_up}/confirm"))  # a reload
+    before = ada.session
+    done = await ada.visit(f"POST {set_up}/confirm", {"code": ada.code()})
+    assert leads_to(done) == f"{OWN}/security?notice=factor-added"
+    assert ada.session != before
+    html = page(await ada.visit(f"GET {OWN}/security?notice=factor-added"))
+    assert "Your authenticator app is on." in html
+    for over in (set_up, f"{set_up}/confirm"):  # the key is not shown again
+        assert leads_to(await ada.visit(f"GET {over}")) == f"{OWN}/security"
+    assert leads_to(await ada.visit(f"POST {set_up}/confirm", {"code": "123456"})) == f"{OWN}/security"
+
+
+async def test_a_set_up_key_is_shown_to_the_session_that_began_it_only(scene: Scene) -> None:
+    """Whoever knows only the password waits for the owner's new phone in vain."""
+    ada, stranger = await scene.signed_in(), await scene.signed_in()
+    set_up = await begun(ada)
+    assert leads_to(await stranger.visit(f"GET {set_up}")) == f"{OWN}/security"
+    assert leads_to(await stranger.visit(f"POST {set_up}/confirm", {"code": "123456"})) == f"{OWN}/security"
+    html = page(await stranger.visit(f"GET {OWN}/security"))
+    assert "Set-up not finished" in html
+    assert "Finish set-up" not in html
+
+
+async def test_another_factor_needs_a_code_first(scene: Scene) -> None:
+    ada = await scene.signed_in(factor=True)
+    challenge = await begun(ada, "Tablet")
+    assert "Changing your authenticator apps" in page(await ada.visit(f"GET {challenge}"))
+    answer = await ada.visit(f"POST {challenge}", {"code": ada.next_code()})
+    assert leads_to(answer) == f"{OWN}/security/factors"
+    set_up = leads_to(await ada.visit(f"GET {OWN}/security/factors"))
+    assert "Set up Tablet" in page(await ada.visit(f"GET {set_up}"))
+    assert leads_to(await ada.visit(f"GET {OWN}/security/factors")) == f"{OWN}/security"  # reloaded
+
+
+async def test_there_is_an_end_to_factors(scene: Scene) -> None:
+    ada = await scene.signed_in()
+    for _ in range(10):
+        await begun(ada)
+    assert await begun(ada) == f"{OWN}/security"
+    html = page(await ada.visit(f"GET {OWN}/security"))
+    assert "You have as many as an account can have." in html
+    removed = await ada.visit(f"POST {action_of(html, '/remove')}", {})  # a pending one: without a code
+    assert leads_to(removed) == f"{OWN}/security?notice=factor-removed"
+
+
+async def test_removing_a_factor_needs_a_code(scene: Scene) -> None:
+    ada = await scene.signed_in(factor=True)
+    remove = action_of(page(await ada.visit(f"GET {OWN}/security")), "/remove")
+    for form, status, said in [
+        ({}, 422, "exactly six digits"),
+        ({"code": ada.wrong_code()}, 403, "not right"),
+        ({"code": ada.code()}, 403, "used already"),
+    ]:
+        assert said in alert(page(await ada.visit(f"POST {remove}", form), status=status))
+        assert leads_to(await ada.visit(f"GET {remove}")) == f"{OWN}/security"
+    done = await ada.visit(f"POST {remove}", {"code": ada.next_code()})
+    assert leads_to(done) == f"{OWN}/security?notice=factor-removed"
+    assert "No authenticator app yet" in page(await ada.visit(f"GET {OWN}/security"))
+    assert leads_to(await ada.visit(f"POST {remove}", {"code": ada.next_code()})) == f"{OWN}/security"
+
+
+# --- devices and sessions
+
+
+async def test_devices_and_sessions_are_shown_and_ended(scene: Scene) -> None:
+    other, ada = await scene.signed_in(), await scene.signed_in()
+    html = page(await ada.visit(f"GET {OWN}/devices"))
+    assert (html.count(">This device<"), html.count(">This session<")) == (1, 1)
+    device, session = re.findall(r'action="([^"]*/revoke)"', html)[-2:]  # this device comes first
+    ended = f"{OWN}/devices?notice=session-revoked"
+    assert leads_to(await ada.visit(f"POST {session}", {})) == ended
+    assert "The session was ended." in page(await ada.visit(f"GET {ended}"))
+    assert leads_to(await ada.visit(f"POST {session}", {})) == f"{OWN}/devices"
+    assert leads_to(await other.visit("GET /")).startswith(f"{OWN}/sign-in")
+    revoked = f"{OWN}/devices?notice=device-revoked"
+    assert leads_to(await ada.visit(f"POST {device}", {})) == revoked
+    html = page(await ada.visit(f"GET {revoked}"))
+    assert "The device was revoked" in html
+    assert html.count('class="card device') == 1
+    for address in (device, session):
+        assert leads_to(await ada.visit(f"GET {address}")) == f"{OWN}/devices"
+
+
+@pytest.mark.parametrize("notice", ["", "nothing", "<script>", "factor-added&notice=factor-added"])
+async def test_only_notices_that_there_are_are_shown(scene: Scene, notice: str) -> None:
+    ada = await scene.signed_in()
+    address = f"{OWN}/devices?notice={notice.replace('<', '%3C').replace('>', '%3E')}"
+    assert 'class="notice"' not in page(await ada.visit(f"GET {address}"))
+
+
+async def test_other_peoples_records_stay(scene: Scene) -> None:
+    eve = await scene.signed_in("eve")
+    theirs = (await eve.call(f"GET {OWN}/api/me")).json
+    ada = await scene.signed_in()
+    for record in (theirs["device"], theirs["session"], UNKNOWN, "x"):
+        for address in (
+            f"devices/{record}/revoke",
+            f"devices/{record}/authorise",
+            f"sessions/{record}/revoke",
+        ):
+            assert leads_to(await ada.visit(f"POST {OWN}/{address}", {})) == f"{OWN}/devices"
+    assert (await eve.call(f"GET {OWN}/api/me")).json == theirs
+
+
+async def test_force_logout(scene: Scene) -> None:
+    ada, other = await scene.signed_in(), await scene.signed_in()
+    old = ada.with_cookies(session=ada.session)
+    answer = await ada.visit(f"POST {OWN}/sessions/revoke-all", {})
+    assert "You are signed out everywhere" in page(answer)
+    assert "ww-session" not in ada.cookies
+    for client in (old, other):
+        way_in = leads_to(await client.visit("GET /x"))
+        assert way_in == f"{OWN}/sign-in?return_to=/x&reason=session-revoked"
+        assert "Your session was ended." in page(await client.visit(f"GET {way_in}"))
+
+
+# --- what ended between the question who asks and the answer
+
+
+async def test_a_page_whose_session_ended_meanwhile_is_asked_for_afresh(store: Store) -> None:
+    started, desk = await signed_in(store), desk_of(store)
+    key = await enrolled_key(desk.second_factor, store, started.cookie)
+    person = await snapshot_of(store, started.cookie)
+    enrolment = await desk.enrol(inbound(), person, "Tablet")
+    (confirmed, pending) = await store.factors.list("ada")
+    await store.revocations.account("ada", reason="test", actor="test", now=NOW)
+    static = StaticFiles.load()
+    forms = Forms(desk, Pages(static, Texts.load("en")), static)
+
+    async def after(handler: Handler, code: str, factor: str) -> str | None:
+        form = inbound(body=b"code=" + code.encode(), content_type=b"application/x-www-form-urlencoded")
+        response = await handler(call_of(form, person, id=factor))
+        assert response.status == 303
+        return response.headers.get("Location")
+
+    assert await after(forms.remove_factor, code_of(key, NOW), confirmed.id) == f"{OWN}/security"
+    first = code_of(enrolment.setup_key, NOW)
+    assert await after(forms.confirm_factor, first, pending.id) == f"{OWN}/security"

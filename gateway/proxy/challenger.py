@@ -40,7 +40,7 @@ class Challenger:
         snapshot = visit.snapshot
         if wanted.reason is Reason.FACTOR_MISSING or snapshot is None:
             return visit, self.answers.factor_missing(visit, wanted.action)
-        visit = await self._with_body(visit, wanted.action)
+        visit = await self._with_body(visit)
         binding = binding_of(visit.inbound.target, visit.inbound.body or b"")
         decision = visit.decide(binding)
         code = visit.inbound.header(CODE_HEADER)
@@ -53,16 +53,19 @@ class Challenger:
             return visit, await self._ask(visit, snapshot, decision.action, binding)
         return visit, decision
 
-    async def _with_body(self, visit: Visit, action: Action) -> Visit:
-        """Read the body where it is approved, or where it has to be parked."""
-        inbound = visit.inbound
-        approved = action.single_use or inbound.header(CODE_HEADER) is not None
-        if not approved and (inbound.is_safe or not inbound.is_navigation):
+    async def _with_body(self, visit: Visit) -> Visit:
+        """Read the body where it is approved or shown, or where it has to be parked."""
+        inbound, action = visit.inbound, visit.match.action
+        needed = action is not None and (action.single_use or bool(action.show))
+        if not needed and (inbound.is_safe or not inbound.is_navigation):
             return visit
+        most = visit.app.body_limit
         try:
-            body = await inbound.read_body(self.parked_limit)
+            body = await inbound.read_body(
+                self.parked_limit if most is None else min(self.parked_limit, most)
+            )
         except PayloadTooLarge:
-            if approved:
+            if needed:
                 raise
             return visit  # too large to be kept: after the code, the person sends it again
         return replace(visit, inbound=replace(inbound, body=body))
@@ -107,8 +110,11 @@ class Challenger:
 
 
 def shown_fields(action: Action, body: bytes, content_type: str | None) -> tuple[tuple[str, str], ...]:
-    """What the person approves, as (label, value). Raises BadRequest when the body cannot tell."""
+    """What the person approves, as (label, value). Raises BadRequest when the body cannot tell.
+
+    A request without a body has nothing to show, but can be approved.
+    """
     if not action.show:
         return ()
-    fields = read_fields(body, content_type)
+    fields = read_fields(body, content_type) if body else {}
     return tuple((label, pick(fields, path) or "—") for label, path in action.show)

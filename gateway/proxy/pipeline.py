@@ -165,9 +165,8 @@ class Pipeline:
         visit = self._match(inbound, app)
         if isinstance(visit, Unmatched):
             return self._refuse(visit.reason, record, headers=visit.headers)
-        if visit.match.need in (Need.PUBLIC, Need.DENY) and not visit.match.by_group:
-            return await self._act(visit, visit.decide(), record)
-        visit = await self._identify(visit)
+        if _depends_on_who_asks(visit):
+            visit = await self._identify(visit)
         return await self._act(visit, visit.decide(), record)
 
     def _match(self, inbound: Inbound, app: App) -> Visit | Unmatched:
@@ -190,26 +189,25 @@ class Pipeline:
 
     async def _identify(self, visit: Visit) -> Visit:
         """Who is asking; and, on the way back from a step-up, the request that was parked."""
-        cookies = visit.inbound.cookies
-        if cookies.session is None:
+        session_cookie, now = visit.inbound.cookies.session, visit.inbound.now
+        if session_cookie is None:
             return visit
-        now = visit.inbound.now
-        snapshot = await self._sessions.identify(cookies.session, now)
+        snapshot = await self._sessions.identify(session_cookie, now)
         visit = replace(visit, snapshot=snapshot)
         if snapshot is None:
             return visit
-        if cookies.resume is not None and visit.inbound.target.method == "GET":
-            visit = await self._resume(visit, snapshot, cookies.resume)
+        if _may_resume(visit.inbound):
+            visit = await self._resume(visit, snapshot)
         if visit.match.by_group:
             match = self.policies.match(visit.inbound.target, snapshot.account.groups)
             visit = visit if match is None else replace(visit, match=match)
         return visit
 
-    async def _resume(self, visit: Visit, snapshot: Snapshot, resume_cookie: str) -> Visit:
+    async def _resume(self, visit: Visit, snapshot: Snapshot) -> Visit:
         """Swap a GET for the request that was parked at its address, if there is one."""
         inbound = visit.inbound
         parked = await self._step_ups.resume(
-            snapshot, resume_cookie, inbound.target.path_and_query, inbound.now
+            snapshot, inbound.cookies.resume or "", inbound.target.path_and_query, inbound.now
         )
         if parked is None:
             return visit
@@ -254,3 +252,13 @@ class Pipeline:
         if snapshot is not None and inbound.now - snapshot.session.last_used_at > _TOUCH_AFTER:
             await self._sessions.touch(snapshot, inbound.address, inbound.now)
         return await visit.deliver(visit, permit)
+
+
+def _depends_on_who_asks(visit: Visit) -> bool:
+    match = visit.match
+    return match.by_group or match.need not in (Need.PUBLIC, Need.DENY) or _may_resume(visit.inbound)
+
+
+def _may_resume(inbound: Inbound) -> bool:
+    """Whether this may be the way back from a step-up; what a plain GET needs there does not matter."""
+    return inbound.cookies.resume is not None and inbound.target.method == "GET"

@@ -77,7 +77,7 @@ async def test_what_was_told_is_kept_by_its_settings(tmp_path: Path) -> None:
     async with running(tmp_path) as (server,), client_of(server) as client:
         settings = await client.config_get("append*", "maxmemory-policy")
         assert settings["appendonly"] == "yes"
-        assert settings["appendfsync"] == "everysec"
+        assert settings["appendfsync"] == "always"
         assert settings["maxmemory-policy"] == "noeviction"
 
 

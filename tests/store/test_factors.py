@@ -126,6 +126,7 @@ async def test_one_that_was_confirmed_meanwhile_stays_where_only_a_pending_one_m
     assert await confirmed(store) == 1
 
 
+@every_size
 async def test_only_a_factor_of_ones_own_can_be_removed(store: Store, valkey: Redis) -> None:
     factor_id = await enrolled(store, await signed_in(store, "bob"), "bob")
     await signed_in(store)

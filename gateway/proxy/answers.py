@@ -15,7 +15,7 @@ from gateway.core.policy.model import Action
 from gateway.core.reasons import Reason
 from gateway.errors import UpstreamFault
 from gateway.store.challenges import Challenge
-from gateway.web.inbound import Inbound
+from gateway.web.inbound import Inbound, RawHeaders, is_navigation
 from gateway.web.problems import problem, status_of
 from gateway.web.visit import Visit
 
@@ -43,11 +43,27 @@ class Answers:
     ) -> web.Response:
         """No, and why."""
         if inbound is not None and inbound.is_navigation:
-            html = self.page(cause, visit, inbound.is_safe)
-            return web.Response(
-                status=status_of(cause), text=html, headers={**self.page_headers, **(headers or {})}
-            )
+            return self._refusal_page(cause, visit, repeatable=inbound.is_safe, headers=headers)
         return problem(cause, detail, headers=headers)
+
+    def unreadable(self, headers: RawHeaders, detail: str) -> web.Response:
+        """No to a request of which only the headers could be read."""
+        if is_navigation(headers):
+            return self._refusal_page(Reason.BAD_REQUEST, None, repeatable=False)
+        return problem(Reason.BAD_REQUEST, detail)
+
+    def _refusal_page(
+        self,
+        cause: Reason | UpstreamFault,
+        visit: Visit | None,
+        *,
+        repeatable: bool,
+        headers: Mapping[str, str] | None = None,
+    ) -> web.Response:
+        html = self.page(cause, visit, repeatable)
+        return web.Response(
+            status=status_of(cause), text=html, headers={**self.page_headers, **(headers or {})}
+        )
 
     def sign_in(self, visit: Visit, reason: Reason) -> web.Response:
         first = reason is Reason.NO_SESSION

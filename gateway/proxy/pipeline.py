@@ -129,9 +129,11 @@ class Pipeline:
             record.inbound = self._reader.read(request, clock.now())
             return await self._answer(record.inbound, record)
         except BadRequest as error:
+            if record.inbound is None:
+                record.refused(Reason.BAD_REQUEST)
+                return self._answers.unreadable(request.raw_headers, str(error))
             # Once the target was read, only the body is left to be malformed.
-            reason = Reason.BODY_UNREADABLE if record.inbound else Reason.BAD_REQUEST
-            return self._refuse(reason, record, detail=str(error))
+            return self._refuse(Reason.BODY_UNREADABLE, record, detail=str(error))
         except PayloadTooLarge as error:
             return self._refuse(Reason.BODY_TOO_LARGE, record, detail=str(error))
         except StoreUnavailable as error:

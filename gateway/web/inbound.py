@@ -34,8 +34,7 @@ class Inbound:
 
     def header(self, name: bytes) -> str | None:
         """The only value of a header (name in lower case); None when missing or repeated."""
-        values = [value for key, value in self.headers if key.lower() == name]
-        return values[0].decode("utf-8", "replace") if len(values) == 1 else None
+        return _header(self.headers, name)
 
     @property
     def address(self) -> str:
@@ -54,12 +53,7 @@ class Inbound:
 
     @property
     def is_navigation(self) -> bool:
-        """Whether a person waits in front of this request, rather than a program."""
-        mode = self.header(b"sec-fetch-mode")
-        if mode is not None:
-            return mode == "navigate"
-        accept = self.header(b"accept") or ""
-        return "text/html" in accept and self.header(b"x-requested-with") is None
+        return is_navigation(self.headers)
 
     @property
     def is_upgrade(self) -> bool:
@@ -80,3 +74,17 @@ class Inbound:
                 raise PayloadTooLarge(f"the body may have {limit} bytes here")
             parts.append(part)
         return b"".join(parts)
+
+
+def is_navigation(headers: RawHeaders) -> bool:
+    """Whether a person waits in front of a request, rather than a program."""
+    mode = _header(headers, b"sec-fetch-mode")
+    if mode is not None:
+        return mode == "navigate"
+    accept = _header(headers, b"accept") or ""
+    return "text/html" in accept and _header(headers, b"x-requested-with") is None
+
+
+def _header(headers: RawHeaders, name: bytes) -> str | None:
+    values = [value for key, value in headers if key.lower() == name]
+    return values[0].decode("utf-8", "replace") if len(values) == 1 else None

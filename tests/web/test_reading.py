@@ -1,0 +1,77 @@
+"""From raw requests to what the gateway knows of them."""
+
+from dataclasses import replace
+from ipaddress import ip_network
+
+import pytest
+from support.receiving import READER, head, read
+from support.store import NOW
+
+from gateway.errors import BadRequest
+from gateway.web.cookies import CookieJar, OwnCookies
+from gateway.web.reading import Reader
+
+
+async def test_a_request_is_read_once() -> None:
+    raw = head("X-B: 1", "Cookie: a=1; ww-session=s; ww-device=d", "x-a: 2", line="POST /a/%7eb?c=%7e")
+    inbound = await read(raw)
+    target = inbound.target
+    assert (target.method, target.host, target.path_and_query) == ("POST", "localhost", "/a/~b?c=%7e")
+    assert inbound.headers == (
+        (b"Host", b"localhost"),
+        (b"X-B", b"1"),
+        (b"Cookie", b"a=1; ww-session=s; ww-device=d"),
+        (b"x-a", b"2"),
+    )
+    assert inbound.cookies == OwnCookies(session="s", device="d", resume=None)
+    assert (inbound.route, inbound.scheme, inbound.now, inbound.body) == (("127.0.0.1",), "http", NOW, None)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("GET /a/../b", "dot segment"),
+        ("GET /a%2fb", "separator"),
+        ("GET /a;b", "not allowed"),
+        ('GET /?"', "query"),
+        ("GET http://localhost/", "must be a path"),
+        ("OPTIONS *", "must be a path"),
+    ],
+)
+async def test_a_target_that_says_two_things_is_refused(line: str, message: str) -> None:
+    with pytest.raises(BadRequest, match=message):
+        await read(head(line=line))
+
+
+@pytest.mark.parametrize("host", [b"", b"a b", b"a@b", b"a,b", b"a:99999", b"-a"])
+async def test_a_host_that_is_none_is_refused(host: bytes) -> None:
+    with pytest.raises(BadRequest, match="Host"):
+        await read(b"GET / HTTP/1.1\r\nHost: %b\r\n\r\n" % host)
+
+
+async def test_without_a_host_there_is_no_target() -> None:
+    with pytest.raises(BadRequest, match="Host"):
+        await read(b"GET / HTTP/1.0\r\n\r\n")
+
+
+async def test_https_has_cookies_of_its_own() -> None:
+    reader = Reader("https", (), CookieJar(secure=True))
+    inbound = await read(head("Cookie: ww-session=plain; __Host-ww-session=secure"), reader)
+    assert (inbound.cookies.session, inbound.origin) == ("secure", "https://localhost")
+
+
+@pytest.mark.parametrize(
+    ("trusted", "route"),
+    [
+        ((), ("127.0.0.1",)),
+        (("10.0.0.0/8",), ("127.0.0.1",)),
+        (("127.0.0.0/8",), ("198.51.100.4", "127.0.0.1")),
+        (("127.0.0.0/8", "198.51.100.0/24"), ("203.0.113.9", "198.51.100.4", "127.0.0.1")),
+    ],
+)
+async def test_only_proxies_that_are_trusted_say_where_a_request_is_from(
+    trusted: tuple[str, ...], route: tuple[str, ...]
+) -> None:
+    reader = replace(READER, trusted=tuple(map(ip_network, trusted)))
+    raw = head("X-Forwarded-For: 203.0.113.9", "x-forwarded-for: 198.51.100.4")
+    assert (await read(raw, reader)).route == route

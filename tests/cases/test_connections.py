@@ -4,18 +4,11 @@ import asyncio
 from collections import Counter
 
 import pytest
-from support.gateway import OpenScene, Scene
+from support.gateway import SWITCHING, UPGRADE, OpenScene, Scene
 from support.raw_client import RawClient
 from support.recording import Received, ok
 from support.upstreams import Peer
 
-SWITCHING = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
-UPGRADE = {
-    "Connection": "Upgrade",
-    "Upgrade": "websocket",
-    "Sec-WebSocket-Version": "13",
-    "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
-}
 HERE = {"Origin": "http://localhost"}
 
 

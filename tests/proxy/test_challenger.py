@@ -4,7 +4,7 @@ import asyncio
 from collections import Counter
 
 import pytest
-from support.gateway import POLICY, Client, OpenScene, Scene
+from support.gateway import POLICY, SWITCHING, UPGRADE, Client, OpenScene, Scene
 from support.raw_client import Answer
 
 TRANSFER = {"amount": "10", "address": "bc1q"}
@@ -113,17 +113,10 @@ async def test_the_app_may_allow_less_than_can_wait(open_scene: OpenScene) -> No
 
 
 async def test_a_websocket_with_a_code(scene: Scene) -> None:
-    switching = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
-    scene.app.respond = lambda _: switching
+    scene.app.respond = lambda _: SWITCHING
     ada = await scene.signed_in(factor=True)
-    upgrade = {
-        "Connection": "Upgrade",
-        "Upgrade": "websocket",
-        "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
-        "Sec-WebSocket-Version": "13",
-    }
     for line in ("GET /orders/7", "GET /password"):
-        answer = await ada.call(line, headers={**upgrade, **with_code(ada.next_code())})
+        answer = await ada.call(line, headers={**UPGRADE, **with_code(ada.next_code())})
         assert answer.status == 101
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -15,7 +16,7 @@ from gateway import clock, demo, entropy
 from gateway.admin.tokens import Scope, issue_token
 from gateway.app import Gateway, start_gateway
 from gateway.cli.output import console, show_json
-from gateway.cli.serving import until_told_to_stop
+from gateway.cli.serving import follow_policies, told_to_stop
 from gateway.identity.passwords import Passwords
 from gateway.settings import AdminListen, Listen, Settings, Store
 
@@ -23,7 +24,6 @@ ACCOUNT = "ada"
 _IN_CHECKOUT = Path(__file__).parents[2] / "policies" / "exchange.yaml"
 _INSTALLED = Path(demo.__file__).with_name("exchange.yaml")
 POLICY = _IN_CHECKOUT if _IN_CHECKOUT.exists() else _INSTALLED
-POLICY_UPSTREAM = "http://127.0.0.1:8001"
 _TOKEN_SECONDS = 86400.0
 
 
@@ -54,12 +54,13 @@ def data_directory(chosen: Path | None) -> Iterator[Path]:
 
 async def serve_demo(port: int, admin_port: int, data_dir: Path, *, as_json: bool) -> None:
     """Run the demo until it is told to stop."""
+    told = told_to_stop()
     async with _exchange() as upstream:
         policy = _write_policy(data_dir, upstream)
         gateway = await start_gateway(_settings(port, admin_port, data_dir, policy.parent))
         try:
             _announce(await _ready(gateway, data_dir, policy), as_json=as_json)
-            await until_told_to_stop(gateway)
+            await follow_policies(gateway, told)
         finally:
             await gateway.stop()
     if not as_json:
@@ -76,11 +77,12 @@ async def _exchange() -> AsyncIterator[str]:
 
 
 def _write_policy(data_dir: Path, upstream: str) -> Path:
-    """A copy of the exchange's policy that knows where the exchange listens this time."""
+    """The exchange's policy as a copy to edit, which knows where the exchange listens this time."""
     folder = data_dir / "policies"
     folder.mkdir(exist_ok=True)
     copy = folder / POLICY.name
-    copy.write_text(POLICY.read_text().replace(POLICY_UPSTREAM, upstream))
+    text = (copy if copy.exists() else POLICY).read_text()
+    copy.write_text(re.sub(r"(?m)^upstream:.*$", f"upstream: {upstream}", text))
     return copy
 
 
@@ -108,12 +110,10 @@ async def _ready(gateway: Gateway, data_dir: Path, policy: Path) -> Ready:
 
 
 async def _account(gateway: Gateway, data_dir: Path, now: float) -> str:
-    """The demo's account, made at the first start; its password is kept beside the data."""
-    note = data_dir / "demo.json"
-    if note.exists():
-        password: str = json.loads(note.read_text())["password"]
+    """The password of the demo's account, which is made at the first start."""
+    password = _password(data_dir / "demo.json")
+    if await gateway.store.accounts.find(ACCOUNT) is not None:
         return password
-    password = entropy.token()[:16]
     passwords = Passwords()
     try:
         hashed = await passwords.hash(password)
@@ -127,6 +127,15 @@ async def _account(gateway: Gateway, data_dir: Path, now: float) -> str:
         password_hash=hashed,
         now=now,
     )
+    return password
+
+
+def _password(note: Path) -> str:
+    """What `note` says, or a new one, written down there."""
+    if note.exists():
+        known: str = json.loads(note.read_text())["password"]
+        return known
+    password = entropy.token()[:16]
     with os.fdopen(os.open(note, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         json.dump({"password": password}, file)
     return password
@@ -155,7 +164,7 @@ def _announce(ready: Ready, *, as_json: bool) -> None:
             expand=False,
         )
     )
-    console.print(f"Policy    {ready.policy}  (edit it while this runs)", soft_wrap=True)
+    console.print(f"Policy    {ready.policy}  (edit it while this runs)", markup=False, soft_wrap=True)
     console.print(f"Operators {ready.admin}/v1/accounts/{ACCOUNT}  with the bearer token", soft_wrap=True)
     console.print(f"          {ready.admin_token}", soft_wrap=True)
     console.print("Ctrl-C stops it.")

@@ -1,7 +1,7 @@
 """The commands, their options and their help."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -20,11 +20,14 @@ app = typer.Typer(
     help=(
         "A reverse-proxy authentication gateway: it stands in front of web apps, and asks for a fresh "
         "one-time code before the actions that matter.\n\n"
+        "New here? watchword demo shows it all, with nothing to set up.\n\n"
         "Exit codes: 0 done, 1 it could not be done, 2 wrong usage, 3 the store did not answer."
     ),
 )
 
-PortNumber = typer.Option(min=0, max=65535, help="0 takes any free one.")
+
+def _port(what: str) -> Any:
+    return typer.Option(min=0, max=65535, help=f"Where {what} is; 0 takes any free port.")
 
 
 def _version(wanted: bool) -> None:
@@ -44,7 +47,11 @@ def options(
 
 @app.command("run")
 def run_gateway(config: Config = None) -> None:
-    """Run the gateway until Ctrl-C. SIGHUP, or a change of a policy file, reloads the policies."""
+    """Run the gateway in front of your apps, until Ctrl-C.
+
+    It needs a policy for each app (see check and explain), and people who may sign in (see user add).
+    SIGHUP, or a change of a policy file, reloads the policies; with a fault in one, those in use stay.
+    """
     with failures():
         settings, policies = configuration_from(config)
         serving.set_up_logging(settings.log.format, settings.log.level)
@@ -53,15 +60,17 @@ def run_gateway(config: Config = None) -> None:
 
 @app.command("demo")
 def run_demo(
-    port: Annotated[int, PortNumber] = 8080,
-    admin_port: Annotated[int, PortNumber] = 8081,
+    port: Annotated[int, _port("the gateway")] = 8080,
+    admin_port: Annotated[int, _port("the operators' API")] = 8081,
     data_dir: Annotated[
         Path | None, typer.Option(help="Keep the data here for the next start (default: forget it).")
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Run a gateway in front of a small exchange, with nothing to set up. Ctrl-C stops it."""
-    serving.set_up_logging("console", "warning")
+    """Run a gateway in front of a small exchange, with nothing to set up. Ctrl-C stops it.
+
+    It says where to point a browser, and what to sign in with.
+    """
     with failures(), demo.data_directory(data_dir) as folder:
         run(demo.serve_demo(port, admin_port, folder, as_json=as_json))
 
@@ -75,4 +84,6 @@ app.add_typer(operators.keys_app, name="keys")
 
 
 def main() -> None:
+    # Whatever a command logs goes to standard error, or it would end up within its JSON.
+    serving.set_up_logging("console", "warning")
     app()

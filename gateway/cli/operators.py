@@ -22,8 +22,13 @@ keys_app = typer.Typer(help="The key ring that secrets in the store are sealed w
 
 def token(
     name: Annotated[str, typer.Argument(help="Who the token is for; the audit stream names them.")],
-    scope: Annotated[list[TokenScope], typer.Option(help="What it allows; may be given several times.")],
-    days: Annotated[int, typer.Option(min=1, max=3650, help="How long it counts.")] = 30,
+    scope: Annotated[
+        list[TokenScope],
+        typer.Option(
+            help="What it allows: to look things up, to revoke, to reset factors. May be given several times."
+        ),
+    ],
+    days: Annotated[int, typer.Option(min=1, max=3650, help="How many days it counts.")] = 30,
     config: Config = None,
     as_json: Json = False,
 ) -> None:
@@ -43,7 +48,8 @@ def token(
 def revoke(
     scope: Annotated[Scope, typer.Argument(help="What to end.")],
     target: Annotated[
-        str | None, typer.Argument(help="A session's or device's id, or an account's subject.")
+        str | None,
+        typer.Argument(help="The id of the session or device, or the account's name; none for everybody."),
     ] = None,
     reason: Annotated[str, typer.Option(help="Why, for the audit stream.")] = "revoked by an operator",
     config: Config = None,

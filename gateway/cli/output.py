@@ -3,6 +3,7 @@
 Exit codes: 0 done, 1 it could not be done, 2 wrong usage, 3 the store did not answer.
 """
 
+import errno
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from typing import Any
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from gateway.errors import Fault, Faulty, StoreUnavailable
 
@@ -33,6 +35,8 @@ def failures(*, as_json: bool = False) -> Iterator[None]:
         errors.print(f"The store is not available: {error}", style="red", markup=False)
         raise typer.Exit(STORE_UNAVAILABLE) from None
     except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise fail(f"{error.strerror}. Choose another port, or stop what listens there.") from None
         where = f": {error.filename}" if error.filename else ""
         raise fail(f"{error.strerror or error}{where}") from None
 
@@ -63,5 +67,5 @@ def show_table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(Text, row))  # as it is: what people wrote may look like markup
     console.print(table)

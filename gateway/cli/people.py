@@ -23,6 +23,8 @@ app = typer.Typer(no_args_is_help=True, help="The accounts of people who may sig
 SHORTEST = 8
 """Characters of a password (NIST SP 800-63B section 3.1.1.2, as one of two factors)."""
 
+Subject = Annotated[str, typer.Argument(help="The account's name.")]
+
 _SUBJECT = re.compile(rf"[a-z0-9][a-z0-9._@+\-]{{0,{LONGEST_SUBJECT - 1}}}")
 
 
@@ -50,7 +52,7 @@ def add(
         "," in text for text in group or ()
     ):
         raise typer.BadParameter("names, addresses and groups are plain text, groups without commas")
-    password = sys.stdin.readline().rstrip("\n") if password_stdin else _ask_password()
+    password = _read_password() if password_stdin else _ask_password()
     if not SHORTEST <= len(password) <= LONGEST:
         raise fail(f"A password has {SHORTEST} to {LONGEST} characters.")
 
@@ -95,6 +97,9 @@ def list_accounts(config: Config = None, as_json: Json = False) -> None:
     if as_json:
         show_json([_row(account) for account in accounts])
         return
+    if not accounts:
+        console.print("There is no account yet; watchword user add makes one.")
+        return
     show_table(
         ("subject", "name", "e-mail", "groups", "factors", "state"),
         (
@@ -112,13 +117,13 @@ def list_accounts(config: Config = None, as_json: Json = False) -> None:
 
 
 @app.command()
-def disable(subject: str, config: Config = None, as_json: Json = False) -> None:
+def disable(subject: Subject, config: Config = None, as_json: Json = False) -> None:
     """Keep an account from signing in, and end all its sessions at once."""
     _switch(subject, config, disabled=True, as_json=as_json)
 
 
 @app.command()
-def enable(subject: str, config: Config = None, as_json: Json = False) -> None:
+def enable(subject: Subject, config: Config = None, as_json: Json = False) -> None:
     """Let a disabled account sign in again; its old sessions stay ended."""
     _switch(subject, config, disabled=False, as_json=as_json)
 
@@ -150,7 +155,16 @@ async def _disabled(store: Store, subject: str, now: float) -> bool:
     return revocation is not None
 
 
+def _read_password() -> str:
+    try:
+        return sys.stdin.buffer.readline().decode().rstrip("\r\n")
+    except UnicodeDecodeError:
+        raise fail("The password is not UTF-8.") from None
+
+
 def _ask_password() -> str:
+    if not sys.stdin.isatty():
+        raise fail("There is no terminal to ask for a password; give it with --password-stdin.")
     password: str = typer.prompt("Password", hide_input=True, confirmation_prompt=True)
     return password
 

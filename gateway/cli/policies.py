@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
 
 from gateway.cli.common import Config, Json, configuration_from
 from gateway.cli.output import FAILED, console, fail, failures, show_json, show_table
@@ -15,11 +16,14 @@ from gateway.core.records import Account, Device, DeviceState, Grant, Session, S
 from gateway.core.target import Target, parse_target
 from gateway.errors import BadRequest
 
-Policies = Annotated[Path | None, typer.Option("--policies", "-p", help="The policy directory.")]
+Policies = Annotated[
+    Path | None,
+    typer.Option("--policies", "-p", help="The folder of policy files (default: the settings' one)."),
+]
 
 
 def check(policies: Policies = None, config: Config = None, as_json: Json = False) -> None:
-    """Check settings and policies, and report every fault as file:line:column: message."""
+    """Check settings and policies, and list every fault as file:line:column: message."""
     with failures(as_json=as_json):
         _, loaded = configuration_from(config, policies)
     apps = loaded.apps
@@ -36,7 +40,9 @@ def check(policies: Policies = None, config: Config = None, as_json: Json = Fals
 def explain_request(
     method: Annotated[str, typer.Argument(help="Such as GET or POST.")],
     url: Annotated[str, typer.Argument(help="Such as https://exchange.localhost/withdrawals.")],
-    group: Annotated[list[str] | None, typer.Option(help="A group of who asks; several times.")] = None,
+    group: Annotated[
+        list[str] | None, typer.Option(help="A group of who asks; may be given several times.")
+    ] = None,
     policies: Policies = None,
     config: Config = None,
     as_json: Json = False,
@@ -127,12 +133,13 @@ def _show(explanation: Explanation, decisions: dict[str, Decision]) -> None:
                 for t in explanation.trials
             ),
         )
-    console.print(f"\n[bold]Result[/]  {explanation.why}")
-    if explanation.match is None:
+    console.print(f"\n[bold]Result[/]  {escape(explanation.why)}")
+    if explanation.app is None:
         console.print("It is refused with 421.")
+    if explanation.match is None:
         return
     action = f", action {explanation.action.name}" if explanation.action else ""
-    console.print(f"{explanation.place}: need {explanation.need}{action}\n", soft_wrap=True)
+    console.print(f"{explanation.place}: need {explanation.need}{action}\n", markup=False, soft_wrap=True)
     show_table(("who asks", "decision"), ((who, _said(decision)) for who, decision in decisions.items()))
 
 

@@ -36,18 +36,28 @@ def set_up_logging(log_format: str, level: str) -> None:
 
 async def serve(settings: Settings, policies: PolicySet) -> None:
     """Start a gateway, and stop it on SIGINT or SIGTERM; SIGHUP reloads the policies."""
+    loop, told = asyncio.get_running_loop(), told_to_stop()
     gateway = await start_gateway(settings, policies)
     try:
-        await until_told_to_stop(gateway)
+        loop.add_signal_handler(signal.SIGHUP, loop.run_in_executor, None, gateway.reload_policies)
+        await follow_policies(gateway, told)
     finally:
         await gateway.stop()
 
 
-async def until_told_to_stop(gateway: Gateway) -> None:
+def told_to_stop() -> asyncio.Event:
+    """Set by SIGINT, SIGTERM or SIGHUP (a terminal that closes) from now on.
+
+    To be called before anything starts: a signal that comes meanwhile must not leave half of it behind.
+    """
     loop, told = asyncio.get_running_loop(), asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, told.set)
-    loop.add_signal_handler(signal.SIGHUP, loop.run_in_executor, None, gateway.reload_policies)
+    return told
+
+
+async def follow_policies(gateway: Gateway, told: asyncio.Event) -> None:
+    """Take up changes of the policy files until told to stop."""
     watching = asyncio.create_task(gateway.watch_policies())
     await told.wait()
     watching.cancel()

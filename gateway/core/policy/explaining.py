@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from gateway.core.policy.matching import PolicySet, applies_to_host, applies_to_method
-from gateway.core.policy.model import Action, App, Match, Need, Rule
+from gateway.core.policy.model import OWN_SEGMENT, Action, App, Match, Need, Rule
 from gateway.core.policy.patterns import parse_pattern
 from gateway.core.target import Target
 
@@ -33,8 +33,8 @@ class Trial:
 class Explanation:
     """The target as understood, every rule of its app in order, and what applies.
 
-    `app` and `match` are None for a host that no app has; `place` is `file:line` of the rule that
-    applies, or the file where `unmatched` does.
+    `app` and `match` are None for a host that no app has, `match` alone for the gateway's own
+    addresses; `place` is `file:line` of the rule that applies, or the file where `unmatched` does.
     """
 
     target: Target
@@ -58,6 +58,8 @@ def explain(policies: PolicySet, target: Target, groups: frozenset[str] | None) 
     app, match = policies.app_for(target.host), policies.match(target, groups)
     if app is None or match is None:
         return Explanation(target, None, (), None, "", f"No app has the host {target.host}.")
+    if target.segments[0] == OWN_SEGMENT:
+        return Explanation(target, app, (), None, "", "The gateway itself answers here; no rule is asked.")
     trials = []
     winner: Rule | None = None
     for rule in app.rules:

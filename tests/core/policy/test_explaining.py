@@ -35,6 +35,12 @@ def target(method: str, path: str) -> Target:
     return parse_target(method, path, HOSTS[0])
 
 
+def test_our_own_addresses_are_no_matter_of_policy() -> None:
+    explanation = explain(POLICIES, target("GET", "/.watchword/devices"), NOBODY)
+    assert (explanation.app, explanation.match, explanation.trials) == (POLICIES.apps[0], None, ())
+    assert "gateway itself" in explanation.why
+
+
 @given(rule_lists, targets, st.none() | account_groups)
 def test_what_applies_is_what_the_matcher_says(
     rules: tuple[Rule, ...], asked: Target, groups: frozenset[str] | None

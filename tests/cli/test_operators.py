@@ -1,0 +1,199 @@
+"""`watchword token`, `revoke` and `keys`."""
+
+import json
+
+import pytest
+from support.commands import CommandLine
+
+from gateway import clock
+from gateway.admin.tokens import Operator, Scope, TokenFault, verify_token
+from gateway.cli.common import settings_from, with_store
+from gateway.store.keyring import load
+from gateway.store.opening import Store
+from gateway.store.sessions import NewDevice, Started
+
+GRACE = ("token", "grace", "--scope", "read")
+
+
+# --- token
+
+
+def judged(command: CommandLine, token: str, days: float = 0) -> Operator | TokenFault:
+    return verify_token(token, load(command.folder / "data" / "keys.json"), clock.now() + days * 86_400)
+
+
+def test_a_token_counts_for_what_and_as_long_as_it_says(command: CommandLine) -> None:
+    result = command("token", "grace", "--scope", "read", "--scope", "revoke", "--days", "2")
+    assert (result.exit_code, result.stderr) == (0, "")
+    token = result.stdout.removesuffix("\n")
+    operator = judged(command, token, days=1.9)
+    assert isinstance(operator, Operator)
+    assert (operator.name, operator.scopes) == ("grace", {Scope.READ, Scope.REVOKE})
+    assert judged(command, token, days=2.1) is TokenFault.EXPIRED
+
+
+def test_a_token_for_programs(command: CommandLine) -> None:
+    answer = command.json(*GRACE)
+    operator = judged(command, answer.pop("token"), days=29.9)
+    assert isinstance(operator, Operator)
+    assert answer == {"name": "grace", "scopes": ["read"], "days": 30}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("token", "grace"), "--scope"),
+        (("token", "--scope", "read"), "name"),
+        (("token", "grace", "--scope", "everything"), "'everything'"),
+        ((*GRACE, "--days", "0"), "greater than or equal to 1"),
+        (("token", "a b", "--scope", "read"), "64 letters"),
+        (("token", "", "--scope", "read"), "64 letters"),
+    ],
+)
+def test_wrong_usage_makes_no_token(command: CommandLine, arguments: tuple[str, ...], said: str) -> None:
+    result = command(*arguments)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert said in result.stderr
+
+
+# --- revoke
+
+
+async def _signed_in(store: Store) -> Started:
+    await store.accounts.add(
+        subject="ada", name="", email="", groups=frozenset(), password_hash="", now=clock.now()
+    )
+    device = NewDevice(store.devices.id_for("ada", "laptop"), "Firefox", "")
+    started = await store.sessions.start(
+        subject="ada", device=device, address="", approve_later=False, now=clock.now()
+    )
+    assert isinstance(started, Started)
+    return started
+
+
+class Person:
+    """Somebody who is signed in, in the store of the commands."""
+
+    def __init__(self, command: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+        for name, value in command.environ.items():
+            monkeypatch.setenv(name, value)
+        self.started = with_store(settings_from(None), lambda store, _: _signed_in(store))
+
+    def named(self, scope: str) -> list[str]:
+        """What a revocation of `scope` names to hit this person."""
+        return {
+            "session": [self.started.session_id],
+            "device": [self.device_id()],
+            "account": ["ada"],
+            "everybody": [],
+        }[scope]
+
+    def device_id(self) -> str:
+        async def found(store: Store) -> str:
+            (device,) = await store.devices.list("ada")
+            return device.id
+
+        return with_store(settings_from(None), lambda store, _: found(store))
+
+    def is_live(self) -> bool:
+        async def judged(store: Store) -> bool:
+            now = clock.now()
+            snapshot = await store.sessions.identify(self.started.cookie, now)
+            return snapshot is not None and snapshot.fault(now) is None
+
+        return with_store(settings_from(None), lambda store, _: judged(store))
+
+
+@pytest.fixture
+def ada(command: CommandLine, monkeypatch: pytest.MonkeyPatch) -> Person:
+    return Person(command, monkeypatch)
+
+
+@pytest.mark.parametrize("scope", ["session", "device", "account", "everybody"])
+def test_every_scope_ends_the_session(command: CommandLine, ada: Person, scope: str) -> None:
+    assert ada.is_live()
+    named = ada.named(scope)
+    result = command("revoke", scope, *named, "--reason", "a [/red] test")
+    assert (result.exit_code, result.stdout) == (0, f"Revoked {' '.join([scope, *named])}.\n")
+    assert not ada.is_live()
+
+    async def recorded(store: Store) -> None:
+        (revocation,) = await store.revocations.list()
+        assert (revocation.scope, revocation.reason, revocation.actor) == (
+            scope,
+            "a [/red] test",
+            "cli:grace",
+        )
+        (entry,) = await store.audit.latest("" if scope == "everybody" else "ada")
+        assert (entry.event, entry.actor, entry.reason) == (f"{scope}-revoked", "cli:grace", "a [/red] test")
+
+    with_store(settings_from(None), lambda store, _: recorded(store))
+
+
+@pytest.mark.parametrize("scope", ["session", "device", "account", "everybody"])
+def test_the_answer_for_programs(command: CommandLine, ada: Person, scope: str) -> None:
+    answer = command.json("revoke", scope, *ada.named(scope))
+    assert len(answer.pop("id")) == 32
+    assert answer == {"scope": scope, "subject": None if scope == "everybody" else "ada"}
+
+
+@pytest.mark.parametrize("scope", ["session", "device", "account"])
+@pytest.mark.parametrize("target", ["nobody", "00" + "f" * 30, "[/red]", ""])
+def test_what_is_not_there_cannot_be_revoked(
+    command: CommandLine, ada: Person, scope: str, target: str
+) -> None:
+    result = command("revoke", scope, target)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == f"There is no {scope} {target!r}.\n"
+    assert ada.is_live()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["everybody", "ada"], "everybody takes no target"),
+        (["account"], "name the account to end"),
+        (["session"], "name the session to end"),
+        (["planet", "earth"], "'planet'"),
+        ([], "scope"),
+    ],
+)
+def test_wrong_usage_revokes_nothing(
+    command: CommandLine, ada: Person, arguments: list[str], said: str
+) -> None:
+    result = command("revoke", *arguments)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert said in result.stderr
+    assert ada.is_live()
+
+
+# --- keys
+
+
+def test_the_names_of_keys_are_listed_and_nothing_else(command: CommandLine) -> None:
+    assert command(*GRACE).exit_code == 0  # the first start makes the ring
+    path = command.folder / "data" / "keys.json"
+    ring = load(path)
+    assert command.json("keys", "list") == {"path": str(path), "active": ring.active, "keys": [ring.active]}
+    result = command("keys", "list")
+    assert result.stdout.splitlines()[0] == str(path)
+    assert [ring.active, "active"] in [line.split() for line in result.stdout.splitlines()]
+    document = json.loads(path.read_text())
+    for secret in (*document["keys"].values(), document["operator"]):
+        assert secret not in result.stdout
+
+
+def test_before_the_first_start_there_are_no_keys(command: CommandLine) -> None:
+    result = command("keys", "list")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "there is no key ring; it is made at the first start" in result.stderr
+    assert not (command.folder / "data").exists()
+
+
+def test_a_ring_that_others_may_read_is_a_fault(command: CommandLine) -> None:
+    command(*GRACE)
+    (command.folder / "data" / "keys.json").chmod(0o644)
+    for arguments in (("keys", "list"), GRACE, ("user", "list")):
+        result = command(*arguments)
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert "chmod 600" in result.stderr

@@ -1,0 +1,227 @@
+"""`watchword user`: accounts, made and switched off at the keyboard."""
+
+import os
+import pty
+import subprocess
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import pytest
+from support.commands import CommandLine
+from support.running_demo import WATCHWORD
+
+from gateway.cli.common import settings_from, with_store
+from gateway.identity.passwords import LONGEST, Passwords
+from gateway.store.opening import Store
+
+T = TypeVar("T")
+
+PASSWORD = "correct horse battery staple"
+ADA = ("user", "add", "ada", "--password-stdin")
+
+
+def in_store(command: CommandLine, use: Callable[[Store], Awaitable[T]]) -> T:
+    """What is found in the store of the commands."""
+    with pytest.MonkeyPatch.context() as patched:
+        for name, value in command.environ.items():
+            patched.setenv(name, value)
+        return with_store(settings_from(None), lambda store, _: use(store))
+
+
+def has_password(command: CommandLine, subject: str, password: str) -> bool:
+    async def verified(store: Store) -> bool:
+        known = await store.accounts.credentials(subject)
+        passwords = Passwords()
+        try:
+            return await passwords.verify(known and known.password_hash, password)
+        finally:
+            passwords.close()
+
+    return in_store(command, verified)
+
+
+def added(command: CommandLine, subject: str = "ada", *options: str) -> None:
+    result = command("user", "add", subject, "--password-stdin", *options, input=f"{PASSWORD}\n")
+    assert (result.exit_code, result.stdout) == (0, f"Added {subject}.\n"), result.output
+
+
+def test_an_account_is_added_and_listed(command: CommandLine) -> None:
+    options = ("--name", "Ada Lovelace", "--email", "ada@example.org", "--group", "staff", "--group", "a b")
+    added(command, "ada", *options)
+    added(command, "bob@example.org")
+    assert command.json("user", "list") == [
+        {
+            "subject": "ada",
+            "name": "Ada Lovelace",
+            "email": "ada@example.org",
+            "groups": ["a b", "staff"],
+            "factors": 0,
+            "disabled": False,
+        },
+        {
+            "subject": "bob@example.org",
+            "name": "",
+            "email": "",
+            "groups": [],
+            "factors": 0,
+            "disabled": False,
+        },
+    ]
+    lines = command("user", "list").stdout.splitlines()
+    assert lines[0].split() == ["subject", "name", "e-mail", "groups", "factors", "state"]
+    assert lines[1].split() == [
+        "ada",
+        "Ada",
+        "Lovelace",
+        "ada@example.org",
+        "a",
+        "b,",
+        "staff",
+        "0",
+        "active",
+    ]
+    assert has_password(command, "ada", PASSWORD)
+
+
+def test_the_answer_for_programs(command: CommandLine) -> None:
+    assert command.json(*ADA, input=PASSWORD) == {"subject": "ada"}
+    assert has_password(command, "ada", PASSWORD)
+
+
+@pytest.mark.parametrize("name", ["Ada [/red]", "[bold]Ada", "[x](y)"])
+def test_names_are_shown_as_they_are(command: CommandLine, name: str) -> None:
+    added(command, "ada", "--name", name)
+    assert name in command("user", "list").stdout
+
+
+def test_nobody_yet(command: CommandLine) -> None:
+    assert command.json("user", "list") == []
+    assert "watchword user add" in command("user", "list").stdout
+
+
+def test_a_name_is_taken_once(command: CommandLine) -> None:
+    added(command)
+    result = command(*ADA, input="another password\n")
+    assert (result.exit_code, result.stderr) == (1, "There is an account 'ada' already.\n")
+    assert has_password(command, "ada", PASSWORD)
+
+
+@pytest.mark.parametrize(
+    "subject", ["Ada", "a b", "", "-ada", "ada\n", "adä", "a" * 129, "a/b", "a:b", "[/red]", "٣"]
+)
+def test_a_name_to_sign_in_with_is_plain(command: CommandLine, subject: str) -> None:
+    result = command("user", "add", "--password-stdin", "--", subject, input=PASSWORD)
+    assert result.exit_code == 2
+    assert "lower-case letters" in result.stderr
+    assert command.json("user", "list") == []
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--name", "A\nB"),
+        ("--email", "a\r@b"),
+        ("--group", "a,b"),
+        ("--group", "a\0"),
+        ("--name", "\x1b[31m"),
+    ],
+)
+def test_what_apps_see_is_plain_text(command: CommandLine, options: tuple[str, str]) -> None:
+    result = command(*ADA, *options, input=PASSWORD)
+    assert result.exit_code == 2
+    assert "plain text" in result.stderr
+    assert command.json("user", "list") == []
+
+
+@pytest.mark.parametrize(
+    ("password", "code"),
+    [("x" * 7, 1), ("x" * 8, 0), ("x" * LONGEST, 0), ("x" * (LONGEST + 1), 1), ("", 1)],
+)
+def test_a_password_has_a_length(command: CommandLine, password: str, code: int) -> None:
+    result = command(*ADA, input=f"{password}\n")
+    assert result.exit_code == code, result.output
+    if code:
+        assert "8 to 1024 characters" in result.stderr
+
+
+def test_a_password_is_text(command: CommandLine) -> None:
+    result = command(*ADA, input=b"correct \xff horse\n")
+    assert (result.exit_code, result.stderr) == (1, "The password is not UTF-8.\n")
+
+
+def test_spaces_belong_to_a_password(command: CommandLine) -> None:
+    assert command(*ADA, input="  x x x  \r\n").exit_code == 0
+    assert has_password(command, "ada", "  x x x  ")
+
+
+def test_without_a_terminal_nobody_can_be_asked(command: CommandLine) -> None:
+    result = command("user", "add", "ada", input="")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "--password-stdin" in result.stderr
+
+
+@pytest.mark.parametrize("second", [PASSWORD, "another password"])
+def test_at_a_terminal_the_password_is_asked_for_twice(command: CommandLine, second: str) -> None:
+    controller, terminal = pty.openpty()
+    process = subprocess.Popen(
+        [WATCHWORD, "user", "add", "ada"],
+        env={**os.environ, **command.environ},
+        cwd=command.folder,
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+        start_new_session=True,  # without this, getpass would ask at the terminal of whoever runs the tests
+    )
+    os.close(terminal)
+    shown = b""
+    answers = {b"Password: ": PASSWORD, b"confirmation: ": second}
+    try:
+        while process.poll() is None and answers:
+            shown += os.read(controller, 1024)
+            for question in [question for question in answers if shown.endswith(question)]:
+                os.write(controller, answers.pop(question).encode() + b"\n")
+        if second != PASSWORD:
+            process.terminate()
+        process.wait(60)
+    finally:
+        process.kill()
+        process.wait()
+        os.close(controller)
+    assert PASSWORD.encode() not in shown
+    assert [account["subject"] for account in command.json("user", "list")] == (
+        ["ada"] if second == PASSWORD else []
+    )
+
+
+def test_disabling_ends_sessions_and_enabling_brings_none_back(command: CommandLine) -> None:
+    added(command)
+    epochs = []
+    for action, disabled in (("disable", True), ("enable", False)):
+        assert command.json("user", action, "ada") == {"subject": "ada", "disabled": disabled}
+        assert command("user", action, "ada").stdout == f"ada is {action}d.\n"
+        account = in_store(command, lambda store: store.accounts.find("ada"))
+        assert account is not None
+        assert account.disabled == disabled
+        epochs.append(account.epoch)
+        assert command.json("user", "list")[0]["disabled"] == disabled
+    assert epochs[0] == epochs[1]  # raised by disabling, and never lowered
+
+
+@pytest.mark.parametrize("action", ["disable", "enable"])
+@pytest.mark.parametrize("subject", ["nobody", "[/red]", ""])
+def test_nobody_is_there_to_switch(command: CommandLine, action: str, subject: str) -> None:
+    result = command("user", action, subject)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == f"There is no account {subject!r}.\n"
+
+
+def test_it_is_on_record_who_was_at_the_keyboard(command: CommandLine) -> None:
+    added(command)
+    for action in ("disable", "enable"):
+        command("user", action, "ada")
+    entries = in_store(command, lambda store: store.audit.latest("ada"))
+    assert [(entry.event, entry.actor) for entry in entries] == [
+        ("account-enabled", "cli:grace"),
+        ("account-disabled", "cli:grace"),
+        ("account-added", "cli:grace"),
+    ]

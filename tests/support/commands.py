@@ -1,0 +1,99 @@
+"""The command line: commands within the test's process, and as processes of their own."""
+
+import json
+import os
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from support.running_demo import WATCHWORD
+from typer.testing import CliRunner, Result
+
+from gateway.cli.main import app
+
+POLICY = """
+app: exchange
+hosts: [exchange.localhost, "[::1]"]
+upstream: http://127.0.0.1:1
+unmatched: session
+actions:
+  sign-in: {title: Signing in, protect: by-choice, default: on}
+  pay: {title: Paying, protect: always, fresh: once}
+rules:
+  - {name: assets, methods: [GET], paths: ["/static/**"], need: public}
+  - {name: pay, methods: [POST], paths: [/payments], action: pay}
+  - {name: staff, paths: ["/staff/**"], groups: [staff], need: session}
+  - {name: closed, paths: ["/staff/**"], need: deny}
+"""
+
+
+@dataclass(frozen=True)
+class CommandLine:
+    """A folder to work in, with a policy, and what the environment says there."""
+
+    folder: Path
+    environ: dict[str, str] = field(default_factory=dict)
+
+    def __call__(self, *arguments: str, input: str | bytes | None = None, **environ: str) -> Result:  # noqa: A002
+        """Run a command within this process."""
+        return CliRunner().invoke(app, arguments, input=input, env={**self.environ, **environ})
+
+    def json(self, *arguments: str, **options: Any) -> Any:
+        """What a command that succeeds answers to a program."""
+        result = self(*arguments, "--json", **options)
+        assert result.exit_code == 0, result.output
+        return json.loads(result.stdout)
+
+    def start(self, *arguments: str, **environ: str) -> subprocess.Popen[str]:
+        """Start a command as a process of its own."""
+        return subprocess.Popen(
+            [WATCHWORD, *arguments],
+            cwd=self.folder,
+            env=self._all(environ),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def _all(self, environ: Mapping[str, str]) -> dict[str, str]:
+        return {**os.environ, "COLUMNS": "200", **self.environ, **environ}
+
+
+@pytest.fixture
+def command(tmp_path: Path, valkey_url: str, monkeypatch: pytest.MonkeyPatch) -> CommandLine:
+    """The command line of an operator whose gateway keeps its records in an empty store."""
+    with redis.Redis.from_url(valkey_url) as client:
+        client.flushall()
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "policies").mkdir()
+    (tmp_path / "policies" / "exchange.yaml").write_text(POLICY)
+    return CommandLine(
+        tmp_path,
+        {
+            "COLUMNS": "200",
+            "USER": "grace",
+            "WATCHWORD_PUBLIC_SCHEME": "http",
+            "WATCHWORD_STORE__URL": valkey_url,
+            "WATCHWORD_STORE__TIMEOUT": "20s",
+            "WATCHWORD_LISTEN__PORT": "0",
+            "WATCHWORD_ADMIN__PORT": "0",
+        },
+    )
+
+
+def processes_in(folder: Path) -> list[str]:
+    """The command lines of processes that have to do with a folder."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            text = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue  # it ended meanwhile
+        if str(folder) in text:
+            found.append(text)
+    return found

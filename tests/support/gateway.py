@@ -237,6 +237,27 @@ def _pages() -> Pages:
     return Pages(StaticFiles.load(), Texts.load("en"))
 
 
+def policy_in(folder: Path, policy: str = POLICY, upstream: str = "http://127.0.0.1:1") -> Path:
+    """Write a policy where `settings_in` looks for it."""
+    file = folder / "policies" / "exchange.yaml"
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(policy.replace("UPSTREAM", upstream))
+    return file
+
+
+def settings_in(folder: Path, **settings: Any) -> Settings:
+    """Settings of a gateway on free ports, that has its files in `folder`."""
+    defaults = {
+        "mode": "demo",
+        "public_scheme": "http",
+        "listen": {"port": 0},
+        "admin": {"port": 0},
+        "keys": folder / "keys.json",
+        "policies": folder / "policies",
+    }
+    return Settings(**{**defaults, **settings})
+
+
 OpenScene = Callable[..., AbstractAsyncContextManager[Scene]]
 
 
@@ -258,20 +279,10 @@ def open_scene(valkey: Redis, valkey_url: str, tmp_path: Path, monkeypatch: pyte
         monkeypatch.setattr(composition, "Pages", lambda *_: _pages())
         app = Recorder()
         async with serving(script or app) as behind:
-            file = tmp_path / "policies" / "exchange.yaml"
-            file.parent.mkdir(exist_ok=True)
             # By name: what goes wrong only between names, not addresses, would otherwise go unnoticed.
-            file.write_text(policy.replace("UPSTREAM", behind.address.replace("127.0.0.1", "localhost")))
-            defaults = {
-                "mode": "demo",
-                "public_scheme": "http",
-                "listen": {"port": 0},
-                "admin": {"port": 0},
-                "store": {"url": valkey_url, "timeout": 20.0, **store},
-                "keys": tmp_path / "keys.json",
-                "policies": file.parent,
-            }
-            gateway = await composition.start_gateway(Settings(**{**defaults, **settings}))
+            file = policy_in(tmp_path, policy, behind.address.replace("127.0.0.1", "localhost"))
+            store = {"url": valkey_url, "timeout": 20.0, **store}
+            gateway = await composition.start_gateway(settings_in(tmp_path, store=store, **settings))
             try:
                 yield Scene(gateway, app, behind, now, file)
             finally:

@@ -1,0 +1,285 @@
+"""The gateway put together: what stops its start, what its settings change, and how it stops."""
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from redis.asyncio import Redis
+from structlog.testing import capture_logs
+from support.gateway import POLICY, OpenScene, Scene, policy_in, settings_in
+from support.raw_client import Answer, RawClient
+from support.store import running_server
+from support.tls import self_signed
+from support.upstreams import OK, Peer
+
+from gateway.app import load_configuration, load_policies, start_gateway
+from gateway.errors import Faulty, StoreUnavailable
+
+
+async def ask(port: int, path: str) -> Answer:
+    async with await RawClient.connect(port) as client:
+        await client.send(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
+        return await client.answer()
+
+
+# --- starting
+
+
+async def test_it_listens_for_people_and_for_operators(scene: Scene) -> None:
+    gateway = scene.gateway
+    assert (await ask(gateway.port, "/public/x")).status == 200
+    assert (await ask(gateway.admin_port, "/healthz")).status == 200
+    assert (await ask(gateway.admin_port, "/readyz")).json == {"ready": True, "troubles": []}
+    assert (await ask(gateway.admin_port, "/v1/revocations")).status == 401
+    assert (await ask(gateway.port, "/v1/revocations")).status == 401, "an unlisted path of the app"
+    assert (await ask(gateway.admin_port, "/.watchword/sign-in")).status == 404
+
+
+async def never_started(settings: Any, error: type[Exception]) -> str:
+    with pytest.raises(error) as raised:
+        await start_gateway(settings)
+    return str(raised.value)
+
+
+async def test_a_faulty_policy_stops_the_start(tmp_path: Path) -> None:
+    policy_in(tmp_path, POLICY.replace("need: deny", "need: dney").replace("GET", "GOT"))
+    said = await never_started(settings_in(tmp_path, store={"url": "unix:///nowhere"}), Faulty)
+    assert len(said.splitlines()) >= 2, "all faults, before anything else is tried"
+    assert not (tmp_path / "keys.json").exists()
+
+
+async def test_plain_http_is_for_loopback(tmp_path: Path) -> None:
+    policy_in(tmp_path, POLICY.replace("[localhost, 127.0.0.1]", "[localhost, exchange.example]"))
+    assert "exchange.example" in await never_started(settings_in(tmp_path), Faulty)
+    assert load_policies(settings_in(tmp_path, public_scheme="https")).app_for("exchange.example")
+
+
+async def test_a_store_that_is_away_stops_the_start(tmp_path: Path) -> None:
+    policy_in(tmp_path)
+    settings = settings_in(tmp_path, store={"url": f"unix://{tmp_path}/nowhere", "timeout": 1.0})
+    assert await never_started(settings, StoreUnavailable)
+
+
+async def test_in_production_a_doubtful_store_stops_the_start(tmp_path: Path, short_path: Path) -> None:
+    policy_in(tmp_path)
+    with running_server(short_path, "--appendonly", "no") as server:
+        settings = settings_in(tmp_path, mode="production", store={"url": server.url})
+        assert "appendonly is off" in await never_started(settings, StoreUnavailable)
+        with capture_logs() as said:
+            await (await start_gateway(settings_in(tmp_path, store={"url": server.url}))).stop()
+    assert {"event": "the store cannot be relied on", "doubt": "appendonly is off"}.items() <= said[0].items()
+
+
+async def test_a_key_ring_of_another_store_stops_the_start(
+    tmp_path: Path, valkey: Redis, valkey_url: str
+) -> None:
+    policy_in(tmp_path)
+    store = {"url": valkey_url}
+    await (await start_gateway(settings_in(tmp_path, store=store))).stop()
+    other = settings_in(tmp_path, store=store, keys=tmp_path / "other.json")
+    assert "key ring" in await never_started(other, StoreUnavailable)
+
+
+async def test_what_was_started_is_stopped_when_a_later_part_fails(
+    tmp_path: Path, valkey: Redis, valkey_url: str
+) -> None:
+    policy_in(tmp_path)
+    with socket.create_server(("127.0.0.1", 0)) as taken, socket.create_server(("127.0.0.1", 0)) as free:
+        port, taken_port = free.getsockname()[1], taken.getsockname()[1]
+        free.close()
+        settings = settings_in(
+            tmp_path, store={"url": valkey_url}, listen={"port": port}, admin={"port": taken_port}
+        )
+        await never_started(settings, OSError)
+        assert await is_refused(port)
+        await no_other_client(valkey)
+
+
+def test_every_fault_of_settings_and_policies_is_told_at_once(tmp_path: Path) -> None:
+    policy_in(tmp_path, POLICY.replace("need: deny", "need: dney"))
+    config = tmp_path / "gateway.yaml"
+    config.write_text("mode: tset\nlisten: {port: -1}\n")
+    with pytest.raises(Faulty) as raised:
+        load_configuration(config, {}, tmp_path / "policies")
+    files = [Path(fault.file).name for fault in raised.value.faults]
+    assert files.count("gateway.yaml") == 2 and files.count("exchange.yaml") >= 1
+
+    config.write_text("mode: demo\npublic-scheme: http\n")
+    policy_in(tmp_path)
+    settings, policies = load_configuration(config, {}, None)
+    assert (settings.mode, [app.name for app in policies.apps]) == ("demo", ["exchange"])
+
+
+async def no_other_client(valkey: Redis) -> None:
+    """Wait until the server has none but this one; pytest's timeout ends what never does."""
+    while len(await valkey.client_list()) > 1:
+        await asyncio.sleep(0.001)
+
+
+# --- settings
+
+
+async def test_tls_ends_here_where_it_is_asked_to(tmp_path: Path, open_scene: OpenScene) -> None:
+    pem = tmp_path / "localhost.pem"
+    pem.write_bytes(self_signed("localhost"))
+    async with open_scene(public_scheme="https", tls={"certificate": pem, "key": pem}) as scene:
+        trusting = ssl.create_default_context(cafile=str(pem))
+        opened = await asyncio.open_connection("localhost", scene.gateway.port, ssl=trusting)
+        async with RawClient(*opened) as client:
+            await client.send(scene.client().request("GET /public/x", {}))
+            assert (await client.answer()).status == 200
+        assert scene.app.requests[0].header("x-forwarded-proto") == ["https"]
+        with pytest.raises(asyncio.IncompleteReadError):
+            await scene.client().call("GET /public/x")
+
+
+async def test_cookies_are_as_safe_as_the_address_allows(open_scene: OpenScene) -> None:
+    async with open_scene(public_scheme="https") as scene:
+        ada = await scene.signed_in()
+        assert set(ada.cookies) == {"__Host-ww-session", "__Host-ww-device"}
+        assert (await ada.call("GET /mine")).status == 200
+
+
+async def large_head(scene: Scene) -> list[int]:
+    return [(await scene.client().call("GET /public/x", headers={f"X-{n}": "1" for n in range(9)})).status]
+
+
+async def sign_in_limits(scene: Scene) -> list[int]:
+    wrong = {"subject": "ada", "password": "wrong"}
+    return [(await scene.client().call("POST /.watchword/api/sign-in", wrong)).status for _ in range(3)]
+
+
+async def challenge_lifetime(scene: Scene) -> list[int]:
+    ada = await scene.signed_in(factor=True)
+    asked = await ada.call("GET /password")
+    return [(await ada.answer(asked)).status]
+
+
+async def idle_sessions(scene: Scene) -> list[int]:
+    ada = await scene.signed_in()
+    scene.clock.advance(61)
+    return [(await ada.call("GET /mine")).status]
+
+
+async def no_grace(scene: Scene) -> list[int]:
+    ada = await scene.signed_in()
+    before = ada.with_cookies(session=ada.session)
+    await ada.enrol()
+    scene.clock.advance(1)
+    return [(await before.call("GET /mine")).status]
+
+
+async def wrong_codes(scene: Scene) -> list[int]:
+    ada = await scene.signed_in(factor=True)
+    wrong = {"Watchword-Code": ada.wrong_code()}
+    return [(await ada.call("GET /password", headers=wrong)).status for _ in range(3)]
+
+
+async def later_devices(scene: Scene) -> list[int]:
+    return [(await (await scene.signed_in()).call("GET /mine")).status for _ in range(2)]
+
+
+@pytest.mark.parametrize(
+    ("settings", "attempt", "statuses"),
+    [
+        ({}, large_head, [200]),
+        ({"limits": {"header_count": 5}}, large_head, [400]),
+        ({"limits": {"header_size": 60}}, large_head, [431]),
+        ({}, sign_in_limits, [401, 401, 401]),
+        ({"sign_in": {"attempts_by_account": 2}}, sign_in_limits, [401, 401, 429]),
+        ({"sign_in": {"attempts_by_address": 1}}, sign_in_limits, [401, 429, 429]),
+        ({}, challenge_lifetime, [200]),
+        ({"challenges": {"lifetime": "30s"}}, challenge_lifetime, [410]),
+        ({}, idle_sessions, [200]),
+        ({"sessions": {"idle": "1m"}}, idle_sessions, [401]),
+        ({}, no_grace, [200]),
+        ({"sessions": {"grace": "1s"}}, no_grace, [401]),
+        ({}, wrong_codes, [403, 403, 403]),
+        ({"codes": {"attempts": 2}}, wrong_codes, [403, 403, 429]),
+        ({}, later_devices, [200, 200]),
+        ({"devices": {"later": "approve"}}, later_devices, [200, 401]),
+    ],
+)
+async def test_settings_reach_what_they_are_for(
+    open_scene: OpenScene, settings: dict[str, Any], attempt: Callable[[Scene], Any], statuses: list[int]
+) -> None:
+    async with open_scene(**settings) as scene:
+        assert await attempt(scene) == statuses
+
+
+async def test_authenticator_apps_show_the_issuer(open_scene: OpenScene) -> None:
+    async with open_scene(issuer="Ada's Exchange") as scene:
+        begun = await (await scene.signed_in()).call("POST /.watchword/api/factors", {"label": ""})
+        assert "issuer=Ada%27s%20Exchange" in begun.json["uri"]
+
+
+# --- policies
+
+
+async def test_a_changed_policy_is_taken_by_itself(scene: Scene) -> None:
+    """And a faulty one shows in the readiness probe, while the last good one goes on."""
+    gateway = scene.gateway
+    watching = asyncio.create_task(gateway.watch_policies())
+    good = scene.policy.read_text()
+    opened = good.replace("unmatched: session", "unmatched: public")
+    await rewritten(scene.policy, opened, lambda: gateway.pipeline.policies.apps[0].unmatched == "public")
+    assert (await ask(gateway.port, "/unlisted")).status == 200
+    await rewritten(scene.policy, good.replace("unmatched", "unmtached"), lambda: bool(gateway.health.faults))
+    assert (await ask(gateway.port, "/unlisted")).status == 200
+    ready = await ask(gateway.admin_port, "/readyz")
+    assert (ready.status, len(ready.json["troubles"])) == (200, 2)
+    assert "unmtached" in ready.json["troubles"][1]
+    await rewritten(scene.policy, good, lambda: not gateway.health.faults)
+    assert (await ask(gateway.port, "/unlisted")).status == 401
+    watching.cancel()
+
+
+async def rewritten(file: Path, text: str, condition: Callable[[], bool]) -> None:
+    """Write until it was noticed: a watch may begin only after the first time."""
+    while not condition():
+        file.write_text(text)
+        await asyncio.sleep(0.1)
+
+
+# --- stopping
+
+
+async def test_stopping_lets_a_request_end(open_scene: OpenScene) -> None:
+    asked, answer = asyncio.Event(), asyncio.Event()
+
+    async def slow(peer: Peer) -> None:
+        await peer.head()
+        asked.set()
+        await answer.wait()
+        await peer.say(OK)
+
+    async with open_scene(script=slow) as scene, await RawClient.connect(scene.gateway.port) as client:
+        await client.send(scene.client().request("GET /public/x", {}))
+        await asked.wait()
+        stopping = asyncio.create_task(scene.gateway.stop())
+        while not await is_refused(scene.gateway.port):
+            assert not stopping.done()
+        answer.set()
+        assert (await client.answer()).status == 200
+        await stopping
+        assert await is_refused(scene.gateway.admin_port)
+
+
+async def is_refused(port: int) -> bool:
+    try:
+        async with await RawClient.connect(port):
+            return False
+    except ConnectionError:
+        return True
+
+
+async def test_stopping_leaves_no_connection_behind(open_scene: OpenScene, valkey: Redis) -> None:
+    async with open_scene() as scene:
+        await scene.signed_in()
+        assert (await scene.client().call("GET /public/x")).status == 200
+    await no_other_client(valkey)
+    assert [await peer.rest() for peer in scene.upstream.peers] == [b""]

@@ -69,7 +69,7 @@ def _json_fields(text: str) -> dict[str, Any]:
         value = json.loads(text, object_pairs_hook=_unique, parse_float=Decimal, parse_constant=_no_constant)
         if "\\u" in text:  # half a surrogate pair is text to some readers only (RFC 8259 section 8.2)
             json.dumps(value, ensure_ascii=False, default=str).encode()
-    except (ValueError, RecursionError):
+    except (ValueError, RecursionError, ArithmeticError):  # the last for 1e9999999999999999999
         raise BadRequest("the body is not JSON") from None
     if not isinstance(value, dict):
         raise BadRequest("the body must be a JSON object")

@@ -33,7 +33,7 @@ from gateway.web.visit import Deliver, Visit
 
 RETRY_AFTER = {"Retry-After": "5"}
 _TOUCH_AFTER = 60.0
-"""Seconds after which the use of a session is noted again."""
+"""Seconds after which the use of a session is noted again, at most: a short idle time has it more often."""
 
 _log = structlog.get_logger("gateway.request")
 
@@ -251,7 +251,8 @@ class Pipeline:
 
     async def _forward(self, visit: Visit, permit: Permit) -> web.StreamResponse:
         snapshot, inbound = visit.snapshot, visit.inbound
-        if snapshot is not None and inbound.now - snapshot.session.last_used_at > _TOUCH_AFTER:
+        touch_after = min(_TOUCH_AFTER, self._sessions.limits.idle / 10)
+        if snapshot is not None and inbound.now - snapshot.session.last_used_at > touch_after:
             await self._sessions.touch(snapshot, inbound.address, inbound.now)
         return await visit.deliver(visit, permit)
 

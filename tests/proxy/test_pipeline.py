@@ -100,6 +100,16 @@ async def test_a_session_ends_when_it_is_not_used(scene: Scene) -> None:
     assert reason(await ada.call("GET /mine")) == (401, "session-expired")
 
 
+async def test_a_session_with_a_short_idle_time_lives_while_it_is_used(open_scene: OpenScene) -> None:
+    async with open_scene(sessions={"idle": "30s"}) as scene:
+        ada = await scene.signed_in()
+        for _ in range(6):
+            scene.clock.advance(20)
+            assert (await ada.call("GET /mine")).status == 200
+        scene.clock.advance(30)
+        assert reason(await ada.call("GET /mine")) == (401, "session-expired")
+
+
 async def test_a_session_ends_however_much_it_is_used(open_scene: OpenScene) -> None:
     async with open_scene(sessions={"idle": "1h", "absolute": "2h"}) as scene:
         ada = await scene.signed_in()

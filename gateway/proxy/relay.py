@@ -116,8 +116,9 @@ class Relay:
         return Relayed(self._status, keep_alive=False, complete=False)
 
     async def _exchange(self) -> Relayed:
-        upgrade = self._request._message.upgrade and self._given_body is None
         body, length = self._body()
+        # A request that was resumed is another one than the client's, which may look like a handshake.
+        upgrade = self._request._message.upgrade and self._permit.target.method == "GET" and body is None
         response = await self._upstream.send(
             self._permit, self._headers, body, length=length, upgrade=upgrade
         )

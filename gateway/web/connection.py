@@ -221,11 +221,9 @@ class Connection(RequestHandler):
     def _head_arrived(self, body_before: StreamReader) -> None:
         self._stop_head_timer()
         self._head_size = 0
-        if isinstance(self._messages[-1][0], _ErrInfo):
-            # The parser has lost its place, so nothing after this can be trusted to be a request.
-            self._deaf = True
-            if not body_before.is_eof():
-                body_before.set_exception(RequestPayloadError("the body is malformed"))
+        if isinstance(self._messages[-1][0], _ErrInfo) and not body_before.is_eof():
+            # aiohttp queues its 400 behind the request whose body this was, and lets that one wait.
+            body_before.set_exception(RequestPayloadError("the body is malformed"))
 
     def _head_grew(self, size: int) -> None:
         self._head_size += size

@@ -8,9 +8,9 @@ from aiohttp import ClientSession, ClientWebSocketResponse, WSMsgType, web
 from aiohttp.test_utils import TestServer
 from support.raw_client import RawClient
 from support.relaying import Passage, relaying
-from support.upstreams import Peer, Script, Scripted, serving, until
+from support.upstreams import OK, Peer, Script, Scripted, answering, serving, until
 
-from gateway.errors import UpstreamFailed
+from gateway.errors import UpstreamFailed, UpstreamFault
 from gateway.proxy import tunnel
 from gateway.web.connection import ListenerLimits
 
@@ -37,20 +37,20 @@ class Echo:
         self.pings: list[bytes] = []
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
-        socket = web.WebSocketResponse(protocols=["chat.v2", "chat.v1"], autoping=False, max_msg_size=0)
-        await socket.prepare(request)
-        async for message in socket:
+        chat = web.WebSocketResponse(protocols=["chat.v2", "chat.v1"], autoping=False, max_msg_size=0)
+        await chat.prepare(request)
+        async for message in chat:
             if message.type is WSMsgType.TEXT and message.data == "close, please":
-                await socket.close(code=4002, message=b"as you wish")
+                await chat.close(code=4002, message=b"as you wish")
             elif message.type is WSMsgType.TEXT:
-                await socket.send_str(message.data)
+                await chat.send_str(message.data)
             elif message.type is WSMsgType.BINARY:
-                await socket.send_bytes(message.data)
+                await chat.send_bytes(message.data)
             elif message.type is WSMsgType.PING:
                 self.pings.append(message.data)
-                await socket.pong(message.data)
-        self.closed.set_result(socket.close_code)
-        return socket
+                await chat.pong(message.data)
+        self.closed.set_result(chat.close_code)
+        return chat
 
 
 @asynccontextmanager
@@ -60,54 +60,54 @@ async def chatting(**options: Any) -> AsyncIterator[tuple[Echo, ClientWebSocketR
         TestServer(echo.app) as server,
         relaying(f"http://127.0.0.1:{server.port}") as passage,
         ClientSession() as session,
-        session.ws_connect(f"ws://localhost:{passage.port}/ws", max_msg_size=0, **options) as socket,
+        session.ws_connect(f"ws://localhost:{passage.port}/ws", max_msg_size=0, **options) as chat,
     ):
-        yield echo, socket
+        yield echo, chat
 
 
 async def test_text_and_binary_messages_go_both_ways() -> None:
-    async with chatting() as (_, socket):
+    async with chatting() as (_, chat):
         for text in ("hello", "", "héllo 佐"):
-            await socket.send_str(text)
-            assert await socket.receive_str() == text
-        await socket.send_bytes(bytes(range(256)))
-        assert await socket.receive_bytes() == bytes(range(256))
+            await chat.send_str(text)
+            assert await chat.receive_str() == text
+        await chat.send_bytes(bytes(range(256)))
+        assert await chat.receive_bytes() == bytes(range(256))
 
 
 @pytest.mark.parametrize("compress", [0, 15])
 async def test_large_messages_pass_whole(compress: int) -> None:
     message = bytes(range(256)) * 8192
-    async with chatting(compress=compress) as (_, socket):
-        assert bool(socket.compress) == bool(compress)
+    async with chatting(compress=compress) as (_, chat):
+        assert bool(chat.compress) == bool(compress)
         for _ in range(3):
-            await socket.send_bytes(message)
-            assert await socket.receive_bytes() == message
+            await chat.send_bytes(message)
+            assert await chat.receive_bytes() == message
 
 
 async def test_pings_are_answered_by_the_other_end() -> None:
-    async with chatting(autoping=False) as (echo, socket):
-        await socket.ping(b"are you there?")
-        pong = await socket.receive()
+    async with chatting(autoping=False) as (echo, chat):
+        await chat.ping(b"are you there?")
+        pong = await chat.receive()
         assert (pong.type, pong.data) == (WSMsgType.PONG, b"are you there?")
         assert echo.pings == [b"are you there?"]
 
 
 async def test_the_clients_close_code_reaches_the_app() -> None:
-    async with chatting() as (echo, socket):
-        await socket.close(code=4001, message=b"bye")
+    async with chatting() as (echo, chat):
+        await chat.close(code=4001, message=b"bye")
         assert await echo.closed == 4001
 
 
 async def test_the_apps_close_code_reaches_the_client() -> None:
-    async with chatting() as (_, socket):
-        await socket.send_str("close, please")
-        close = await socket.receive()
+    async with chatting() as (_, chat):
+        await chat.send_str("close, please")
+        close = await chat.receive()
         assert (close.type, close.data, close.extra) == (WSMsgType.CLOSE, 4002, "as you wish")
 
 
 async def test_a_sub_protocol_is_agreed_on() -> None:
-    async with chatting(protocols=["chat.v1", "chat.v9"]) as (_, socket):
-        assert socket.protocol == "chat.v1"
+    async with chatting(protocols=["chat.v1", "chat.v9"]) as (_, chat):
+        assert chat.protocol == "chat.v1"
 
 
 # with every byte in sight
@@ -202,6 +202,21 @@ async def test_an_upstream_that_declines_answers_as_always() -> None:
         assert (await client.answer()).body == b"no"
 
 
+@pytest.mark.parametrize(
+    "resumed", [("POST", b"amount=1"), ("POST", b""), ("DELETE", b""), ("GET", b"amount=1")]
+)
+async def test_a_resumed_request_is_no_handshake(resumed: tuple[str, bytes]) -> None:
+    async with (
+        serving(answering(OK)) as upstream,
+        relaying(upstream.address) as passage,
+        await RawClient.connect(passage.port, "localhost") as client,
+    ):
+        passage.resumed = resumed
+        await client.send(HANDSHAKE)
+        assert (await client.answer()).body == b"ok"
+    assert b"Upgrade" not in upstream.heads[0]
+
+
 async def test_an_upstream_that_is_not_there_is_reported() -> None:
     async with (
         relaying("http://127.0.0.1:1") as passage,
@@ -219,13 +234,18 @@ async def test_when_the_client_closes_the_upstream_gets_everything_and_then_the_
     heard = asyncio.get_running_loop().create_future()
 
     async def script(peer: Peer) -> None:
-        heard.set_result(await peer.rest())
+        received = bytearray()
+        while piece := await peer.reader.read(16_384):
+            received += piece
+            await asyncio.sleep(0.001)  # slowly, so that much is on its way when the client closes
+        heard.set_result(received)
 
     async with tunnelling(script) as (_, passage, client):
         await client.send(MUCH)
         client.writer.close()
         assert await heard == MUCH
         await until(lambda: bool(passage.answers))
+        assert passage.answers[0].complete
 
 
 async def test_when_the_upstream_closes_the_client_gets_everything_and_then_the_end() -> None:
@@ -239,19 +259,49 @@ async def test_when_the_upstream_closes_the_client_gets_everything_and_then_the_
         assert passage.answers[0].status == 101
 
 
-async def test_last_words_cross_each_other() -> None:
-    """The client keeps talking to an upstream that breaks; what that one said before still arrives."""
+class Stub:
+    """Either end of a tunnel, for orders of events that sockets do not keep to: `heard` is what it was told.
 
-    async def script(peer: Peer) -> None:
-        await peer.say(MUCH)
-        await until(lambda: peer.writer.transport.get_write_buffer_size() == 0)
-        peer.hang_up()  # with bytes unread, which makes it a reset
+    It says `words` once the other end could not be written to any more; `deaf` is what that looks like.
+    """
 
-    async with tunnelling(script) as (_, passage, client):
-        await client.send(b"more and more")
-        received = await client.rest()
-        assert received == MUCH[: len(received)]
-        await until(lambda: bool(passage.answers))
+    def __init__(self, deaf: Exception | None, words: list[bytes]) -> None:
+        self.heard: list[bytes] = []
+        self.closed = False
+        self._deaf, self._words = deaf, words
+
+    async def write(self, data: bytes) -> None:
+        if self._deaf is not None:
+            raise self._deaf
+        self.heard.append(data)
+
+    async def read(self) -> bytes:
+        for _ in range(10):  # long enough for the failure to be known
+            await asyncio.sleep(0)
+        return self._words.pop(0)
+
+    async def close(self) -> None:
+        self.closed = True
+
+
+class Speaking(Stub):
+    async def read(self) -> bytes:
+        return b"anybody there?"
+
+
+async def test_an_upstream_that_broke_is_heard_to_the_end() -> None:
+    broken = UpstreamFailed(UpstreamFault.BROKEN, "")
+    client, upstream = Speaking(None, []), Stub(broken, [b"last", b"words", b""])
+    await tunnel.join(client, client, upstream)  # type: ignore[arg-type]
+    assert client.heard == [b"last", b"words"]
+    assert upstream.closed
+
+
+async def test_a_client_that_left_is_heard_to_the_end() -> None:
+    client, upstream = Stub(ConnectionResetError(), [b"last", b"words", b""]), Speaking(None, [])
+    await tunnel.join(client, client, upstream)  # type: ignore[arg-type]
+    assert upstream.heard == [b"last", b"words"]
+    assert upstream.closed
 
 
 async def test_a_slow_upstream_slows_the_client_down() -> None:

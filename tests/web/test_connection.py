@@ -118,6 +118,18 @@ async def test_a_head_that_never_ends_is_refused_before_its_end() -> None:
         assert await client.rest() == b""
 
 
+async def test_each_head_is_measured_by_itself() -> None:
+    async with (
+        listening(Recorder(), patient(head_bytes=100)) as port,
+        await RawClient.connect(port) as client,
+    ):
+        for _ in range(10):
+            await client.send(GET[:-2])
+            await asyncio.sleep(0.02)  # so that it arrives in two parts; what is shown does not depend on it
+            await client.send(GET[-2:])
+            assert (await client.answer()).status == 200
+
+
 async def test_an_idle_connection_is_closed() -> None:
     async with (
         listening(Recorder(), patient(idle_seconds=0.1)) as port,
@@ -273,6 +285,7 @@ async def test_100_is_not_sent_when_the_body_is_here_or_the_client_speaks_http_1
             assert (await client.answer()).status == 200
         async with await RawClient.connect(port) as client:
             await client.send(post(5, extra=EXPECT).replace(b"HTTP/1.1", b"HTTP/1.0"))
+            await asyncio.sleep(0.05)  # enough for a 100 that must not come
             await client.send(b"hello")
             assert (await client.answer()).status == 200
 

@@ -64,11 +64,15 @@ class Refuse:
 Decision = Forward | SignIn | StepUp | AuthoriseDevice | Refuse
 
 
-def binding_of(target: Target, body: bytes) -> str:
-    """The name of one exact request: SHA-256 over method, host, path with query, and body hash."""
+def binding_of(target: Target, body: bytes, read_as: str = "") -> str:
+    """The name of one exact request: SHA-256 over method, host, path with query, and body hash.
+
+    `read_as` are the headers that say how the body is to be read: bytes that are one thing as JSON, and
+    were shown as that, can be another thing as a form.
+    """
     digest = hashlib.sha256()
-    for part in (target.method, target.host, target.path_and_query):
-        digest.update(part.encode("ascii") + b"\n")
+    for part in (target.method, target.host, target.path_and_query, read_as.replace("\n", " ")):
+        digest.update(part.encode() + b"\n")
     digest.update(hashlib.sha256(body).digest())
     return digest.hexdigest()
 

@@ -9,15 +9,18 @@ from gateway.core.fields import pick, read_fields
 from gateway.core.policy.model import Action
 from gateway.core.reasons import Reason
 from gateway.core.records import Snapshot
-from gateway.errors import PayloadTooLarge
+from gateway.errors import BadRequest, PayloadTooLarge
 from gateway.identity.second_factor import CodeRefused, GivenCode
 from gateway.identity.step_up import ParkedRequest, StepUps
 from gateway.proxy.answers import Answers
 from gateway.web.cookies import CookieJar, CookieKind
+from gateway.web.inbound import Inbound
 from gateway.web.problems import code_problem
 from gateway.web.visit import Visit
 
 CODE_HEADER = b"watchword-code"
+
+_READ_AS = frozenset({b"content-encoding", b"content-type"})
 
 _NOT_PARKED = frozenset({b"cookie", b"content-length", b"transfer-encoding", b"expect", b"connection"})
 
@@ -41,7 +44,7 @@ class Challenger:
         if wanted.reason is Reason.FACTOR_MISSING or snapshot is None:
             return visit, self.answers.factor_missing(visit, wanted.action)
         visit = await self._with_body(visit)
-        binding = binding_of(visit.inbound.target, visit.inbound.body or b"")
+        binding = binding_of(visit.inbound.target, visit.inbound.body or b"", _read_as(visit.inbound))
         decision = visit.decide(binding)
         code = visit.inbound.header(CODE_HEADER)
         if isinstance(decision, StepUp) and code is not None:
@@ -100,7 +103,7 @@ class Challenger:
             inbound.target,
             snapshot,
             inbound.now,
-            shown=shown_fields(action, inbound.body or b"", inbound.header(b"content-type")),
+            shown=shown_fields(action, inbound),
             binding=binding,
             parked=parked,
         )
@@ -109,12 +112,20 @@ class Challenger:
         return self.answers.step_up(visit, action, challenge)
 
 
-def shown_fields(action: Action, body: bytes, content_type: str | None) -> tuple[tuple[str, str], ...]:
+def shown_fields(action: Action, inbound: Inbound) -> tuple[tuple[str, str], ...]:
     """What the person approves, as (label, value). Raises BadRequest when the body cannot tell.
 
     A request without a body has nothing to show, but can be approved.
     """
     if not action.show:
         return ()
-    fields = read_fields(body, content_type) if body else {}
+    if any(name.lower() == b"content-encoding" for name, _ in inbound.headers):
+        raise BadRequest("what is to be approved must not be compressed")
+    fields = read_fields(inbound.body, inbound.header(b"content-type")) if inbound.body else {}
     return tuple((label, pick(fields, path) or "—") for label, path in action.show)
+
+
+def _read_as(inbound: Inbound) -> str:
+    """The headers by which the app reads a body, and with which it is approved."""
+    values = [value for name, value in inbound.headers if name.lower() in _READ_AS]
+    return b", ".join(values).decode("latin-1")

@@ -32,6 +32,9 @@ _HOP_BY_HOP = frozenset(
 )
 """What RFC 9110 section 7.6.1 keeps from being forwarded, and framing, which each connection has its own."""
 
+_READ_AS = frozenset((b"content-encoding", b"content-type"))
+"""How a body is to be read. Without them the app could read another one than was matched and approved."""
+
 _NOT_FROM_CLIENTS = frozenset(
     (
         b"expect",  # answered here
@@ -108,9 +111,8 @@ def _end_to_end(raw: RawHeaders) -> Iterator[tuple[bytes, bytes, bytes]]:
     dropped = _HOP_BY_HOP
     if b"connection" in folded:
         lists = [value for key, (_, value) in zip(folded, raw, strict=True) if key == b"connection"]
-        dropped = dropped.union(
-            option.strip(b" \t").translate(_FOLD) for option in b",".join(lists).split(b",")
-        )
+        listed = {option.strip(b" \t").translate(_FOLD) for option in b",".join(lists).split(b",")}
+        dropped = dropped.union(listed - _READ_AS)
     for key, (name, value) in zip(folded, raw, strict=True):
         if key not in dropped:
             yield key, name, value

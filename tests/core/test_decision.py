@@ -349,6 +349,10 @@ def test_two_requests_have_two_bindings(one: tuple[Target, bytes], other: tuple[
     assert binding_of(*one) != binding_of(*other)
 
 
+def test_a_body_that_is_to_be_read_in_another_way_is_another_request() -> None:
+    assert len({binding_of(TARGET, b"{}", read_as) for read_as in ("", "text/html", "text/html, gzip")}) == 3
+
+
 def test_one_request_has_one_binding() -> None:
     again = parse_target("POST", "/%77ithdrawals", "EXCHANGE.localhost:8080")
     assert binding_of(again, b"a=1") == binding_of(TARGET, b"a=1")

@@ -324,6 +324,37 @@ async def test_a_challenge_ends(scene: Scene) -> None:
 # --- what is shown
 
 
+BOTH = b'{"amount": "1", "address": "friend&amount=999&address=evil&x="}'
+"""As JSON it gives a friend one, and as a form somebody else everything."""
+
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+JSON = {"Content-Type": "application/json"}
+
+
+@pytest.mark.parametrize("then", [FORM, {}, {**JSON, "Content-Encoding": "deflate"}])
+async def test_what_was_shown_cannot_be_sent_as_something_else(scene: Scene, then: dict[str, str]) -> None:
+    ada = await scene.signed_in(factor=True)
+    asked = await ada.send("POST /api/transfers", JSON, BOTH)
+    assert asked.json["approves"][0]["value"] == "1"
+    assert (await ada.answer(asked)).status == 200
+    assert (await ada.send("POST /api/transfers", then, BOTH)).status in (400, 401)
+    assert await scene.seen() == []
+    assert (await ada.send("POST /api/transfers", JSON, BOTH)).status == 200
+
+
+async def test_what_is_compressed_cannot_be_shown(scene: Scene) -> None:
+    """Bytes that are text as they stand can be something else once an app has inflated them."""
+    ada = await scene.signed_in(factor=True)
+    answer = await ada.send("POST /api/transfers", {**FORM, "Content-Encoding": "deflate"}, b"amount=1")
+    assert answer.status == 400
+
+
+async def test_how_a_body_is_to_be_read_always_reaches_the_app(scene: Scene) -> None:
+    ada = await scene.signed_in()
+    await ada.send("POST /mine", {**JSON, "Connection": "Content-Type, Content-Encoding"}, BOTH)
+    assert scene.app.requests[-1].header("content-type") == ["application/json"]
+
+
 SHOWING = POLICY.replace("Changing your password,", "Changing it, show: {New: body.new, Size: body.size.cm},")
 
 

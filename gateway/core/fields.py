@@ -22,6 +22,9 @@ def read_fields(body: bytes, content_type: str | None) -> Mapping[str, Any]:
     """
     kind, _, parameters = (content_type or "").partition(";")
     kind = kind.strip().lower()
+    is_json = kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))
+    if kind != _FORM and not is_json:
+        raise BadRequest(f"only {_FORM} and JSON bodies can be read here")
     charset = parameters.strip().lower().removeprefix("charset=").strip('"')
     if charset not in ("", "utf-8"):
         raise BadRequest("the body must be UTF-8")
@@ -29,11 +32,7 @@ def read_fields(body: bytes, content_type: str | None) -> Mapping[str, Any]:
         text = body.decode("utf-8")
     except UnicodeDecodeError:
         raise BadRequest("the body is not UTF-8") from None
-    if kind == _FORM:
-        return _form_fields(text)
-    if kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json")):
-        return _json_fields(text)
-    raise BadRequest("the body must be a form or JSON")
+    return _json_fields(text) if is_json else _form_fields(text)
 
 
 def pick(fields: Mapping[str, Any], path: str) -> str | None:

@@ -7,6 +7,7 @@ from urllib.parse import parse_qs
 from aiohttp import web
 
 from gateway.core.records import Snapshot
+from gateway.core.target import Target
 from gateway.web.inbound import Inbound
 from gateway.web.visit import Visit
 
@@ -31,8 +32,13 @@ class Call:
 
     def query(self, name: str) -> str | None:
         """The only value of a query parameter; None when missing or repeated."""
-        values = parse_qs(self.inbound.target.query or "", keep_blank_values=True).get(name, [])
-        return values[0] if len(values) == 1 else None
+        return query_value(self.inbound.target, name)
 
 
 Handler = Callable[[Call], Awaitable[web.Response]]
+
+
+def query_value(target: Target, name: str) -> str | None:
+    """The only value of a query parameter; None when missing or repeated."""
+    values = parse_qs(target.query or "", keep_blank_values=True).get(name, [])
+    return values[0] if len(values) == 1 else None

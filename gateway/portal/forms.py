@@ -11,12 +11,13 @@ from gateway.core.records import DeviceState, Snapshot
 from gateway.identity.second_factor import CodeRefused, CodeTaken
 from gateway.identity.sign_in import SignInRefused
 from gateway.portal.account_app import action_of
-from gateway.portal.call import Call
+from gateway.portal.call import Call, query_value
 from gateway.portal.desk import Desk, fields_of, text_field
 from gateway.portal.pages import PAGE_HEADERS, Asked, Holder, Notice, Pages, Trouble
 from gateway.portal.static_files import StaticFiles
 from gateway.store.challenges import Challenge
 from gateway.store.factors import MOST_FACTORS, TooManyFactors
+from gateway.web.inbound import Inbound
 from gateway.web.problems import problem, status_of
 from gateway.web.return_to import FRONT_PAGE, checked_return
 
@@ -37,10 +38,13 @@ class Forms:
         self._static = static
 
     async def asset(self, call: Call) -> web.Response:
+        return self.asset_named(call.captured["name"], call.inbound)
+
+    def asset_named(self, name: str, inbound: Inbound) -> web.Response:
         answer = self._static.answer(
-            call.captured["name"],
-            version=call.query("v"),
-            if_none_match=call.inbound.header(b"if-none-match"),
+            name,
+            version=query_value(inbound.target, "v"),
+            if_none_match=inbound.header(b"if-none-match"),
         )
         if answer is None:
             return problem(Reason.NOT_FOUND)
@@ -219,18 +223,26 @@ class Forms:
         return _lead_to(f"{DEVICES}?notice={Notice.DEVICE_AUTHORISED}" if done else DEVICES)
 
     async def revoke_device(self, call: Call) -> web.Response:
-        done = await self._desk.end_device(call.inbound, call.person, call.captured["id"])
+        device_id = call.captured["id"]
+        done = await self._desk.end_device(call.inbound, call.person, device_id)
+        if device_id == call.person.session.device_id:
+            return self._signed_out(call)
         return _lead_to(f"{DEVICES}?notice={Notice.DEVICE_REVOKED}" if done else DEVICES)
 
     async def revoke_session(self, call: Call) -> web.Response:
-        done = await self._desk.end_session(
-            call.inbound, call.person, call.captured["id"], "revoked by its owner"
-        )
+        session_id = call.captured["id"]
+        done = await self._desk.end_session(call.inbound, call.person, session_id, "revoked by its owner")
+        if session_id == call.person.session.id:
+            return self._signed_out(call)
         return _lead_to(f"{DEVICES}?notice={Notice.SESSION_REVOKED}" if done else DEVICES)
 
     async def revoke_all(self, call: Call) -> web.Response:
         await self._desk.end_all(call.inbound, call.person)
-        html = self._pages.signed_out(call.visit.app.title, everywhere=True)
+        return self._signed_out(call, everywhere=True)
+
+    def _signed_out(self, call: Call, *, everywhere: bool = False) -> web.Response:
+        """Where somebody lands who ended the very session that they are in."""
+        html = self._pages.signed_out(call.visit.app.title, everywhere=everywhere)
         return _page(html, cookies=(self._desk.forget_session(),))
 
 

@@ -3,12 +3,13 @@
 from aiohttp import web
 
 from gateway.core.decision import Permit
-from gateway.core.policy.model import App, Match, Need
+from gateway.core.policy.model import OWN_SEGMENT, App, Match, Need
 from gateway.core.target import Target
 from gateway.portal.account_app import MANAGE_FACTORS, own_match
 from gateway.portal.api import Api
 from gateway.portal.call import Call, Handler
 from gateway.portal.forms import Forms
+from gateway.web.inbound import Inbound
 from gateway.web.routes import Route, Routes
 from gateway.web.visit import Deliver, Visit
 
@@ -20,6 +21,8 @@ _OPEN = Need.PUBLIC
 def _routes(forms: Forms, api: Api) -> tuple[Route[Handler], ...]:
     own = "/.watchword"
     return (
+        Route("GET", own, forms.back_to_security),
+        Route("GET", f"{own}/", forms.back_to_security),
         Route("GET", f"{own}/static/{{name}}", forms.asset, _OPEN),
         Route("GET", f"{own}/sign-in", forms.sign_in_form, _OPEN),
         Route("POST", f"{own}/sign-in", forms.sign_in, _OPEN),
@@ -66,7 +69,15 @@ class Site:
     """The gateway's own pages and calls, on the host of every app."""
 
     def __init__(self, forms: Forms, api: Api) -> None:
+        self._forms = forms
         self._routes: Routes[Handler] = Routes(_routes(forms, api))
+
+    def asset(self, inbound: Inbound) -> web.Response | None:
+        """The style sheet, script or icon that is asked for; None if it is something else."""
+        own, *rest = inbound.target.segments
+        if not inbound.is_safe or own != OWN_SEGMENT or len(rest) != 2 or rest[0] != "static":
+            return None
+        return self._forms.asset_named(rest[1], inbound)
 
     def find(self, app: App, target: Target) -> tuple[Match, Deliver] | frozenset[str]:
         """The match for one of our addresses; else the methods that it allows, none if unknown."""

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from aiohttp import web
 
-from gateway.core.policy.model import Action
+from gateway.core.policy.model import Action, App
 from gateway.core.reasons import Reason
 from gateway.errors import UpstreamFault
 from gateway.store.challenges import Challenge
@@ -23,8 +23,11 @@ SIGN_IN = "/.watchword/sign-in"
 WAITING = "/.watchword/waiting"
 SECURITY = "/.watchword/security"
 
-RefusalPage = Callable[[Reason | UpstreamFault, Visit | None, bool], str]
-"""Renders the page of a refusal: why, for which visit, and whether it may be repeated by reloading."""
+RefusalPage = Callable[[Reason | UpstreamFault, str | None, bool], str]
+"""Renders the page of a refusal: why, the title of the app if there is one, and whether to offer a reload."""
+
+_PASSING = frozenset({Reason.STORE_UNAVAILABLE, Reason.OVERLOADED, Reason.INTERNAL_ERROR, *UpstreamFault})
+"""What may be over by the time that somebody tries again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +39,15 @@ class Answers:
         self,
         cause: Reason | UpstreamFault,
         inbound: Inbound | None,
-        visit: Visit | None = None,
+        app: App | None = None,
         *,
         detail: str = "",
         headers: Mapping[str, str] | None = None,
     ) -> web.Response:
-        """No, and why."""
+        """No, and why. `app` is the one whose host was asked for."""
         if inbound is not None and inbound.is_navigation:
-            return self._refusal_page(cause, visit, repeatable=inbound.is_safe, headers=headers)
+            repeatable = inbound.is_safe and cause in _PASSING
+            return self._refusal_page(cause, app, repeatable=repeatable, headers=headers)
         return problem(cause, detail, headers=headers)
 
     def unreadable(self, headers: RawHeaders, detail: str) -> web.Response:
@@ -55,12 +59,12 @@ class Answers:
     def _refusal_page(
         self,
         cause: Reason | UpstreamFault,
-        visit: Visit | None,
+        app: App | None,
         *,
         repeatable: bool,
         headers: Mapping[str, str] | None = None,
     ) -> web.Response:
-        html = self.page(cause, visit, repeatable)
+        html = self.page(cause, app.title if app else None, repeatable)
         return web.Response(
             status=status_of(cause), text=html, headers={**self.page_headers, **(headers or {})}
         )

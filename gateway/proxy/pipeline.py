@@ -44,6 +44,9 @@ class OwnPages(Protocol):
     def find(self, app: App, target: Target) -> tuple[Match, Deliver] | frozenset[str]:
         """The match for one of our addresses; else the methods that it allows, none if unknown."""
 
+    def asset(self, inbound: Inbound) -> web.Response | None:
+        """The style sheet, script or icon that is asked for; None if it is something else."""
+
 
 @dataclass(frozen=True, slots=True)
 class Unmatched:
@@ -60,20 +63,27 @@ class Record:
     `outcome` is empty for one that was forwarded: its status tells.
     """
 
-    app: str = NO_APP
+    app: App | None = None
     outcome: str = ""
     reason: str = ""
+    detail: str = ""
     inbound: Inbound | None = None
+
+    @property
+    def app_name(self) -> str:
+        return self.app.name if self.app else NO_APP
 
     def decided(self, decision: Decision) -> None:
         self.outcome, self.reason = _OUTCOMES[type(decision)], decision.reason
 
-    def refused(self, cause: Reason | UpstreamFault) -> None:
-        self.outcome, self.reason = "refuse", cause
+    def refused(self, cause: Reason | UpstreamFault, detail: str) -> None:
+        self.outcome, self.reason, self.detail = "refuse", cause, detail
 
     def said(self) -> Mapping[str, str]:
         """For the log. Queries stay out of it: people put secrets there."""
-        said = {"app": self.app, "outcome": self.outcome or "forward", "reason": self.reason}
+        said = {"app": self.app_name, "outcome": self.outcome or "forward", "reason": self.reason}
+        if self.detail:
+            said["detail"] = self.detail
         if self.inbound is not None:
             target = self.inbound.target
             said |= {"method": target.method, "path": target.path, "address": self.inbound.address}
@@ -119,7 +129,7 @@ class Pipeline:
         began = loop.time()
         response = await self._answered(request, record)
         seconds = loop.time() - began
-        self._metrics.request(record.app, record.outcome or f"{response.status // 100}xx", seconds)
+        self._metrics.request(record.app_name, record.outcome or f"{response.status // 100}xx", seconds)
         _log.info("request", **record.said(), status=response.status, ms=round(seconds * 1000, 1))
         return response
 
@@ -130,7 +140,7 @@ class Pipeline:
             return await self._answer(record.inbound, record)
         except BadRequest as error:
             if record.inbound is None:
-                record.refused(Reason.BAD_REQUEST)
+                record.refused(Reason.BAD_REQUEST, str(error))
                 return self._answers.unreadable(request.raw_headers, str(error))
             # Once the target was read, only the body is left to be malformed.
             return self._refuse(Reason.BODY_UNREADABLE, record, detail=str(error))
@@ -141,8 +151,8 @@ class Pipeline:
             _log.error("store unavailable", error=str(error))
             return self._refuse(Reason.STORE_UNAVAILABLE, record, headers=RETRY_AFTER)
         except UpstreamFailed as error:
-            self._metrics.upstream_failure(record.app, error.fault)
-            _log.warning("upstream failed", app=record.app, fault=error.fault, error=str(error))
+            self._metrics.upstream_failure(record.app_name, error.fault)
+            _log.warning("upstream failed", app=record.app_name, fault=error.fault, error=str(error))
             return self._refuse(error.fault, record)
         except Exception:
             _log.exception("this should not happen")
@@ -156,14 +166,15 @@ class Pipeline:
         detail: str = "",
         headers: Mapping[str, str] | None = None,
     ) -> web.Response:
-        record.refused(cause)
-        return self._answers.refuse(cause, record.inbound, detail=detail, headers=headers)
+        record.refused(cause, detail)
+        return self._answers.refuse(cause, record.inbound, record.app, detail=detail, headers=headers)
 
     async def _answer(self, inbound: Inbound, record: Record) -> web.StreamResponse:
         app = self.policies.app_for(inbound.target.host)
         if app is None:
-            return self._refuse(Reason.UNKNOWN_HOST, record)
-        record.app = app.name
+            # The page that says so needs its style sheet, which is nobody's secret.
+            return self._own_pages.asset(inbound) or self._refuse(Reason.UNKNOWN_HOST, record)
+        record.app = app
         visit = self._match(inbound, app)
         if isinstance(visit, Unmatched):
             return self._refuse(visit.reason, record, headers=visit.headers)
@@ -247,7 +258,7 @@ class Pipeline:
                 case AuthoriseDevice(reason):
                     return visit.answered(self._answers.authorise_device(visit, reason))
                 case Refuse(reason):
-                    return visit.answered(self._answers.refuse(reason, visit.inbound, visit))
+                    return visit.answered(self._answers.refuse(reason, visit.inbound, visit.app))
 
     async def _forward(self, visit: Visit, permit: Permit) -> web.StreamResponse:
         snapshot, inbound = visit.snapshot, visit.inbound

@@ -6,9 +6,12 @@ from gateway.errors import BadRequest
 
 FRONT_PAGE = "/"
 
+_OWN_PAGES = frozenset({(OWN_SEGMENT, "security"), (OWN_SEGMENT, "devices"), (OWN_SEGMENT, "password")})
+"""Pages of our own that somebody may have been on the way to."""
+
 
 def checked_return(path: str | None, host: str) -> str:
-    r"""`path` in canonical form if it is one of the app's on this host, else the app's front page.
+    r"""`path` in canonical form if it is a page of the app or the account on this host, else the front page.
 
     What the policy would reject as a target is rejected here by the same parser: `//e`, `/\\e`,
     `/%09/e`, `https:e`.
@@ -17,4 +20,6 @@ def checked_return(path: str | None, host: str) -> str:
         target = parse_target("GET", path or FRONT_PAGE, host)
     except BadRequest:
         return FRONT_PAGE
-    return FRONT_PAGE if target.segments[0] == OWN_SEGMENT else target.path_and_query
+    if target.segments[0] == OWN_SEGMENT and target.segments not in _OWN_PAGES:
+        return FRONT_PAGE
+    return target.path_and_query

@@ -75,7 +75,7 @@ ELSEWHERE = [
     "https:e",
     "https://localhost@e",
     "//localhost.e/",
-    "/.watchword/devices",
+    "/.watchword/sign-out",
     "e",
     "",
 ]

@@ -113,8 +113,6 @@ async def test_a_refusal_to_another_site_is_a_page_for_a_person(scene: Scene) ->
 @pytest.mark.parametrize(
     "path",
     [
-        "/.watchword",
-        "/.watchword/",
         "/.watchword/nothing",
         "/.watchword/security/",
         "/.watchword/api/",

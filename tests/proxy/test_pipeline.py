@@ -46,8 +46,8 @@ async def test_each_host_has_its_own_app(open_scene: OpenScene) -> None:
 @pytest.mark.parametrize(
     ("line", "status"),
     [
-        ("GET /.watchword", 404),
-        ("GET /.watchword/", 404),
+        ("GET /.watchword", 401),
+        ("GET /.watchword/", 401),
         ("GET /.watchword/nothing", 404),
         ("GET /.watchword/sign-in/", 404),
         ("GET /%2ewatchword/%73ign-in", 200),
@@ -61,6 +61,19 @@ async def test_each_host_has_its_own_app(open_scene: OpenScene) -> None:
 async def test_our_own_addresses_never_reach_the_app(scene: Scene, line: str, status: int) -> None:
     assert (await scene.client().call(line)).status == status
     assert await scene.seen() == []
+
+
+async def test_the_style_of_a_refusal_is_there_on_every_host(scene: Scene) -> None:
+    client = scene.client(authority="nobody.example")
+    assert (await client.visit("GET /")).status == 421
+    style = await client.call("GET /.watchword/static/watchword.css")
+    assert (style.status, style.header(b"content-type")) == (200, [b"text/css; charset=utf-8"])
+    for line in (
+        "GET /.watchword/sign-in",
+        "GET /.watchword/static",
+        "POST /.watchword/static/watchword.css",
+    ):
+        assert (await client.call(line)).status == 421
 
 
 async def test_a_method_that_an_address_of_ours_has_not_comes_with_those_it_has(scene: Scene) -> None:

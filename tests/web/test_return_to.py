@@ -29,6 +29,9 @@ HOST = "exchange.localhost"
         "/a/../..//e",
         "/ok\r\nSet-Cookie: a=b",
         "/.watchword/sign-out",
+        "/.watchword/sign-in",
+        "/.watchword/security/factors",
+        "/.watchword",
         "/%2ewatchword/sign-out",
         "",
         None,
@@ -38,7 +41,9 @@ def test_anything_else_leads_to_the_front_page(hostile: str | None) -> None:
     assert checked_return(hostile, HOST) == "/"
 
 
-@pytest.mark.parametrize("path", ["/", "/withdrawals", "/a/b?c=d&e=//f", "/caf%C3%A9", "/a/"])
+@pytest.mark.parametrize(
+    "path", ["/.watchword/devices", "/", "/withdrawals", "/a/b?c=d&e=//f", "/caf%C3%A9", "/a/"]
+)
 def test_a_path_of_ours_stays(path: str) -> None:
     assert checked_return(path, HOST) == path
 

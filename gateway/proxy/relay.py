@@ -25,6 +25,11 @@ from gateway.web.connection import Connection
 _WITH_CONTENT = frozenset({"POST", "PUT", "PATCH"})
 """Methods for which a body of no bytes is a body: RFC 9110 section 8.6 wants its length declared."""
 
+_CACHING = frozenset((b"cache-control", b"cdn-cache-control", b"expires", b"pragma", b"surrogate-control"))
+_UNCACHED = (b"Cache-Control", b"no-store")
+"""For an answer with something of ours: one person's cookie, or what became of a request that was parked,
+which no cache may take for what a GET of that address brings."""
+
 _CLIENT_LEFT = 499
 """nginx's status for a request whose client was gone before there was an answer; nobody is sent it."""
 
@@ -51,8 +56,9 @@ class Relayed(web.StreamResponse):
 class Relay:
     """One request and its answer; `run` it once. `close` cuts both sides off, at any time, from outside.
 
-    `headers` are for the upstream (`request_headers`), `extra` are added to the answer. `body` is for one
-    that was read already; otherwise the request's own is streamed, up to the app's `body_limit`.
+    `headers` are for the upstream (`request_headers`), `extra` are added to the answer, which is then not
+    to be cached. `body` is for one that was read already; otherwise the request's own is streamed, up to
+    the app's `body_limit`.
     """
 
     def __init__(
@@ -176,8 +182,10 @@ class Relay:
         return Relayed(response.status, keep_alive=keep_alive)
 
     def _head(self, response: UpstreamResponse, framing: Headers) -> bytes:
-        fields = (*response_headers(response.headers), *self._extra, *framing)
-        lines = [b"%b: %b\r\n" % field for field in fields]
+        fields = response_headers(response.headers)
+        if self._extra:
+            fields = [*(field for field in fields if field[0].lower() not in _CACHING), _UNCACHED]
+        lines = [b"%b: %b\r\n" % field for field in (*fields, *self._extra, *framing)]
         return b"HTTP/1.1 %d %b\r\n%b\r\n" % (response.status, response.reason, b"".join(lines))
 
     def _persistence(self, keep_alive: bool) -> Headers:

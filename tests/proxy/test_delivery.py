@@ -165,3 +165,20 @@ async def test_a_websocket_is_a_pipe_and_is_counted(open_scene: OpenScene) -> No
 
 async def test_closing_what_was_never_used_is_harmless() -> None:
     await Delivery(UpstreamLimits(), Metrics()).close()
+
+
+async def test_an_answer_with_our_cookies_is_not_cached(scene: Scene) -> None:
+    """Nor is a confirmation kept as the page at its address, once a parked request was resumed there."""
+    cacheable = b"Cache-Control: public, max-age=600\r\nExpires: Thu, 01 Jan 2099 00:00:00 GMT\r\n"
+    scene.app.respond = lambda _: b"HTTP/1.1 200 OK\r\n%bContent-Length: 0\r\n\r\n" % cacheable
+    ada = await scene.signed_in(factor=True)
+    asked = await ada.visit("POST /withdrawals", {"amount": "1", "address": "bc1q"})
+    await ada.visit(f"POST {asked.header(b'location')[0].decode()}", {"code": ada.next_code()})
+    resumed = await ada.visit("GET /withdrawals")
+    rotated = await ada.call("GET /password", headers={"Watchword-Code": ada.next_code()})
+    assert [received.line for received in scene.app.requests] == ["POST /withdrawals", "GET /password"]
+    for answer in (resumed, rotated):
+        assert answer.header(b"set-cookie")
+        assert (answer.header(b"cache-control"), answer.header(b"expires")) == ([b"no-store"], [])
+    plain = await ada.visit("GET /withdrawals")
+    assert plain.header(b"cache-control") == [b"public, max-age=600"], "the app's word counts otherwise"

@@ -8,6 +8,7 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from gateway.core.located import Shape, nested_shape
+from gateway.documents import load_policy_directory
 from gateway.errors import Faulty
 from gateway.settings import Listen, Sessions, Settings, Store, insecure_hosts, load_settings
 
@@ -56,7 +57,15 @@ def test_without_anything_the_defaults_hold(home: Home) -> None:
 
 def test_the_shipped_file_shows_the_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
-    assert load_settings(ROOT / "config" / "gateway.yaml", {}) == load_settings(None, {})
+    shipped = load_settings(ROOT / "config" / "gateway.yaml", {"WATCHWORD_PUBLIC_SCHEME": "https"})
+    assert shipped == load_settings(None, {})
+
+
+def test_the_shipped_files_run_as_they_are() -> None:
+    settings = load_settings(ROOT / "config" / "gateway.yaml", {})
+    policies = load_policy_directory(ROOT / "policies")
+    assert settings.public_scheme == "http"
+    assert insecure_hosts(host for app in policies.apps for host in app.hosts) == []
 
 
 def test_the_shipped_file_and_the_reference_name_every_key() -> None:

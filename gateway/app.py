@@ -220,7 +220,12 @@ async def _start_admin(basis: _Basis, parts: AsyncExitStack) -> int:
         basis.store, basis.ring, metrics=basis.metrics, policy_faults=lambda: basis.health.faults
     )
     # The audit stream has what operators did; a second log with subjects in its paths is not kept.
-    runner = web.AppRunner(admin, access_log=None, keepalive_timeout=basis.settings.limits.keep_alive)
+    runner = web.AppRunner(
+        admin,
+        access_log=None,
+        keepalive_timeout=basis.settings.limits.keep_alive,
+        shutdown_timeout=STOP_SECONDS[basis.settings.mode],
+    )
     await runner.setup()
     parts.push_async_callback(runner.cleanup)
     site = web.TCPSite(runner, basis.settings.admin.host, basis.settings.admin.port)

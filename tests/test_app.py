@@ -16,6 +16,8 @@ from support.store import running_server
 from support.tls import self_signed
 from support.upstreams import OK, Peer
 
+from gateway import app as composition
+from gateway.admin.tokens import Scope, issue_token
 from gateway.app import load_configuration, load_policies, start_gateway
 from gateway.errors import Faulty, StoreUnavailable
 
@@ -267,6 +269,21 @@ async def test_stopping_lets_a_request_end(open_scene: OpenScene) -> None:
         assert (await client.answer()).status == 200
         await stopping
         assert await is_refused(scene.gateway.admin_port)
+
+
+async def test_stopping_does_not_wait_for_an_operator_who_does_not_go_on(
+    open_scene: OpenScene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(composition, "STOP_SECONDS", {"demo": 0.1})
+    async with open_scene() as scene, await RawClient.connect(scene.gateway.admin_port) as client:
+        token = issue_token(scene.gateway.ring, "op", frozenset({Scope.REVOKE}), 60.0, scene.clock.now)
+        await client.send(
+            b"POST /v1/revocations HTTP/1.1\r\nHost: admin\r\nContent-Type: application/json\r\n"
+            b"Authorization: Bearer %b\r\nContent-Length: 9\r\nExpect: 100-continue\r\n\r\n" % token.encode()
+        )
+        assert (await client.answer()).status == 100
+        async with asyncio.timeout(20):  # aiohttp alone waits for a minute
+            await scene.gateway.stop()
 
 
 async def is_refused(port: int) -> bool:

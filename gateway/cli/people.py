@@ -48,9 +48,9 @@ def add(
     """Add an account. The password is asked for, twice, unless it comes on standard input."""
     if not _SUBJECT.fullmatch(subject):
         raise typer.BadParameter("lower-case letters, digits and . _ @ + - only", param_hint="SUBJECT")
-    if any(not text.isprintable() for text in (name, email, *(group or ()))) or any(
-        "," in text for text in group or ()
-    ):
+    if any(not text.isprintable() or text != text.strip() for text in (name, email, *(group or ()))) or any(
+        not text or "," in text for text in group or ()
+    ):  # apps are told these in headers, which could not carry anything else
         raise typer.BadParameter("names, addresses and groups are plain text, groups without commas")
     password = _read_password() if password_stdin else _ask_password()
     if not SHORTEST <= len(password) <= LONGEST:

@@ -124,6 +124,9 @@ def test_a_name_to_sign_in_with_is_plain(command: CommandLine, subject: str) -> 
         ("--group", "a,b"),
         ("--group", "a\0"),
         ("--name", "\x1b[31m"),
+        ("--group", ""),
+        ("--group", " a"),
+        ("--email", "a@b "),
     ],
 )
 def test_what_apps_see_is_plain_text(command: CommandLine, options: tuple[str, str]) -> None:

@@ -1,10 +1,12 @@
-"""What the README promises: its curl story runs as it is written."""
+"""What the README promises: its curl story run as it is written, and so do the guide's files."""
 
 import asyncio
 import re
 from pathlib import Path
 
 from support.running_demo import Demo
+
+from gateway.app import load_configuration
 
 ROOT = Path(__file__).parents[2]
 
@@ -31,3 +33,13 @@ async def test_curl_alone_can_do_the_whole_story(demo: Demo, tmp_path: Path) -> 
     assert said.count('"status": "processing"') == 2, said
     assert '"revoked"' in said
     assert '"reason": "no-session"' in said.splitlines()[-1]
+
+
+def test_the_files_of_the_guide_run_as_they_are_written(tmp_path: Path) -> None:
+    policy, settings = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs" / "guide.md").read_text(), re.DOTALL)
+    for name, text in (("policies/notes.yaml", policy), ("config/gateway.yaml", settings)):
+        file = tmp_path / name
+        file.parent.mkdir()
+        file.write_text(text)
+    _, policies = load_configuration(tmp_path / "config" / "gateway.yaml", {})
+    assert [app.name for app in policies.apps] == ["notes"]

@@ -16,7 +16,6 @@ from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.commands.core import AsyncScript
-from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
 from gateway.errors import StoreUnavailable
@@ -87,8 +86,8 @@ def time_text(seconds: float) -> str:
 def connect(url: str, *, password: str | None, timeout: float) -> Redis:
     """A client for `redis://`, `rediss://` or `unix://`, that gives up after `timeout` seconds.
 
-    A command is tried once more when a pooled connection turns out to be dead, never after a
-    timeout: what timed out may have happened.
+    A dead connection in the pool is replaced before it is used. No command is sent twice: one whose
+    answer did not arrive may have happened, and asked again the store would answer "used already".
     """
     return Redis.from_url(
         url,
@@ -96,6 +95,6 @@ def connect(url: str, *, password: str | None, timeout: float) -> Redis:
         decode_responses=True,
         socket_timeout=timeout,
         socket_connect_timeout=timeout,
-        retry=Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,)),
+        retry=Retry(NoBackoff(), 0),
         protocol=2,
     )

@@ -118,12 +118,39 @@ async def test_what_timed_out_is_not_sent_again(server: Server) -> None:
     """It may have happened: a code would be spent, and then be refused as used."""
     store = await opened_store(server.url, timeout=0.1)
     server.process.send_signal(signal.SIGSTOP)
+    asyncio.get_running_loop().call_later(0.15, server.process.send_signal, signal.SIGCONT)
     with pytest.raises(StoreUnavailable):
         await store.attempts.count("code", "ada", AttemptLimit(1, 60))
-    server.process.send_signal(signal.SIGCONT)
     async with Redis.from_url(server.url, decode_responses=True) as client:
         assert await client.get("ww:{s00}:attempts:code:ada") in {None, "1"}
     await store.close()
+
+
+async def test_what_was_cut_off_is_not_sent_again(valkey: Redis, valkey_url: str, short_path: Path) -> None:
+    """It may have happened as well."""
+    cut = asyncio.Event()
+
+    async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Between client and server; once `cut`, one answer does not arrive."""
+        from_server, to_server = await asyncio.open_unix_connection(valkey_url.removeprefix("unix://"))
+        while request := await reader.read(2**16):
+            to_server.write(request)
+            answer = await from_server.read(2**16)
+            if cut.is_set():
+                cut.clear()
+                break
+            writer.write(answer)
+        to_server.close()
+        writer.close()
+
+    async with await asyncio.start_unix_server(relay, short_path / "relay.sock"):
+        store = await opened_store(f"unix://{short_path}/relay.sock")
+        await store.attempts.count("code", "ada", AttemptLimit(9, 60))
+        cut.set()
+        with pytest.raises(StoreUnavailable):
+            await store.attempts.count("code", "ada", AttemptLimit(9, 60))
+        assert await valkey.get("ww:{s00}:attempts:code:ada") == "2"
+        await store.close()
 
 
 async def test_a_dead_connection_in_the_pool_is_replaced(store: Store, valkey: Redis) -> None:

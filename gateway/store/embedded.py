@@ -101,7 +101,7 @@ async def _start_or_join(home: Path, socket_path: Path, lock: int) -> Process | 
     process = None
     try:
         while not await _answers(socket_path):
-            if process is None and _acquired(lock, socket_path):
+            if process is None and _locked(lock):
                 process = await _spawn(home, socket_path, lock)
             if process is not None and process.returncode is not None:
                 raise StoreUnavailable(f"the embedded store did not start; see {home / _LOG}")
@@ -112,14 +112,6 @@ async def _start_or_join(home: Path, socket_path: Path, lock: int) -> Process | 
             await process.wait()
         raise
     return process
-
-
-def _acquired(lock: int, socket_path: Path) -> bool:
-    """Whether no server runs, and none will but ours; a socket left by a crash is cleared away."""
-    if not _locked(lock):
-        return False
-    socket_path.unlink(missing_ok=True)
-    return True
 
 
 def _is_running(home: Path) -> bool:

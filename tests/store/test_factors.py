@@ -126,6 +126,17 @@ async def test_one_that_was_confirmed_meanwhile_stays_where_only_a_pending_one_m
     assert await confirmed(store) == 1
 
 
+async def test_nothing_is_left_of_a_factor(store: Store, valkey: Redis) -> None:
+    session = await signed_in(store)
+    before = await contents(valkey)
+    removed, forgotten = await enrolled(store, session), new_factor(store)
+    await store.factors.add(forgotten, NOW)
+    kept = await enrolled(store, session)  # which ends the one that waits
+    for factor_id in (removed, kept):
+        assert await store.factors.remove("ada", factor_id)
+    assert await contents(valkey) == before
+
+
 @every_size
 async def test_only_a_factor_of_ones_own_can_be_removed(store: Store, valkey: Redis) -> None:
     factor_id = await enrolled(store, await signed_in(store, "bob"), "bob")

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from redis.asyncio import Redis
 from redis.crc import key_slot
 from support.store import (
+    LIMITS,
     NOW,
     RING,
     STEP,
@@ -136,6 +137,27 @@ async def test_the_kinds_of_keys_are_those_described(store: Store, valkey: Redis
     described = set(re.findall(rows, keys.__doc__ or "", re.MULTILINE))
     used = {key.partition("}:")[2].partition(":")[0] for key in await valkey.keys() if key != META}
     assert used == described
+
+
+TIDIED = {
+    "cookie": {5, LIMITS.absolute},  # the one from before the step-up, and the others
+    "session": {LIMITS.absolute},
+    "grants": {LIMITS.absolute},
+    "challenges": {LIMITS.absolute},
+    "challenge": {60},  # once it was answered: as long as its parked request waits
+    "resume": {60},
+}
+
+
+async def test_redis_tidies_up_what_is_over_and_nothing_else(store: Store, valkey: Redis) -> None:
+    await whole_story(store)
+    found: dict[str, set[float]] = {}
+    for key in await valkey.keys("ww:{*"):
+        ends_at = await valkey.pexpiretime(key)
+        kind = key.split(":")[2]
+        if ends_at != -1 and kind != "attempts":
+            found.setdefault(kind, set()).add(ends_at / 1000 - NOW)
+    assert found == TIDIED
 
 
 async def test_case_41_a_dump_of_the_store_gives_nothing_away(store: Store, valkey: Redis) -> None:

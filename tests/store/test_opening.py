@@ -174,6 +174,13 @@ async def test_later_starts_change_nothing(valkey: Redis, valkey_url: str) -> No
     assert await contents(valkey) == made
 
 
+async def test_a_first_start_that_was_cut_off_is_taken_up_again(valkey: Redis, valkey_url: str) -> None:
+    await valkey.set("ww:{s01}:epoch", "7")
+    await opened_and_closed(valkey_url, 2)
+    assert await valkey.get("ww:{s01}:epoch") == "7"
+    assert int(await valkey.get("ww:{s00}:epoch")) > 7
+
+
 @pytest.mark.parametrize("shards", [0, -1, MAX_SHARDS + 1])
 async def test_how_many_shards_there_can_be(valkey: Redis, valkey_url: str, shards: int) -> None:
     with pytest.raises(StoreUnavailable, match="1 to 256 shards"):

@@ -96,6 +96,18 @@ async def test_with_what_is_too_old_nothing_can_be_done(scene: Scene, later: flo
     await assert_nothing_can_be_done(scene, NOW + later)
 
 
+async def test_no_idle_deadline_outlives_the_end(scene: Scene) -> None:
+    await scene.valkey.hset(f"ww:{{s00}}:session:{scene.session.session_id}", "idle_until", str(NOW + 1e6))
+    await assert_nothing_can_be_done(scene, NOW + LIMITS.absolute)
+
+
+async def test_what_was_given_to_a_revoked_session_goes_with_it(scene: Scene) -> None:
+    await ENDINGS["session revoked"](scene)
+    dump = await contents(scene.valkey)
+    assert not {"session", "grants"} & {key.split(":")[2] for key in dump if key.startswith("ww:{")}
+    assert "ww:{s00}:sessions:ada" not in dump
+
+
 async def test_all_of_it_can_be_done_before(scene: Scene) -> None:
     """The tests above refuse for the reason that they name."""
     store, session, now = scene.store, scene.session, NOW + 1

@@ -105,7 +105,7 @@ async def test_no_other_cookie_leads_anywhere(store: Store) -> None:
     shard, _, secret = session.cookie.partition(".")
     others = ["", ".", secret, shard + ".", "." + secret, shard + secret, session.session_id, "laptop"]
     others += [f"{other}.{secret}" for other in (f"0{shard}", "zz", "ff", "-1", f"+{shard[1]}", "\udc80a")]
-    others += [f"{shard}.{other}" for other in (secret + "x", secret[:-1], secret[:-1] + "é", "A" * 43)]
+    others += [f"{shard}.{other}" for other in (secret + "x", secret[:-1], secret[:-1] + "\udc80", "A" * 43)]
     others += [new_cookie(store, session)]
     assert [await store.sessions.identify(cookie, NOW) for cookie in others] == [None] * len(others)
 
@@ -188,6 +188,12 @@ async def test_the_sessions_of_an_account(store: Store) -> None:
     assert await store.sessions.list("nobody") == []
     assert await store.sessions.find("0" * 32) is None
     assert await store.sessions.find("no identifier") is None
+
+
+async def test_a_session_that_is_over_leaves_the_list_with_the_next_one(store: Store) -> None:
+    await signed_in(store)
+    later = await signed_in(store, now=NOW + LIMITS.absolute)
+    assert [session.id for session in await store.sessions.list("ada")] == [later.session_id]
 
 
 # --- the cookie from before a step-up (case 25)

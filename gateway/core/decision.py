@@ -80,11 +80,12 @@ def binding_of(target: Target, body: bytes, read_as: str = "") -> str:
 def protects(action: Action, account: Account) -> bool:
     """Whether `action` asks this person for a code.
 
-    A choice binds only who has something to answer with: by-choice counts from the first confirmed
-    factor on, while `always` sends a person without one to set-up.
+    A person's choice counts only where the policy leaves one. It binds only who has something to answer
+    with: by-choice counts from the first confirmed factor on, while `always` sends a person without one
+    to set-up.
     """
     if action.protect is Protect.BY_CHOICE:
-        return action.on_by_default and account.confirmed_factors > 0
+        return account.choices.get(action.key, action.on_by_default) and account.confirmed_factors > 0
     return action.protect is Protect.ALWAYS
 
 

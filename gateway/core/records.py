@@ -4,7 +4,8 @@ Times are Unix seconds. Identifiers are 32 hexadecimal digits and public; the va
 secret, and no record holds them.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from gateway.core.reasons import Reason
@@ -12,7 +13,10 @@ from gateway.core.reasons import Reason
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A person. `epoch` is the current one; a session that began under another is dead."""
+    """A person. `epoch` is the current one; a session that began under another is dead.
+
+    `choices` are the person's own switches, on or off by an action's key.
+    """
 
     subject: str
     name: str
@@ -21,6 +25,7 @@ class Account:
     disabled: bool
     epoch: int | None
     confirmed_factors: int
+    choices: Mapping[str, bool] = field(default_factory=dict, hash=False)
 
 
 class DeviceState(StrEnum):

@@ -113,7 +113,7 @@ class SecondFactor:
         spending = Spending(
             session_id=given.snapshot.session.id, factor_id=factor_id, step=0, confirms=True, grant=grant
         )
-        return await self._take(given, self._rotated(spending, cookie, now), now)
+        return await self.take(given, spending, cookie=cookie, now=now)
 
     async def take(
         self, given: GivenCode, spending: Spending, *, cookie: str | None, now: float
@@ -123,8 +123,14 @@ class SecondFactor:
         With `cookie` (the session's current one) the session gets a new one in the same step.
         """
         if cookie is not None:
-            spending = self._rotated(spending, cookie, now)
+            spending = replace(spending, rotation=self.rotation(spending.session_id, cookie, now))
         return await self._take(given, spending, now)
+
+    def rotation(self, session_id: str, cookie: str, now: float) -> Rotation:
+        """A new cookie for a session, to be changed in the step that brings it proof."""
+        sessions = self._store.sessions
+        shard = Shard(int(session_id[:2], 16))
+        return Rotation(cookie, sessions.new_cookie(shard), now + sessions.limits.grace)
 
     async def _take(self, given: GivenCode, spending: Spending, now: float) -> CodeTaken | CodeRefused:
         outcome = await self._judge(given, spending, now)
@@ -170,12 +176,6 @@ class SecondFactor:
         if spending.confirms:
             return [f for f in _pending(factors, spending.session_id) if f.id == spending.factor_id]
         return [f for f in factors if f.state is FactorState.CONFIRMED]
-
-    def _rotated(self, spending: Spending, cookie: str, now: float) -> Spending:
-        sessions = self._store.sessions
-        shard = Shard(int(spending.session_id[:2], 16))
-        rotation = Rotation(cookie, sessions.new_cookie(shard), now + sessions.limits.grace)
-        return replace(spending, rotation=rotation)
 
     def _seed(self, factor: Factor) -> bytes:
         return self._ring.open(factor.sealed_seed, bound_to=_record_of(factor.subject, factor.id))

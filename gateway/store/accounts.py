@@ -10,7 +10,7 @@ from gateway.core.records import Account
 from gateway.store.connection import Connection
 from gateway.store.keys import Shard, shard_of_subject
 
-_FIELDS = ("name", "email", "groups", "disabled", "epoch", "factors")
+_FIELDS = ("name", "email", "groups", "disabled", "epoch", "factors", "choices")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +79,8 @@ def first_epoch(now: float) -> str:
 
 
 def account_from(subject: str, values: list[Any]) -> Account:
-    """An Account of the fields name, email, groups, disabled, epoch, factors as stored."""
-    name, email, groups, disabled, epoch, factors = values
+    """An Account of the fields name, email, groups, disabled, epoch, factors, choices as stored."""
+    name, email, groups, disabled, epoch, factors, choices = values
     return Account(
         subject=subject,
         name=name or "",
@@ -89,4 +89,5 @@ def account_from(subject: str, values: list[Any]) -> Account:
         disabled=disabled == "1",
         epoch=None if epoch is None else int(epoch),
         confirmed_factors=int(factors or 0),
+        choices=json.loads(choices or "{}"),
     )

@@ -8,7 +8,7 @@ from gateway.core.records import Factor, FactorState, Grant
 from gateway.errors import WatchwordError
 from gateway.store.connection import Connection, time_text
 from gateway.store.keys import Shard, hash_of, shard_of_id, shard_of_subject
-from gateway.store.sessions import grant_field, grant_value
+from gateway.store.sessions import grant_argument
 
 MOST_FACTORS = 10
 PENDING_SECONDS = 3600
@@ -27,6 +27,14 @@ class Rotation:
     new_cookie: str
     old_until: float
 
+    def arguments(self) -> dict[str, str]:
+        """The same for a script, where cookies appear as hashes only."""
+        return {
+            "cookie": hash_of(self.new_cookie),
+            "old_cookie": hash_of(self.old_cookie),
+            "old_until": time_text(self.old_until),
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Spending:
@@ -43,20 +51,16 @@ class Spending:
 
     def arguments(self) -> dict[str, Any]:
         """The same for the script, where cookies appear as hashes only."""
-        rotation, resume = self.rotation, self.resume
+        resume = self.resume
         return {
             "session": self.session_id,
             "factor": self.factor_id,
             "step": self.step,
             "confirm": self.confirms or None,
             "challenge": self.challenge_id,
-            "grant": {"field": grant_field(self.grant), "value": grant_value(self.grant)}
-            if self.grant
-            else None,
+            "grant": grant_argument(self.grant) if self.grant else None,
             "resume": {"hash": hash_of(resume[0]), "until": time_text(resume[1])} if resume else None,
-            "cookie": hash_of(rotation.new_cookie) if rotation else None,
-            "old_cookie": hash_of(rotation.old_cookie) if rotation else None,
-            "old_until": time_text(rotation.old_until) if rotation else None,
+            **(self.rotation.arguments() if self.rotation else {}),
         }
 
 

@@ -5,7 +5,7 @@ All records of an account live in one shard, `ww:{s07}:`, so that one script can
 Redis lifetimes only tidying up:
 
 =====================  ======  ===============================================================
-account:<subject>      hash    the person; `epoch` rises with every revocation of the account
+account:<subject>      hash    the person, with their `choices`; `epoch` rises with every revocation
 accounts               set     subjects of this shard
 cookie:<sha256>        hash    what a session cookie's hash leads to: session, generation, until
 session:<id>           hash    one signed-in client

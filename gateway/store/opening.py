@@ -11,6 +11,7 @@ from gateway.store.accounts import Accounts, first_epoch
 from gateway.store.attempts import Attempts
 from gateway.store.audit import Audit
 from gateway.store.challenges import Challenges
+from gateway.store.choices import Choices
 from gateway.store.connection import Connection, connect, store_errors
 from gateway.store.devices import Devices
 from gateway.store.embedded import EmbeddedServer, start_embedded
@@ -47,6 +48,7 @@ class Store:
         self.factors = Factors(connection)
         self.challenges = Challenges(connection)
         self.attempts = Attempts(connection)
+        self.choices = Choices(connection)
         self.revocations = Revocations(connection)
         self.audit = Audit(connection)
         self._connection = connection

@@ -146,13 +146,15 @@ def grant_field(grant: Grant) -> str:
     return grant.action if grant.binding is None else f"{grant.action}|{grant.binding}"
 
 
-def grant_value(grant: Grant) -> dict[str, Any]:
-    return {
+def grant_argument(grant: Grant) -> dict[str, Any]:
+    """A grant as scripts take it."""
+    value = {
         "action": grant.action,
         "granted_at": time_text(grant.granted_at),
         "expires_at": time_text(grant.expires_at),
         "binding": grant.binding or "",
     }
+    return {"field": grant_field(grant), "value": value}
 
 
 def _grant_from(value: dict[str, Any]) -> Grant:

@@ -222,6 +222,26 @@ def test_what_is_protected(protect: Protect, on_by_default: bool, factors: int, 
     assert protects(action, snapshot_of(factors=factors).account) is expected
 
 
+@pytest.mark.parametrize(
+    ("protect", "choices", "factors", "expected"),
+    [
+        (Protect.BY_CHOICE, {PROFILE.key: True}, 1, True),
+        (Protect.BY_CHOICE, {PROFILE.key: True}, 0, False),
+        (Protect.BY_CHOICE, {PROFILE.key: False}, 1, False),
+        (Protect.BY_CHOICE, {APPROVE.key: False, "other/manage-profile": False}, 1, True),
+        (Protect.NEVER, {PROFILE.key: True}, 1, False),
+        (Protect.ALWAYS, {PROFILE.key: False}, 1, True),
+        (Protect.ALWAYS, {PROFILE.key: False}, 0, True),
+    ],
+)
+def test_f1_a_choice_counts_where_the_policy_leaves_one(
+    protect: Protect, choices: dict[str, bool], factors: int, expected: bool
+) -> None:
+    action = replace(PROFILE, protect=protect, on_by_default=True)
+    account = replace(snapshot_of(factors=factors).account, choices=choices)
+    assert protects(action, account) is expected
+
+
 # --- a permit is made in one place
 
 
@@ -253,13 +273,14 @@ GRANTS = st.builds(
     binding=st.sampled_from([None, BINDING, OTHER_BINDING]),
 )
 EPOCHS = st.sampled_from([None, 3, 7])
+CHOICES = st.dictionaries(st.sampled_from(sorted({action.key for action in ACTIONS})), st.booleans())
 
 
 @st.composite
 def snapshots(draw: st.DrawFn) -> Snapshot:
     """Anybody: live or not, with or without factors, with any grants."""
     basis = snapshot_of(*draw(st.lists(GRANTS, max_size=3)), factors=draw(st.integers(0, 2)))
-    account = replace(basis.account, epoch=draw(EPOCHS), disabled=draw(st.booleans()))
+    account = replace(basis.account, epoch=draw(EPOCHS), disabled=draw(st.booleans()), choices=draw(CHOICES))
     device = draw(
         st.none() | st.sampled_from(DeviceState).map(lambda state: replace(basis.device, state=state))
     )
@@ -276,6 +297,14 @@ MATCHES = st.builds(
     sign_in=st.sampled_from([None, SIGN_IN, replace(BY_CHOICE_ON, name="sign-in")]),
 )
 BINDINGS = st.sampled_from([None, BINDING, OTHER_BINDING])
+
+
+@given(st.sampled_from(ACTIONS), CHOICES, st.integers(0, 2))
+def test_f1_no_switching_leaves_an_always_action_unprotected(
+    action: Action, choices: dict[str, bool], factors: int
+) -> None:
+    account = replace(snapshot_of(factors=factors).account, choices=choices)
+    assert protects(replace(action, protect=Protect.ALWAYS), account)
 
 
 @given(MATCHES, ANYBODY, BINDINGS)

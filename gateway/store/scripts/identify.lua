@@ -7,7 +7,8 @@ local named = redis.call('HMGET', key('session', cookie[1]), 'subject', 'device'
 return {
   cookie[1], cookie[2], cookie[3],
   session,
-  redis.call('HMGET', key('account', named[1]), 'name', 'email', 'groups', 'disabled', 'epoch', 'factors'),
+  redis.call('HMGET', key('account', named[1]), 'name', 'email', 'groups', 'disabled', 'epoch', 'factors',
+    'choices'),
   redis.call('HGETALL', key('device', named[2])),
   redis.call('GET', key('epoch')),
   redis.call('HGETALL', key('grants', cookie[1])),

@@ -49,27 +49,6 @@ if challenge then
     expire_at(challenge, args.resume['until'])
   end
 end
-if args.cookie then
-  local generation = redis.call('HINCRBY', key('session', args.session), 'generation', 1)
-  local cookie = key('cookie', args.cookie)
-  redis.call('HSET', cookie, 'session', args.session, 'generation', generation, 'until', session.expires_at)
-  expire_at(cookie, session.expires_at)
-  local old = key('cookie', args.old_cookie)
-  local ends = redis.call('HGET', old, 'until')
-  if ends and tonumber(args.old_until) < tonumber(ends) then -- a second step-up with it prolongs nothing
-    redis.call('HSET', old, 'until', args.old_until)
-    expire_at(old, args.old_until)
-  end
-end
-if args.grant then
-  local grants = key('grants', args.session)
-  local held = redis.call('HGETALL', grants)
-  for i = 1, #held, 2 do
-    local over = tonumber(cjson.decode(held[i + 1]).expires_at) <= tonumber(args.now)
-    if over then redis.call('HDEL', grants, held[i]) end
-  end
-  args.grant.value.generation = redis.call('HGET', key('session', args.session), 'generation')
-  redis.call('HSET', grants, args.grant.field, cjson.encode(args.grant.value))
-  expire_at(grants, session.expires_at)
-end
+if args.cookie then renew_cookie(session) end
+if args.grant then keep_grant(session) end
 return 'spent'

@@ -48,8 +48,11 @@ class Exchange:
         else:
             self._connection.write(head)
             self._sender = asyncio.get_running_loop().create_task(self._send(body, length))
+        loop, deadline = asyncio.get_running_loop(), None
         while self._error is None and self.reader.body is None:
-            await self._change(self._limits.first_byte if self._sent else None)
+            if self._sent and deadline is None:
+                deadline = loop.time() + self._limits.first_byte  # a head that drips in uses it up as well
+            await self._change(None if deadline is None else max(0.0, deadline - loop.time()))
         if self._error is not None:
             raise self._error
 

@@ -465,6 +465,22 @@ async def test_an_upstream_that_falls_silent(said: bytes) -> None:
         assert opened.address.rests_until > 0
 
 
+async def test_an_upstream_whose_head_drips_in() -> None:
+    async def script(peer: Peer) -> None:
+        await peer.head()
+        await peer.say(b"HTTP/1.1 200 OK\r\n")
+        for number in range(150):
+            await peer.say(b"X-%d: x\r\n" % number)
+            await asyncio.sleep(HASTY.first_byte / 4)
+        await peer.say(b"Content-Length: 0\r\n\r\n")
+
+    async with line(script, HASTY) as opened:
+        exchange = await opened.exchange()
+        with pytest.raises(UpstreamFailed) as failed:
+            await exchange.request(GET, None, None)
+        assert failed.value.fault is UpstreamFault.TIMEOUT
+
+
 async def test_an_upstream_that_is_silent_after_a_streamed_body() -> None:
     async with line(silent, HASTY) as opened:
         exchange = await opened.exchange()

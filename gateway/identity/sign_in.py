@@ -7,6 +7,7 @@ counter of its own, so that strangers who guess do not lock its owner out.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from ipaddress import IPv6Network
 
 from gateway import entropy
 from gateway.core.reasons import Reason
@@ -87,8 +88,9 @@ class SignIns:
         if not 0 < len(subject) <= LONGEST_SUBJECT:
             subject = ""
         counter = await self._counter(subject, attempted.device_cookie)
+        place = _place(attempted.address)
         for kind, name, limit in (
-            ("address", attempted.address, self._limits.by_address),
+            ("address", place, self._limits.by_address),
             (counter, subject, self._limits.by_account),
         ):
             attempt = await self._store.attempts.count(kind, name, limit)
@@ -101,7 +103,7 @@ class SignIns:
             await self._note("sign-in-refused", subject if known else "", attempted, now)
             return SignInRefused(Reason.WRONG_CREDENTIALS)
         await self._store.attempts.forget(counter, subject)
-        await self._store.attempts.uncount("address", attempted.address)
+        await self._store.attempts.uncount("address", place)
         return await self._begin(attempted, now)
 
     async def _counter(self, subject: str, device_cookie: str | None) -> str:
@@ -179,3 +181,8 @@ class SignIns:
                 reason="" if signed_in else Reason.WRONG_CREDENTIALS,
             )
         )
+
+
+def _place(address: str) -> str:
+    """Whose attempts count together: of IPv6, the network that one customer has to choose from (RFC 6177)."""
+    return str(IPv6Network(f"{address}/64", strict=False)) if ":" in address else address

@@ -151,21 +151,18 @@ async def test_a_name_that_no_account_has_is_not_on_record(store: Store, sign_in
 async def test_attempts_are_limited_by_account(sign_ins: SignIns, hasher: CountingHasher) -> None:
     for subject in ("ada", "nobody", "eve"):
         for _ in range(MOST):
-            assert (
-                await sign_ins.sign_in(attempt(subject, "wrong", address=f"2001:db8::{subject}"), NOW)
-                == REFUSED
-            )
+            assert await sign_ins.sign_in(attempt(subject, "wrong", address=subject), NOW) == REFUSED
         before = hasher.verified
         refused = await sign_ins.sign_in(attempt(subject), NOW)
         assert isinstance(refused, SignInRefused)
         assert refused.reason is Reason.TOO_MANY_ATTEMPTS
         assert 0 < refused.retry_after <= 900
         assert hasher.verified == before
-    await signed_in(sign_ins, attempt("grace", address="2001:db8::4"))
+    await signed_in(sign_ins, attempt("grace", address="192.0.2.4"))
 
 
 async def test_a_burst_counts_before_it_is_checked(sign_ins: SignIns, hasher: CountingHasher) -> None:
-    burst = [sign_ins.sign_in(attempt(password=f"guess {n}", address=f"::{n}"), NOW) for n in range(30)]
+    burst = [sign_ins.sign_in(attempt(password=f"guess {n}", address=f"192.0.2.{n}"), NOW) for n in range(30)]
     outcomes = await asyncio.gather(*burst)
     assert outcomes.count(REFUSED) == hasher.verified == MOST
 
@@ -178,6 +175,16 @@ async def test_attempts_are_limited_by_address(sign_ins: SignIns, hasher: Counti
     assert refused.reason is Reason.TOO_MANY_ATTEMPTS
     assert hasher.verified == MOST_OF_ADDRESS
     await signed_in(sign_ins, attempt(address="192.0.2.2"))
+
+
+async def test_one_customers_ipv6_addresses_count_as_one(sign_ins: SignIns) -> None:
+    for number in range(MOST_OF_ADDRESS):
+        address = f"2001:db8:0:1:{number:x}::{number:x}"
+        assert await sign_ins.sign_in(attempt(f"guess {number}", address=address), NOW) == REFUSED
+    refused = await sign_ins.sign_in(attempt(address="2001:db8:0:1:ffff::"), NOW)
+    assert isinstance(refused, SignInRefused)
+    assert refused.reason is Reason.TOO_MANY_ATTEMPTS
+    await signed_in(sign_ins, attempt(address="2001:db8:0:2::"))
 
 
 async def test_whoever_signs_in_uses_up_no_attempt_of_their_address(sign_ins: SignIns) -> None:
@@ -199,8 +206,8 @@ async def test_signing_in_gives_nobody_else_at_the_address_new_attempts(sign_ins
 async def test_the_right_password_forgives_the_wrong_ones(sign_ins: SignIns) -> None:
     for _ in range(3):
         for _ in range(MOST - 1):
-            assert await sign_ins.sign_in(attempt(password="wrong", address="::1"), NOW) == REFUSED
-        await signed_in(sign_ins, attempt(address="::2"))
+            assert await sign_ins.sign_in(attempt(password="wrong", address="192.0.2.9"), NOW) == REFUSED
+        await signed_in(sign_ins, attempt(address="192.0.2.3"))
 
 
 async def exhausted(sign_ins: SignIns, attempted: Attempted) -> None:
@@ -211,7 +218,7 @@ async def exhausted(sign_ins: SignIns, attempted: Attempted) -> None:
 async def test_strangers_do_not_lock_the_owner_of_a_known_device_out(sign_ins: SignIns) -> None:
     at_home = attempt(address="192.0.2.2", device_cookie=(await signed_in(sign_ins)).device_cookie)
     await exhausted(sign_ins, attempt())
-    assert not isinstance(await sign_ins.sign_in(attempt(address="::1"), NOW), SignedIn)
+    assert not isinstance(await sign_ins.sign_in(attempt(address="192.0.2.9"), NOW), SignedIn)
     await signed_in(sign_ins, at_home)
     await exhausted(sign_ins, at_home)  # it has a counter, too
     assert not isinstance(await sign_ins.sign_in(at_home, NOW), SignedIn)

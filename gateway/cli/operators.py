@@ -17,7 +17,7 @@ from gateway.store.revocations import Revocation, Scope
 
 _DAY = 86400.0
 
-keys_app = typer.Typer(help="The key ring that secrets in the store are sealed with.")
+keys_app = typer.Typer(no_args_is_help=True, help="The key ring that secrets in the store are sealed with.")
 
 
 def token(

@@ -5,7 +5,7 @@ from urllib.parse import quote
 from aiohttp import web
 
 from gateway.core import totp
-from gateway.core.policy.model import Action
+from gateway.core.policy.model import OWN_APP, Action
 from gateway.core.reasons import Reason
 from gateway.core.records import DeviceState, Snapshot
 from gateway.identity.second_factor import CodeRefused, CodeTaken
@@ -286,6 +286,7 @@ def _asked(call: Call, challenge: Challenge, action: Action) -> Asked:
         shown=challenge.shown,
         expires_in=max(0, int(challenge.expires_at - now)),
         next_code_in=totp.seconds_to_next_code(now),
+        cancel_to=SECURITY if challenge.app == OWN_APP else FRONT_PAGE,
     )
 
 

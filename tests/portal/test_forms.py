@@ -284,7 +284,9 @@ async def test_a_set_up_key_is_shown_to_the_session_that_began_it_only(scene: Sc
 async def test_another_factor_needs_a_code_first(scene: Scene) -> None:
     ada = await scene.signed_in(factor=True)
     challenge = await begun(ada, "Tablet")
-    assert "Changing your authenticator apps" in page(await ada.visit(f"GET {challenge}"))
+    html = page(await ada.visit(f"GET {challenge}"))
+    assert "Changing your authenticator apps" in html
+    assert f'href="{OWN}/security">Cancel' in html
     answer = await ada.visit(f"POST {challenge}", {"code": ada.next_code()})
     assert leads_to(answer) == f"{OWN}/security/factors"
     set_up = leads_to(await ada.visit(f"GET {OWN}/security/factors"))

@@ -190,9 +190,12 @@ class Connection(RequestHandler):
         _reset(self.transport)
 
     def drain(self) -> None:
-        """Close when the request in progress, if there is one, has its answer."""
+        """Close when the request in progress, if there is one, has its answer.
+
+        A tunnel has no end to wait for: it is closed at once.
+        """
         self.draining = True
-        if self._is_idle():
+        if self._is_idle() or self._payload_parser is not None:
             self.force_close()
 
     def _is_idle(self) -> bool:
@@ -264,7 +267,7 @@ class Connection(RequestHandler):
 
     def _head_overdue(self) -> None:
         self._head_timer = None
-        if self._is_idle():
+        if self._is_idle() or self._payload_parser is not None:
             self.abort()
         else:
             # It is the answer to the request before that takes so long.

@@ -27,6 +27,7 @@ class Passage:
 
     def __init__(self, address: str, body_limit: int | None, limits: UpstreamLimits) -> None:
         self.upstream = Upstream([address], limits)
+        self.listener: Listener | None = None
         self.port = 0
         self.app = replace(APP, body_limit=body_limit)
         self.extra: list[tuple[bytes, bytes]] = []
@@ -68,6 +69,7 @@ async def relaying(
 ) -> AsyncIterator[Passage]:
     passage = kind(address, body_limit, upstream_limits or UpstreamLimits())
     listener = Listener(passage, limits or ListenerLimits())
+    passage.listener = listener
     passage.port = await listener.start("localhost", 0)
     try:
         yield passage

@@ -169,6 +169,21 @@ def test_the_table_shows_every_kind_of_decision() -> None:
     assert {kind for _, _, kind, _ in DECISIONS.values()} == set(get_args(Decision))
 
 
+@pytest.mark.parametrize(
+    ("snapshot", "decision"),
+    [
+        (None, SignIn(Reason.NO_SESSION)),
+        (ON_PENDING_DEVICE, AuthoriseDevice(Reason.DEVICE_PENDING)),
+        (LIVE, Refuse(Reason.DENIED)),
+        (snapshot_of(PROFILE_GRANT), Refuse(Reason.DENIED)),
+    ],
+)
+def test_what_depends_on_a_group_goes_to_nobody_before_the_groups_are_looked_at(
+    snapshot: Snapshot | None, decision: Decision
+) -> None:
+    assert decide(TARGET, replace(LASTING, by_group=True), snapshot, NOW) == decision
+
+
 def test_a_step_up_names_the_action_that_is_missing() -> None:
     both = match_for(PROFILE, sign_in=SIGN_IN)
     assert decide(TARGET, both, LIVE, NOW) == StepUp(SIGN_IN, Reason.CODE_NEEDED)

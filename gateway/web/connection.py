@@ -267,7 +267,7 @@ class Connection(RequestHandler):
 
     def _head_overdue(self) -> None:
         self._head_timer = None
-        if self._is_idle() or self._payload_parser is not None:
+        if self._is_idle():
             self.abort()
         else:
             # It is the answer to the request before that takes so long.

@@ -1,11 +1,12 @@
 """Cases 10 to 18: headers and framing that would make somebody else of a request, or of an answer."""
 
-import itertools
+import asyncio
 
 import pytest
 from support.gateway import Client, OpenScene, Scene
 from support.raw_client import RawClient
-from support.upstreams import OK, Peer
+from support.recording import Received, ok
+from support.upstreams import OK, Peer, Script
 
 OURS = ["Remote-User", "Remote-Name", "Remote-Email", "Remote-Groups"]
 FORGED = [
@@ -127,6 +128,7 @@ def post(ada: Client, version: bytes, *lines: bytes, body: bytes) -> bytes:
         (b"1.1", (b"Transfer-Encoding : chunked",), b"0\r\n\r\n" + SMUGGLED),
         (b"1.1", (b"Transfer-Encoding:\x0bchunked",), b"0\r\n\r\n" + SMUGGLED),
         (b"1.0", (b"Transfer-Encoding: chunked",), b"0\r\n\r\n" + SMUGGLED),
+        (b"1.0", (b"Transfer-Encoding: chunked",), b"0\r\n\r\n"),
         (b"1.1", (b"X: 1", b" Content-Length: 5"), SMUGGLED),
         (b"1.1", (b"X: 1\nContent-Length: 5",), SMUGGLED),
         (b"1.1", (b"Host: localhost",), SMUGGLED),
@@ -145,6 +147,9 @@ async def test_case_14_two_ways_to_find_the_end_of_a_body(
     assert await scene.seen() == []
 
 
+KEY = b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="
+
+
 def upgrade(target: bytes, *lines: bytes) -> bytes:
     return b"\r\n".join((b"GET " + target + b" HTTP/1.1", b"Host: localhost", *lines, b"", b""))
 
@@ -160,7 +165,8 @@ def upgrade(target: bytes, *lines: bytes) -> bytes:
         upgrade(
             b"/public/x", b"Connection: Upgrade, HTTP2-Settings", b"Upgrade: h2c", b"HTTP2-Settings: AAMAAABk"
         ),
-        upgrade(b"/public/x", b"Connection: Upgrade", b"Upgrade: websocket, h2c"),
+        upgrade(b"/public/x", b"Connection: Upgrade", b"Upgrade: h2c", KEY),
+        upgrade(b"/public/x", b"Connection: Upgrade", b"Upgrade: websocket, h2c", KEY),
         upgrade(b"/public/x", b"Connection: Upgrade", b"Upgrade: TLS/1.2"),
     ],
 )
@@ -188,26 +194,40 @@ async def test_case_16_an_identity_in_trailers(scene: Scene) -> None:
 SECRET = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nsecret"
 
 
-@pytest.mark.parametrize("later", [False, True], ids=["at once", "a moment later"])
-@pytest.mark.parametrize("beyond", [SECRET, b"secret", b"\r\n" + SECRET], ids=["answer", "text", "line"])
-async def test_case_17_bytes_beyond_an_answer(open_scene: OpenScene, beyond: bytes, later: bool) -> None:
-    """Each connection says more than it was asked; the next person gets an answer of their own."""
-    numbers = itertools.count()
+def chatty(beyond: bytes, *, later: bool) -> Script:
+    """An app that answers with the target, and then says more than it was asked."""
 
-    async def chatty(peer: Peer) -> None:
+    async def script(peer: Peer) -> None:
         while True:
-            await peer.head()
-            own = b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n%d" % next(numbers)
+            own = ok(Received(await peer.head()))
             if later:
                 await peer.say(own)
                 await peer.say(beyond)
             else:
                 await peer.say(own + beyond)
 
-    async with open_scene(script=chatty) as scene:
+    return script
+
+
+@pytest.mark.parametrize("later", [False, True], ids=["at once", "a moment later"])
+@pytest.mark.parametrize("beyond", [SECRET, b"secret", b"\r\n" + SECRET], ids=["answer", "text", "line"])
+async def test_case_17_bytes_beyond_an_answer(open_scene: OpenScene, beyond: bytes, later: bool) -> None:
+    async with open_scene(script=chatty(beyond, later=later)) as scene:
         for number in range(5):
-            answer = await scene.client().call("GET /public/x")
-            assert (answer.status, answer.body) == (200, b"%d" % number)
+            answer = await scene.client().call(f"GET /public/{number}")
+            assert (answer.status, answer.body) == (200, b"GET /public/%d" % number)
+
+
+@pytest.mark.parametrize("later", [False, True], ids=["at once", "a moment later"])
+async def test_case_17_bytes_beyond_an_answer_when_others_wait(open_scene: OpenScene, later: bool) -> None:
+    """The connection is wanted at the very moment that its answer ends."""
+    async with open_scene(script=chatty(SECRET, later=later), upstream={"connections": 1}) as scene:
+
+        async def ask(number: int) -> None:
+            answer = await scene.client().call(f"GET /public/{number}")
+            assert (answer.status, answer.body) == (200, b"GET /public/%d" % number)
+
+        await asyncio.gather(*(ask(number) for number in range(50)))
 
 
 @pytest.mark.parametrize(

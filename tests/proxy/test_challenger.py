@@ -2,10 +2,13 @@
 
 import asyncio
 from collections import Counter
+from typing import Any
 
 import pytest
 from support.gateway import POLICY, SWITCHING, UPGRADE, Client, OpenScene, Scene
 from support.raw_client import Answer
+
+from gateway.store.sessions import Sessions
 
 TRANSFER = {"amount": "10", "address": "bc1q"}
 CODE_AT_SIGN_IN = POLICY.replace("Signing in, protect: by-choice", "Signing in, protect: always")
@@ -304,6 +307,23 @@ async def test_a_proof_that_is_not_used_ends(scene: Scene) -> None:
     await ada.answer(await ada.call("POST /orders/7", TRANSFER))
     scene.clock.advance(300)
     assert reason(await ada.call("POST /orders/7", TRANSFER)) == (401, "code-needed")
+
+
+async def test_a_code_whose_proof_was_overtaken_is_not_tried_again(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the code and its use another request gets in; nobody can time that from outside."""
+    consume = Sessions.consume
+
+    async def overtaken(*arguments: Any) -> bool:
+        return await consume(*arguments) and await consume(*arguments)
+
+    monkeypatch.setattr(Sessions, "consume", overtaken)
+    ada = await scene.signed_in(factor=True)
+    code = with_code(ada.next_code())
+    late = await ada.call("POST /orders/7", TRANSFER, headers=code)
+    assert reason(late) == (401, "code-needed")
+    assert await scene.seen() == []
 
 
 async def test_a_proof_lets_one_of_many_through(scene: Scene) -> None:

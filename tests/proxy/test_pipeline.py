@@ -246,6 +246,8 @@ async def test_case_41_the_log_holds_no_secret(scene: Scene) -> None:
         await ada.call("POST /api/transfers", form, headers={"Watchword-Code": codes[2]})
         await ada.call("POST /.watchword/api/sign-in", {"subject": "ada", "password": "WRONG-PASSWORD"})
         await ada.call("POST /.watchword/api/sign-in", {"subject": 7, "password": "WRONG-PASSWORD"})
+        twice = b"IN-THE-BODY=1&IN-THE-BODY=2"
+        await ada.send("POST /api/transfers", {"Content-Type": "application/x-www-form-urlencoded"}, twice)
     assert "POST /withdrawals?q=IN-THE-QUERY" in await scene.seen()
     assert "/withdrawals" in repr(said) and "127.0.0.1" in repr(said)
     for secret in (PASSWORD, "WRONG-PASSWORD", ada.setup_key, "IN-THE-BODY", "IN-THE-QUERY", "IN-A-HEADER"):

@@ -195,8 +195,11 @@ def _pipeline(basis: _Basis, policies: PolicySet, passwords: Passwords, delivery
     pages = Pages(static, Texts.load("en"))
     answers = Answers(lambda *asked: _refusal_page(pages, *asked), PAGE_HEADERS)
     sign_ins = SignIns(store, passwords, _sign_in_limits(settings), basis.metrics.sign_in)
-    desk = Desk(store, sign_ins, second_factor, step_ups, jar, basis.metrics)
-    return Pipeline(
+    # Asked each time: a reload gives the pipeline other policies.
+    desk = Desk(
+        store, sign_ins, second_factor, step_ups, jar, basis.metrics, apps=lambda: pipeline.policies.apps
+    )
+    pipeline = Pipeline(
         policies=policies,
         reader=Reader(settings.public_scheme, settings.trusted_proxies, jar),
         sessions=store.sessions,
@@ -209,6 +212,7 @@ def _pipeline(basis: _Basis, policies: PolicySet, passwords: Passwords, delivery
         to_app=delivery,
         metrics=basis.metrics,
     )
+    return pipeline
 
 
 def _refusal_page(pages: Pages, cause: Reason | UpstreamFault, app: str | None, repeatable: bool) -> str:

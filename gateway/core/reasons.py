@@ -36,6 +36,7 @@ class Reason(StrEnum):
     BODY_UNREADABLE = "body-unreadable"
     BODY_TOO_LARGE = "body-too-large"
     NOT_FOUND = "not-found"
+    PROTECTION_LOCKED = "protection-locked"
     STORE_UNAVAILABLE = "store-unavailable"
     OVERLOADED = "overloaded"
     INTERNAL_ERROR = "internal-error"

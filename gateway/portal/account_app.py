@@ -1,4 +1,4 @@
-"""The gateway's own pages as an app: the action that protects them, and the match they get.
+"""The gateway's own pages as an app: the actions that protect them, and the match they get.
 
 They are judged by the same `decide` as every app's requests, with the sign-in rule of the app on
 whose host they stand.
@@ -20,16 +20,30 @@ MANAGE_FACTORS = Action(
     single_use=True,
 )
 
+MANAGE_PROTECTION = Action(
+    app=OWN_APP,
+    name="manage-protection",
+    title="Changing your protection",
+    # Always, for switching on too: who has no factor is sent to set-up, and whoever turns a lock has
+    # shown that their own key fits.
+    protect=Protect.ALWAYS,
+    fresh=300.0,
+    single_use=True,
+    show=(("App", "app"), ("Action", "action"), ("Ask for a code", "on")),
+)
+
+OWN_ACTIONS = {action.name: action for action in (MANAGE_FACTORS, MANAGE_PROTECTION)}
+
 
 def own_match(app: App, need: Need, action: Action | None) -> Match:
     """What one of our own addresses needs, on the host of `app`."""
     sign_in = {SIGN_IN: app.sign_in} if app.sign_in else {}
-    own = replace(app, name=OWN_APP, actions={MANAGE_FACTORS.name: MANAGE_FACTORS, **sign_in}, rules=())
+    own = replace(app, name=OWN_APP, actions={**OWN_ACTIONS, **sign_in}, rules=())
     return Match(app=own, rule=None, need=need, action=action)
 
 
 def action_of(app: App, challenge: Challenge) -> Action | None:
     """The action that a challenge is about; None when the policy no longer has it."""
     if challenge.app == OWN_APP:
-        return MANAGE_FACTORS if challenge.action == MANAGE_FACTORS.name else None
+        return OWN_ACTIONS.get(challenge.action)
     return app.actions.get(challenge.action) if challenge.app == app.name else None

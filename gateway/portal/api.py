@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,11 +10,13 @@ from aiohttp import web
 
 from gateway.core.reasons import Reason
 from gateway.core.records import Device, DeviceState, Factor, Grant, Session, Snapshot
+from gateway.errors import BadRequest
 from gateway.identity.second_factor import CodeRefused
 from gateway.identity.sign_in import SignInRefused
 from gateway.portal.account_app import action_of
 from gateway.portal.call import Call
 from gateway.portal.desk import Desk, fields_of, text_field
+from gateway.portal.protection import Protection, find_protection, protections_of
 from gateway.portal.qr import qr_svg
 from gateway.store.challenges import Challenge
 from gateway.store.factors import TooManyFactors
@@ -88,6 +91,25 @@ class Api:
             call.inbound, call.person, call.captured["id"], code_given=code_given
         )
         return _no_content() if removed else problem(Reason.NOT_FOUND)
+
+    async def protections(self, call: Call) -> web.Response:
+        found = protections_of(call.person.account, self._desk.apps())
+        return _json([_protection(protection) for protection in found])
+
+    async def switch(self, call: Call) -> web.Response:
+        fields = await fields_of(call.inbound)
+        app, action, on = text_field(fields, "app"), text_field(fields, "action"), fields.get("on")
+        if not isinstance(on, bool):
+            raise BadRequest("the field 'on' must be true or false")
+        found = find_protection(call.person.account, self._desk.apps(), app, action)
+        if found is None:
+            return problem(Reason.NOT_FOUND)
+        if found.locked:
+            return problem(Reason.PROTECTION_LOCKED, "The policy of the app decides about this one.")
+        cookies = await self._desk.switch(call.inbound, call.person, found, on=on)
+        if cookies is None:
+            return problem(Reason.SESSION_REVOKED)
+        return _json(_protection(replace(found, on=on)), cookies=cookies)
 
     async def show_challenge(self, call: Call) -> web.Response:
         snapshot = await self._desk.identify(call.visit)
@@ -204,6 +226,17 @@ def _grant(grant: Grant) -> dict[str, Any]:
         "granted_at": _moment(grant.granted_at),
         "expires_at": _moment(grant.expires_at),
         "single_use": grant.binding is not None,
+    }
+
+
+def _protection(protection: Protection) -> dict[str, Any]:
+    return {
+        "app": protection.app.name,
+        "action": protection.action.name,
+        "title": protection.action.title,
+        "protect": protection.action.protect,
+        "on": protection.on,
+        "locked": protection.locked,
     }
 
 

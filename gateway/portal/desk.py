@@ -4,19 +4,21 @@ Everything here acts for the person of a snapshot, on that person's own records 
 entry in the audit stream.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from gateway.core.fields import read_fields
-from gateway.core.policy.model import Action
+from gateway.core.policy.model import SIGN_IN, Action, App
 from gateway.core.records import Device, DeviceState, Factor, FactorState, Session, Snapshot
 from gateway.errors import BadRequest
 from gateway.identity.second_factor import CodeRefused, CodeTaken, Enrolment, GivenCode, SecondFactor
 from gateway.identity.sign_in import Attempted, SignedIn, SignInRefused, SignIns
 from gateway.identity.step_up import RESUME_SECONDS, Approved, StepUps, grant_for
+from gateway.portal.protection import Protection
 from gateway.store.audit import AuditEntry
 from gateway.store.challenges import Challenge
+from gateway.store.choices import Lasting
 from gateway.store.factors import Spending
 from gateway.store.opening import Store
 from gateway.store.revocations import Scope
@@ -31,12 +33,15 @@ LARGEST_FORM = 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Desk:
+    """`apps` gives the apps of the policies that are in use now."""
+
     store: Store
     sign_ins: SignIns
     second_factor: SecondFactor
     step_ups: StepUps
     jar: CookieJar
     metrics: Metrics
+    apps: Callable[[], Sequence[App]]
 
     async def identify(self, visit: Visit) -> Snapshot | None:
         """Who asks, on a page that is open to everybody; None unless the session is live."""
@@ -152,6 +157,30 @@ class Desk:
         if removed:
             await self._note(inbound, snapshot, "factor-removed", factor_id)
         return removed
+
+    async def switch(
+        self, inbound: Inbound, snapshot: Snapshot, protection: Protection, *, on: bool
+    ) -> tuple[str, ...] | None:
+        """Keep a person's choice, for which a code was given; the Set-Cookie values that it brings.
+
+        None when the session ended meanwhile.
+
+        Signing in, once it asks for a code, would ask for the next one at once, here as well: so the
+        code that switched it on counts as the code of this sign-in.
+        """
+        action, lasting = protection.action, None
+        if on and action.name == SIGN_IN:
+            lasting = Lasting(
+                grant_for(action, snapshot, None, inbound.now),
+                self.second_factor.rotation(snapshot.session.id, inbound.cookies.session or "", inbound.now),
+            )
+        chosen = await self.store.choices.choose(
+            snapshot.session.id, action.key, inbound.now, on=on, lasting=lasting
+        )
+        if not chosen:
+            return None
+        await self._note(inbound, snapshot, f"protection-{'on' if on else 'off'}", action.key)
+        return (self.session_cookie(lasting.rotation.new_cookie),) if lasting else ()
 
     async def sessions(self, snapshot: Snapshot, now: float) -> list[Session]:
         """The person's live sessions, newest use first."""

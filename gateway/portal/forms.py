@@ -8,12 +8,14 @@ from gateway.core import totp
 from gateway.core.policy.model import OWN_APP, Action
 from gateway.core.reasons import Reason
 from gateway.core.records import DeviceState, Snapshot
+from gateway.errors import BadRequest
 from gateway.identity.second_factor import CodeRefused, CodeTaken
 from gateway.identity.sign_in import SignInRefused
-from gateway.portal.account_app import action_of
+from gateway.portal.account_app import OWN_ACTIONS, action_of
 from gateway.portal.call import Call, query_value
 from gateway.portal.desk import Desk, fields_of, text_field
 from gateway.portal.pages import PAGE_HEADERS, Asked, Holder, Notice, Pages, Trouble
+from gateway.portal.protection import find_protection, protections_of
 from gateway.portal.static_files import StaticFiles
 from gateway.store.challenges import Challenge
 from gateway.store.factors import MOST_FACTORS, TooManyFactors
@@ -92,7 +94,8 @@ class Forms:
     # Step-up
 
     async def factor_needed(self, call: Call) -> web.Response:
-        action = call.visit.app.actions.get(call.query("action") or "")
+        name = call.query("action") or ""
+        action = call.visit.app.actions.get(name) or OWN_ACTIONS.get(name)
         if action is None:
             return _lead_to(SECURITY)
         return _page(self._pages.factor_needed(_holder(call, call.person), action.title))
@@ -143,6 +146,7 @@ class Forms:
         html = self._pages.security(
             _holder(call, call.person),
             factors,
+            protections_of(call.person.account, self._desk.apps()),
             call.inbound.now,
             notice=_notice(call),
             may_add=len(factors) < MOST_FACTORS,
@@ -150,6 +154,20 @@ class Forms:
             session_id=call.person.session.id,
         )
         return _page(html, status=status_of(removing[1].reason) if removing else 200)
+
+    async def switch(self, call: Call) -> web.Response:
+        fields = await fields_of(call.inbound)
+        app, action, on = (text_field(fields, name) for name in ("app", "action", "on"))
+        if on not in ("yes", "no"):
+            raise BadRequest("the field 'on' must be yes or no")
+        found = find_protection(call.person.account, self._desk.apps(), app, action)
+        if found is None or found.locked:
+            return _lead_to(SECURITY)  # the policy changed since the page was shown
+        cookies = await self._desk.switch(call.inbound, call.person, found, on=on == "yes")
+        if cookies is None:
+            return _lead_to(SECURITY)
+        notice = Notice.PROTECTION_ON if on == "yes" else Notice.PROTECTION_OFF
+        return _lead_to(f"{SECURITY}?notice={notice}", *cookies)
 
     async def back_to_security(self, _: Call) -> web.Response:
         """Where a reload lands after a form whose address has no page of its own."""

@@ -15,6 +15,7 @@ from markupsafe import Markup
 from gateway.core.reasons import Reason
 from gateway.core.records import Device, DeviceState, Factor, Session
 from gateway.errors import UpstreamFault
+from gateway.portal.protection import Protection
 from gateway.portal.qr import qr_svg
 from gateway.portal.static_files import StaticFiles
 from gateway.portal.texts import Texts
@@ -40,6 +41,8 @@ class Notice(StrEnum):
 
     FACTOR_ADDED = "factor-added"
     FACTOR_REMOVED = "factor-removed"
+    PROTECTION_ON = "protection-on"
+    PROTECTION_OFF = "protection-off"
     DEVICE_AUTHORISED = "device-authorised"
     DEVICE_REVOKED = "device-revoked"
     SESSION_REVOKED = "session-revoked"
@@ -149,6 +152,7 @@ class Pages:
         self,
         holder: Holder,
         factors: Iterable[Factor],
+        protections: Iterable[Protection],
         now: float,
         *,
         notice: Notice | None = None,
@@ -156,7 +160,7 @@ class Pages:
         removing: tuple[str, Trouble] | None = None,
         session_id: str = "",
     ) -> str:
-        """The account's factors, as the session `session_id` may see them through.
+        """The account's factors, as the session `session_id` may see them through, and its protections.
 
         `removing` is the factor whose removal just failed, and why. `may_add` is false when the
         account has as many as it can have.
@@ -166,6 +170,7 @@ class Pages:
             "security.html",
             holder=holder,
             factors=sorted(factors, key=lambda factor: factor.created_at),
+            protections=list(protections),
             now=now,
             notice=notice,
             may_add=may_add,

@@ -5,7 +5,7 @@ from aiohttp import web
 from gateway.core.decision import Permit
 from gateway.core.policy.model import OWN_SEGMENT, App, Match, Need
 from gateway.core.target import Target
-from gateway.portal.account_app import MANAGE_FACTORS, own_match
+from gateway.portal.account_app import MANAGE_FACTORS, MANAGE_PROTECTION, own_match
 from gateway.portal.api import Api
 from gateway.portal.call import Call, Handler
 from gateway.portal.forms import Forms
@@ -39,6 +39,8 @@ def _routes(forms: Forms, api: Api) -> tuple[Route[Handler], ...]:
         Route("POST", f"{own}/security/factors/{{id}}/confirm", forms.confirm_factor),
         Route("GET", f"{own}/security/factors/{{id}}/remove", forms.back_to_security),
         Route("POST", f"{own}/security/factors/{{id}}/remove", forms.remove_factor),
+        Route("GET", f"{own}/security/protection", forms.back_to_security),
+        Route("POST", f"{own}/security/protection", forms.switch, action=MANAGE_PROTECTION),
         Route("GET", f"{own}/devices", forms.devices),
         Route("GET", f"{own}/devices/{{id}}/authorise", forms.back_to_devices),
         Route("POST", f"{own}/devices/{{id}}/authorise", forms.authorise_device),
@@ -54,6 +56,8 @@ def _routes(forms: Forms, api: Api) -> tuple[Route[Handler], ...]:
         Route("POST", f"{own}/api/factors", api.add_factor, action=MANAGE_FACTORS),
         Route("POST", f"{own}/api/factors/{{id}}/confirm", api.confirm_factor),
         Route("DELETE", f"{own}/api/factors/{{id}}", api.remove_factor, action=MANAGE_FACTORS),
+        Route("GET", f"{own}/api/protection", api.protections),
+        Route("PUT", f"{own}/api/protection", api.switch, action=MANAGE_PROTECTION),
         Route("GET", f"{own}/api/step-up/{{challenge}}", api.show_challenge, _OPEN),
         Route("POST", f"{own}/api/step-up/{{challenge}}", api.answer_challenge, _OPEN),
         Route("GET", f"{own}/api/devices", api.devices),

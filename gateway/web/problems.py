@@ -29,6 +29,7 @@ _PROBLEMS: Mapping[str, tuple[int, str]] = {
     Reason.BODY_UNREADABLE: (400, "The request body cannot be understood"),
     Reason.BODY_TOO_LARGE: (413, "The request body is too large"),
     Reason.NOT_FOUND: (404, "There is nothing here"),
+    Reason.PROTECTION_LOCKED: (403, "This protection cannot be switched"),
     Reason.STORE_UNAVAILABLE: (503, "The gateway cannot check your session right now"),
     Reason.INTERNAL_ERROR: (500, "Something went wrong in the gateway"),
     Reason.OVERLOADED: (503, "The gateway is busy"),

@@ -3,7 +3,7 @@
 import pytest
 
 from gateway.core.policy.model import OWN_APP, Action, App, Need, Protect
-from gateway.portal.account_app import MANAGE_FACTORS, action_of, own_match
+from gateway.portal.account_app import MANAGE_FACTORS, MANAGE_PROTECTION, action_of, own_match
 from gateway.store.challenges import Challenge
 
 SIGN_IN = Action("exchange", "sign-in", "Signing in", Protect.ALWAYS)
@@ -50,7 +50,9 @@ def test_an_app_without_a_sign_in_action_asks_for_no_code_to_sign_in() -> None:
         (challenge("exchange", "approve"), APPROVE),
         (challenge("exchange", "sign-in"), SIGN_IN),
         (challenge(OWN_APP, MANAGE_FACTORS.name), MANAGE_FACTORS),
+        (challenge(OWN_APP, MANAGE_PROTECTION.name), MANAGE_PROTECTION),
         (challenge("exchange", MANAGE_FACTORS.name), OWN_NAME),
+        (challenge("exchange", MANAGE_PROTECTION.name), None),
         (challenge("exchange", "gone-since"), None),
         (challenge(OWN_APP, "approve"), None),
         (challenge("other-app", "approve"), None),

@@ -249,7 +249,7 @@ def test_f6_what_is_wrong_with_a_code_is_explained(trouble: Trouble, said: str) 
     pages = [
         PAGES.step_up(HOLDER, asked(STRINGS), trouble=trouble),
         PAGES.factor_setup(HOLDER, "f" * 32, "My phone", URI, KEY, trouble=trouble),
-        PAGES.security(HOLDER, [factor(1, STRINGS)], NOW, removing=(f"{1:032x}", trouble)),
+        PAGES.security(HOLDER, [factor(1, STRINGS)], [], NOW, removing=(f"{1:032x}", trouble)),
     ]
     for page in map(Parsed, pages):
         assert said in page.text
@@ -269,7 +269,7 @@ def test_after_a_challenge_ended_the_way_back_is_shown() -> None:
 
 
 def test_f8_removing_a_factor_needs_a_code_and_is_advised_against() -> None:
-    page = Parsed(PAGES.security(HOLDER, [factor(1, STRINGS)], NOW))
+    page = Parsed(PAGES.security(HOLDER, [factor(1, STRINGS)], [], NOW))
     assert f"/.watchword/security/factors/{1:032x}/remove" in page.actions()
     assert [field["name"] for field in page.all("input")] == ["code", "label"]
     assert "Without an authenticator app, your password alone opens your account." in page.text
@@ -278,13 +278,13 @@ def test_f8_removing_a_factor_needs_a_code_and_is_advised_against() -> None:
 
 def test_only_the_removal_that_failed_is_open() -> None:
     page = Parsed(EVERYTHING["security, removing"])
-    assert ["open" in tag for tag in page.all("details")] == [True, False, False]
+    assert ["open" in tag for tag in page.all("details")] == [True, False, False, False, False]
     assert sum("aria-invalid" in field for field in page.all("input")) == 1
 
 
 def test_a_pending_factor_counts_for_nothing_yet() -> None:
     pending = factor(3, STRINGS, FactorState.PENDING, None)
-    page = Parsed(PAGES.security(HOLDER, [pending], NOW))
+    page = Parsed(PAGES.security(HOLDER, [pending], [], NOW))
     assert "Set-up not finished" in page.text
     assert "Add an authenticator app" in page.text, "the account still has none"
     assert [field["name"] for field in page.all("input")] == ["label"], "removing it needs no code"
@@ -371,7 +371,7 @@ def test_a_waiting_device_is_told_where_to_be_authorised() -> None:
 @pytest.mark.parametrize("notice", Notice)
 def test_what_was_done_is_said(notice: Notice) -> None:
     devices = PAGES.devices(HOLDER, [], [], session(1, 1, STRINGS), NOW, notice=notice)
-    for html in (devices, PAGES.security(HOLDER, [], NOW, notice=notice)):
+    for html in (devices, PAGES.security(HOLDER, [], [], NOW, notice=notice)):
         assert [tag["role"] for tag in Parsed(html).all("p") if "role" in tag] == ["status"]
 
 

@@ -8,7 +8,7 @@ from support.gateway import POLICY, Client, OpenScene, Scene
 from support.raw_client import Answer
 
 from gateway.core.policy.model import Need
-from gateway.portal.account_app import MANAGE_FACTORS
+from gateway.portal.account_app import MANAGE_FACTORS, MANAGE_PROTECTION
 from gateway.portal.site import _routes
 
 UNKNOWN = "0" * 32
@@ -56,10 +56,14 @@ def test_what_is_open_to_everybody() -> None:
 def test_what_needs_a_code() -> None:
     assert {line for line, route in LINES.items() if route.action} == {
         "POST /.watchword/security/factors",
+        "POST /.watchword/security/protection",
         "POST /.watchword/api/factors",
         f"DELETE /.watchword/api/factors/{UNKNOWN}",
+        "PUT /.watchword/api/protection",
     }
-    assert all(route.action in (None, MANAGE_FACTORS) for route in ROUTES)
+    for line, route in LINES.items():
+        expected = MANAGE_PROTECTION if "protection" in line else MANAGE_FACTORS
+        assert route.action in (None, expected), line
 
 
 async def test_without_a_session_there_is_only_the_way_in(scene: Scene) -> None:

@@ -60,4 +60,5 @@ def desk_of(store: Store) -> Desk:
         StepUps(store, RING, second_factor, lifetime=300),
         CookieJar(secure=False),
         metrics,
+        apps=lambda: (APP,),
     )

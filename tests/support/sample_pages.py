@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass
 
+from gateway.core.policy.model import Action, App, Need, Protect
 from gateway.core.reasons import Reason
 from gateway.core.records import Device, DeviceState, Factor, FactorState, Session
 from gateway.errors import UpstreamFault
 from gateway.portal.pages import Asked, Holder, Notice, Pages, Trouble
+from gateway.portal.protection import Protection
 from gateway.portal.static_files import StaticFiles
 from gateway.portal.texts import Texts
 
@@ -90,6 +92,19 @@ def asked(strings: Strings, *, shown: bool = True) -> Asked:
     )
 
 
+def protections(strings: Strings, *, factor: bool = True) -> list[Protection]:
+    """What asks for a code in two apps, one that has every kind and one with a single switch."""
+    return [
+        Protection(App(app, "", strings.app, (), (), Need.SESSION), Action(app, name, title, protect), on)
+        for app, name, title, protect, on in (
+            ("exchange", "sign-in", "Signing in", Protect.BY_CHOICE, False),
+            ("exchange", "approve-transaction", "Approving a transaction", Protect.ALWAYS, True),
+            ("exchange", "manage-profile", "Managing your profile", Protect.BY_CHOICE, factor),
+            ("wiki", "sign-in", "Signing in", Protect.BY_CHOICE, factor),
+        )
+    ]
+
+
 def everything(strings: Strings = Strings()) -> dict[str, str]:
     """HTML by name."""
     holder = Holder(strings.name, strings.app)
@@ -120,10 +135,12 @@ def everything(strings: Strings = Strings()) -> dict[str, str]:
         "step-up, used": p.step_up(holder, asked(strings), trouble=used),
         "factor needed": p.factor_needed(holder, "Approving a transaction"),
         "challenge ended": p.challenge_ended(holder),
-        "security": p.security(holder, factors, NOW, notice=Notice.FACTOR_ADDED),
-        "security, none": p.security(holder, [], NOW),
-        "security, full": p.security(holder, factors, NOW, may_add=False),
-        "security, removing": p.security(holder, factors, NOW, removing=(factors[0].id, wrong)),
+        "security": p.security(holder, factors, protections(strings), NOW, notice=Notice.FACTOR_ADDED),
+        "security, none": p.security(holder, [], protections(strings, factor=False), NOW),
+        "security, full": p.security(holder, factors, protections(strings), NOW, may_add=False),
+        "security, removing": p.security(
+            holder, factors, protections(strings), NOW, removing=(factors[0].id, wrong)
+        ),
         "factor set-up": p.factor_setup(holder, "f" * 32, strings.label, URI, KEY),
         "factor set-up, wrong": p.factor_setup(holder, "f" * 32, strings.label, URI, KEY, trouble=wrong),
         "devices": p.devices(

@@ -19,7 +19,7 @@ from support.upstreams import OK, Peer
 from gateway import app as composition
 from gateway.admin.tokens import Scope, issue_token
 from gateway.app import load_configuration, load_policies, start_gateway
-from gateway.errors import Faulty, StoreUnavailable
+from gateway.errors import Faulty, StoreUnavailable, WatchwordError
 
 
 async def ask(port: int, path: str) -> Answer:
@@ -83,7 +83,7 @@ async def test_a_key_ring_of_another_store_stops_the_start(
     store = {"url": valkey_url}
     await (await start_gateway(settings_in(tmp_path, store=store))).stop()
     other = settings_in(tmp_path, store=store, keys=tmp_path / "other.json")
-    assert "key ring" in await never_started(other, StoreUnavailable)
+    assert "key ring" in await never_started(other, WatchwordError)
 
 
 async def test_what_was_started_is_stopped_when_a_later_part_fails(

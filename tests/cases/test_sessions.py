@@ -1,7 +1,5 @@
 """Cases 25 to 28: sessions that somebody else chose, kept, doubled, or makes use of."""
 
-from typing import Any, cast
-
 import pytest
 from support.gateway import OpenScene, Scene
 from support.raw_client import Answer
@@ -152,7 +150,7 @@ async def test_case_27_the_app_sets_a_cookie_of_our_name(scene: Scene, authority
 
 CHANGES = [
     (route.method, route.pattern)
-    for route in site._routes(Forms(*cast("Any", (None,) * 3)), Api(cast("Any", None)))
+    for route in site._routes(Forms.__new__(Forms), Api.__new__(Api))  # nobody answers here
     if route.method != "GET"
 ]
 

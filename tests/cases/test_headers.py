@@ -1,6 +1,7 @@
 """Cases 10 to 18: headers and framing that would make somebody else of a request, or of an answer."""
 
 import asyncio
+from contextlib import suppress
 
 import pytest
 from support.gateway import Client, OpenScene, Scene
@@ -144,6 +145,34 @@ async def test_case_14_two_ways_to_find_the_end_of_a_body(
         await client.send(post(ada, version, *lines, body=body))
         assert (await client.answer()).status == 400
         assert await client.rest() == b""
+    assert await scene.seen() == []
+
+
+@pytest.mark.parametrize("framing", ["sized", "chunked", "too large"])
+async def test_case_14_the_body_of_a_refused_request_is_no_request(scene: Scene, framing: str) -> None:
+    """The answer comes before the body was read; what is left of it is still a body."""
+    nobody, large = scene.client(), SMUGGLED * 40_000
+    bodies = {
+        "sized": ({"Content-Length": str(len(SMUGGLED))}, SMUGGLED),
+        "chunked": ({"Transfer-Encoding": "chunked"}, b"%x\r\n%b\r\n0\r\n\r\n" % (len(SMUGGLED), SMUGGLED)),
+        "too large": ({"Content-Length": str(len(large))}, large),
+    }
+    headers, body = bodies[framing]
+    line = "POST /.watchword/api/sign-in" if framing == "too large" else "POST /mine"
+    async with await RawClient.connect(scene.gateway.port) as client:
+        await client.send(nobody.request(line, headers))
+        assert (await client.answer()).status in (401, 413)
+        with suppress(ConnectionError):
+            await client.send(body + nobody.request("GET /public/next", {"Connection": "close"}))
+        await client.rest()
+    assert await scene.seen() in ([], ["GET /public/next"])
+
+
+async def test_case_14_nobody_is_asked_for_a_body_that_is_not_wanted(scene: Scene) -> None:
+    expecting = {"Expect": "100-continue", "Content-Length": "5"}
+    ada = await scene.signed_in(factor=True)
+    for client, line in ((scene.client(), "POST /mine"), (ada, "POST /password"), (ada, "POST /admin")):
+        assert (await client.send(line, expecting)).status in (401, 403), "and not 100"
     assert await scene.seen() == []
 
 

@@ -8,33 +8,38 @@ from support.commands import CommandLine
 from gateway import clock
 from gateway.admin.tokens import Operator, Scope, TokenFault, verify_token
 from gateway.cli.common import settings_from, with_store
-from gateway.store.keyring import load
+from gateway.store.keyring import KeyRing, load
 from gateway.store.opening import Store
 from gateway.store.sessions import NewDevice, Started
 
 GRACE = ("token", "grace", "--scope", "read")
 
 
+@pytest.fixture
+def ring(command: CommandLine) -> KeyRing:
+    return load(command.folder / "data" / "keys.json")
+
+
 # --- token
 
 
-def judged(command: CommandLine, token: str, days: float = 0) -> Operator | TokenFault:
-    return verify_token(token, load(command.folder / "data" / "keys.json"), clock.now() + days * 86_400)
+def judged(ring: KeyRing, token: str, days: float) -> Operator | TokenFault:
+    return verify_token(token, ring, clock.now() + days * 86_400)
 
 
-def test_a_token_counts_for_what_and_as_long_as_it_says(command: CommandLine) -> None:
+def test_a_token_counts_for_what_and_as_long_as_it_says(command: CommandLine, ring: KeyRing) -> None:
     result = command("token", "grace", "--scope", "read", "--scope", "revoke", "--days", "2")
     assert (result.exit_code, result.stderr) == (0, "")
     token = result.stdout.removesuffix("\n")
-    operator = judged(command, token, days=1.9)
+    operator = judged(ring, token, days=1.9)
     assert isinstance(operator, Operator)
     assert (operator.name, operator.scopes) == ("grace", {Scope.READ, Scope.REVOKE})
-    assert judged(command, token, days=2.1) is TokenFault.EXPIRED
+    assert judged(ring, token, days=2.1) is TokenFault.EXPIRED
 
 
-def test_a_token_for_programs(command: CommandLine) -> None:
+def test_a_token_for_programs(command: CommandLine, ring: KeyRing) -> None:
     answer = command.json(*GRACE)
-    operator = judged(command, answer.pop("token"), days=29.9)
+    operator = judged(ring, answer.pop("token"), days=29.9)
     assert isinstance(operator, Operator)
     assert answer == {"name": "grace", "scopes": ["read"], "days": 30}
 
@@ -170,10 +175,8 @@ def test_wrong_usage_revokes_nothing(
 # --- keys
 
 
-def test_the_names_of_keys_are_listed_and_nothing_else(command: CommandLine) -> None:
-    assert command(*GRACE).exit_code == 0  # the first start makes the ring
+def test_the_names_of_keys_are_listed_and_nothing_else(command: CommandLine, ring: KeyRing) -> None:
     path = command.folder / "data" / "keys.json"
-    ring = load(path)
     assert command.json("keys", "list") == {"path": str(path), "active": ring.active, "keys": [ring.active]}
     result = command("keys", "list")
     assert result.stdout.splitlines()[0] == str(path)
@@ -184,14 +187,15 @@ def test_the_names_of_keys_are_listed_and_nothing_else(command: CommandLine) -> 
 
 
 def test_before_the_first_start_there_are_no_keys(command: CommandLine) -> None:
+    path = command.folder / "data" / "keys.json"
+    path.unlink()
     result = command("keys", "list")
     assert (result.exit_code, result.stdout) == (1, "")
     assert "there is no key ring; it is made at the first start" in result.stderr
-    assert not (command.folder / "data").exists()
+    assert not path.exists()
 
 
-def test_a_ring_that_others_may_read_is_a_fault(command: CommandLine) -> None:
-    command(*GRACE)
+def test_a_ring_that_others_may_read_is_a_fault(command: CommandLine, ring: KeyRing) -> None:
     (command.folder / "data" / "keys.json").chmod(0o644)
     for arguments in (("keys", "list"), GRACE, ("user", "list")):
         result = command(*arguments)

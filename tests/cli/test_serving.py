@@ -68,7 +68,6 @@ def stop(node: Node, number: signal.Signals) -> str:
 def test_it_runs_until_it_is_told_to_stop(command: CommandLine, number: signal.Signals) -> None:
     with running(command) as node:
         started = node.logged("listening")
-        assert started["apps"] == ["exchange"]
         assert node.status_of(started["port"], "/private") == 401
         assert node.status_of(started["port"], "/", host="other.localhost") == 421
         assert node.status_of(started["admin_port"], "/healthz") == 200
@@ -89,7 +88,6 @@ def test_it_takes_its_settings_from_a_file(command: CommandLine) -> None:
         while "listening" not in text:
             text = process.stderr.readline()
             assert text, "it ended"
-        assert "apps=['exchange']" in text
     finally:
         process.terminate()
         process.communicate(timeout=SECONDS)
@@ -167,9 +165,7 @@ def test_the_embedded_store_stops_with_it(command: CommandLine, short_path: Path
         assert processes_in(short_path) == []
 
 
-@pytest.mark.parametrize(
-    "number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name
-)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
 def test_a_signal_during_the_start_leaves_nothing_behind(
     command: CommandLine, short_path: Path, number: signal.Signals
 ) -> None:

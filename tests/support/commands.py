@@ -14,6 +14,7 @@ from support.running_demo import WATCHWORD
 from typer.testing import CliRunner, Result
 
 from gateway.cli.main import app
+from gateway.store.keyring import load_or_create
 
 POLICY = """
 app: exchange
@@ -66,10 +67,11 @@ class CommandLine:
 
 @pytest.fixture
 def command(tmp_path: Path, valkey_url: str, monkeypatch: pytest.MonkeyPatch) -> CommandLine:
-    """The command line of an operator whose gateway keeps its records in an empty store."""
+    """The command line of an operator, with a key ring and an empty store."""
     with redis.Redis.from_url(valkey_url) as client:
         client.flushall()
     monkeypatch.chdir(tmp_path)
+    load_or_create(tmp_path / "data" / "keys.json")
     (tmp_path / "policies").mkdir()
     (tmp_path / "policies" / "exchange.yaml").write_text(POLICY)
     return CommandLine(

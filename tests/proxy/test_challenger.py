@@ -77,12 +77,6 @@ async def test_a_code_that_nobody_asked_for_is_not_used_up(scene: Scene, line: s
     assert (await ada.call("POST /api/transfers", TRANSFER, headers=code)).status == 200
 
 
-async def test_two_codes_are_none(scene: Scene) -> None:
-    ada = await scene.signed_in(factor=True)
-    codes = {"Watchword-Code": ada.next_code(), "watchword-code": ada.code()}
-    assert (await ada.call("POST /api/transfers", TRANSFER, headers=codes)).status == 400
-
-
 async def test_one_code_is_for_one_action(open_scene: OpenScene) -> None:
     """Signing in takes the first; the transfer wants one of its own, with the new session."""
     async with open_scene(policy=CODE_AT_SIGN_IN) as scene:

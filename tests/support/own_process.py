@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from support.gateway import PASSWORD, POLICY, Client, Clock
+from support.gateway import PASSWORD, Client, Clock, policy_in
 
 WATCHWORD = str(Path(sys.executable).with_name("watchword"))
 START_SECONDS = 60
@@ -61,8 +61,7 @@ async def own_process(folder: Path, upstream: str, store: str) -> AsyncIterator[
     """Run a gateway with the policy of `support.gateway` and an account, `ada`, while the block runs."""
     config = folder / "gateway.yaml"
     config.write_text(CONFIG.format(store=store))
-    (folder / "policies").mkdir()
-    (folder / "policies" / "exchange.yaml").write_text(POLICY.replace("UPSTREAM", upstream))
+    policy_in(folder, upstream=upstream)
     adding = await _start("user", "add", "ada", "--password-stdin", "--config", str(config))
     _, said = await adding.communicate(f"{PASSWORD}\n".encode())
     assert adding.returncode == 0, said.decode()

@@ -17,6 +17,7 @@ from gateway.core.policy.matching import PolicySet
 from gateway.core.reasons import Reason
 from gateway.documents import load_policy_directory
 from gateway.errors import Fault, Faulty, UpstreamFault
+from gateway.identity.password_change import PasswordChanges
 from gateway.identity.passwords import Passwords
 from gateway.identity.second_factor import SecondFactor
 from gateway.identity.sign_in import SignInLimits, SignIns
@@ -197,7 +198,14 @@ def _pipeline(basis: _Basis, policies: PolicySet, passwords: Passwords, delivery
     sign_ins = SignIns(store, passwords, _sign_in_limits(settings), basis.metrics.sign_in)
     # Asked each time: a reload gives the pipeline other policies.
     desk = Desk(
-        store, sign_ins, second_factor, step_ups, jar, basis.metrics, apps=lambda: pipeline.policies.apps
+        store,
+        sign_ins,
+        second_factor,
+        step_ups,
+        jar,
+        basis.metrics,
+        PasswordChanges(store, passwords, _sign_in_limits(settings).by_account),
+        apps=lambda: pipeline.policies.apps,
     )
     pipeline = Pipeline(
         policies=policies,

@@ -51,6 +51,10 @@ class Reason(StrEnum):
     # sign-in attempts
     WRONG_CREDENTIALS = "wrong-credentials"
 
+    # changing the password
+    WRONG_PASSWORD = "wrong-password"  # noqa: S105 - a name, not a password
+    UNFIT_PASSWORD = "unfit-password"  # noqa: S105 - a name, not a password
+
     # operators
     INVALID_TOKEN = "invalid-token"  # noqa: S105 - a name, not a token
     INSUFFICIENT_SCOPE = "insufficient-scope"

@@ -12,6 +12,9 @@ from gateway import entropy
 
 T = TypeVar("T")
 
+SHORTEST = 8
+"""Characters of a new password (NIST SP 800-63B section 3.1.1.2, as one of two factors)."""
+
 LONGEST = 1024
 """Characters of a password; a longer one is no password but load."""
 

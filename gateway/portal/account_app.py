@@ -32,7 +32,17 @@ MANAGE_PROTECTION = Action(
     show=(("App", "app"), ("Action", "action"), ("Ask for a code", "on")),
 )
 
-OWN_ACTIONS = {action.name: action for action in (MANAGE_FACTORS, MANAGE_PROTECTION)}
+CHANGE_PASSWORD = Action(
+    app=OWN_APP,
+    name="change-password",
+    title="Changing your password",
+    protect=Protect.BY_CHOICE,
+    on_by_default=True,
+    # For a while, not for one request: asked for before the form, so that no password is ever parked.
+    fresh=300.0,
+)
+
+OWN_ACTIONS = {action.name: action for action in (MANAGE_FACTORS, MANAGE_PROTECTION, CHANGE_PASSWORD)}
 
 
 def own_match(app: App, need: Need, action: Action | None) -> Match:

@@ -11,6 +11,7 @@ from aiohttp import web
 from gateway.core.reasons import Reason
 from gateway.core.records import Device, DeviceState, Factor, Grant, Session, Snapshot
 from gateway.errors import BadRequest
+from gateway.identity.password_change import ChangeRefused
 from gateway.identity.second_factor import CodeRefused
 from gateway.identity.sign_in import SignInRefused
 from gateway.portal.account_app import action_of
@@ -33,7 +34,7 @@ class Api:
             call.inbound, text_field(fields, "subject"), text_field(fields, "password")
         )
         if isinstance(outcome, SignInRefused):
-            return sign_in_problem(outcome)
+            return refused_password(outcome)
         answer = {"subject": outcome.subject, "session": outcome.session_id, "device": outcome.device_id}
         return _json({**answer, "device_state": outcome.device_state}, cookies=self._desk.cookies_of(outcome))
 
@@ -111,6 +112,15 @@ class Api:
             return problem(Reason.SESSION_REVOKED)
         return _json(_protection(replace(found, on=on)), cookies=cookies)
 
+    async def change_password(self, call: Call) -> web.Response:
+        fields = await fields_of(call.inbound)
+        outcome = await self._desk.change_password(
+            call.inbound, call.person, current=text_field(fields, "current"), new=text_field(fields, "new")
+        )
+        if isinstance(outcome, ChangeRefused):
+            return refused_password(outcome)
+        return _no_content(self._desk.session_cookie(outcome.session_cookie))
+
     async def show_challenge(self, call: Call) -> web.Response:
         snapshot = await self._desk.identify(call.visit)
         if snapshot is None:
@@ -179,7 +189,7 @@ class Api:
         return _json({"revoked": "all sessions"}, cookies=(self._desk.forget_session(),))
 
 
-def sign_in_problem(refused: SignInRefused) -> web.Response:
+def refused_password(refused: SignInRefused | ChangeRefused) -> web.Response:
     if refused.retry_after:
         return problem(
             refused.reason,

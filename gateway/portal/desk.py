@@ -12,6 +12,7 @@ from gateway.core.fields import read_fields
 from gateway.core.policy.model import SIGN_IN, Action, App
 from gateway.core.records import Device, DeviceState, Factor, FactorState, Session, Snapshot
 from gateway.errors import BadRequest
+from gateway.identity.password_change import Change, Changed, ChangeRefused, PasswordChanges
 from gateway.identity.second_factor import CodeRefused, CodeTaken, Enrolment, GivenCode, SecondFactor
 from gateway.identity.sign_in import Attempted, SignedIn, SignInRefused, SignIns
 from gateway.identity.step_up import RESUME_SECONDS, Approved, StepUps, grant_for
@@ -41,6 +42,7 @@ class Desk:
     step_ups: StepUps
     jar: CookieJar
     metrics: Metrics
+    passwords: PasswordChanges
     apps: Callable[[], Sequence[App]]
 
     async def identify(self, visit: Visit) -> Snapshot | None:
@@ -181,6 +183,19 @@ class Desk:
             return None
         await self._note(inbound, snapshot, f"protection-{'on' if on else 'off'}", action.key)
         return (self.session_cookie(lasting.rotation.new_cookie),) if lasting else ()
+
+    async def change_password(
+        self, inbound: Inbound, snapshot: Snapshot, *, current: str, new: str
+    ) -> Changed | ChangeRefused:
+        """Change the person's password, which ends all their other sessions."""
+        asked = Change(snapshot, current, new, inbound.cookies.session or "")
+        outcome = await self.passwords.change(asked, inbound.now)
+        if isinstance(outcome, ChangeRefused):
+            await self._note(inbound, snapshot, "password-refused", outcome.reason)
+        else:
+            self.metrics.revocation(Scope.ACCOUNT)
+            await self._note(inbound, snapshot, "password-changed", "other sessions ended")
+        return outcome
 
     async def sessions(self, snapshot: Snapshot, now: float) -> list[Session]:
         """The person's live sessions, newest use first."""

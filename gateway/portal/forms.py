@@ -9,6 +9,7 @@ from gateway.core.policy.model import OWN_APP, Action
 from gateway.core.reasons import Reason
 from gateway.core.records import DeviceState, Snapshot
 from gateway.errors import BadRequest
+from gateway.identity.password_change import Changed
 from gateway.identity.second_factor import CodeRefused, CodeTaken
 from gateway.identity.sign_in import SignInRefused
 from gateway.portal.account_app import OWN_ACTIONS, action_of
@@ -168,6 +169,25 @@ class Forms:
             return _lead_to(SECURITY)
         notice = Notice.PROTECTION_ON if on == "yes" else Notice.PROTECTION_OFF
         return _lead_to(f"{SECURITY}?notice={notice}", *cookies)
+
+    async def password(self, call: Call) -> web.Response:
+        return _page(self._pages.password(_holder(call, call.person), call.person.account.subject))
+
+    async def change_password(self, call: Call) -> web.Response:
+        fields = await fields_of(call.inbound)
+        outcome = await self._desk.change_password(
+            call.inbound, call.person, current=text_field(fields, "current"), new=text_field(fields, "new")
+        )
+        if isinstance(outcome, Changed):
+            cookie = self._desk.session_cookie(outcome.session_cookie)
+            return _lead_to(f"{SECURITY}?notice={Notice.PASSWORD_CHANGED}", cookie)
+        if outcome.reason is Reason.SESSION_REVOKED:
+            return _lead_to(SECURITY)
+        trouble = Trouble(outcome.reason, outcome.retry_after)
+        holder, subject = _holder(call, call.person), call.person.account.subject
+        html = self._pages.password(holder, subject, trouble=trouble)
+        headers = {"Retry-After": str(outcome.retry_after)} if outcome.retry_after else {}
+        return _page(html, status=status_of(outcome.reason), headers=headers)
 
     async def back_to_security(self, _: Call) -> web.Response:
         """Where a reload lands after a form whose address has no page of its own."""

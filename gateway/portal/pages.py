@@ -15,6 +15,7 @@ from markupsafe import Markup
 from gateway.core.reasons import Reason
 from gateway.core.records import Device, DeviceState, Factor, Session
 from gateway.errors import UpstreamFault
+from gateway.identity.passwords import LONGEST, SHORTEST
 from gateway.portal.protection import Protection
 from gateway.portal.qr import qr_svg
 from gateway.portal.static_files import StaticFiles
@@ -41,6 +42,7 @@ class Notice(StrEnum):
 
     FACTOR_ADDED = "factor-added"
     FACTOR_REMOVED = "factor-removed"
+    PASSWORD_CHANGED = "password-changed"  # noqa: S105 - a name, not a password
     PROTECTION_ON = "protection-on"
     PROTECTION_OFF = "protection-off"
     DEVICE_AUTHORISED = "device-authorised"
@@ -179,6 +181,17 @@ class Pages:
             error=self._said("code", trouble),
         )
 
+    def password(self, holder: Holder, subject: str, *, trouble: Trouble | None = None) -> str:
+        """The form for a new password. `subject` tells password managers whose it is."""
+        return self._render(
+            "password.html",
+            holder=holder,
+            subject=subject,
+            shortest=SHORTEST,
+            longest=LONGEST,
+            error=self._said("password", trouble),
+        )
+
     def factor_setup(
         self,
         holder: Holder,
@@ -262,11 +275,14 @@ class Pages:
         """After signing out here, or after all sessions were ended."""
         t = self._texts
         key = "signed_out_everywhere" if everywhere else "signed_out"
+        home = _Link("/", t("back_to", app=app))
+        # On the way to it, one signs in again.
+        password = _Link("/.watchword/password", t("password.link"))
         return self._message(
             t(f"{key}.title"),
             t(f"{key}.body"),
             first=_Link("/.watchword/sign-in", t("sign_in.submit")),
-            second=_Link("/", t("back_to", app=app)),
+            second=password if everywhere else home,
         )
 
     def _message(

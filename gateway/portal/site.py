@@ -5,7 +5,7 @@ from aiohttp import web
 from gateway.core.decision import Permit
 from gateway.core.policy.model import OWN_SEGMENT, App, Match, Need
 from gateway.core.target import Target
-from gateway.portal.account_app import MANAGE_FACTORS, MANAGE_PROTECTION, own_match
+from gateway.portal.account_app import CHANGE_PASSWORD, MANAGE_FACTORS, MANAGE_PROTECTION, own_match
 from gateway.portal.api import Api
 from gateway.portal.call import Call, Handler
 from gateway.portal.forms import Forms
@@ -19,7 +19,10 @@ _OPEN = Need.PUBLIC
 
 
 def _routes(forms: Forms, api: Api) -> tuple[Route[Handler], ...]:
-    own = "/.watchword"
+    return (*_pages("/.watchword", forms), *_calls("/.watchword/api", api))
+
+
+def _pages(own: str, forms: Forms) -> tuple[Route[Handler], ...]:
     return (
         Route("GET", own, forms.back_to_security),
         Route("GET", f"{own}/", forms.back_to_security),
@@ -41,6 +44,8 @@ def _routes(forms: Forms, api: Api) -> tuple[Route[Handler], ...]:
         Route("POST", f"{own}/security/factors/{{id}}/remove", forms.remove_factor),
         Route("GET", f"{own}/security/protection", forms.back_to_security),
         Route("POST", f"{own}/security/protection", forms.switch, action=MANAGE_PROTECTION),
+        Route("GET", f"{own}/password", forms.password, action=CHANGE_PASSWORD),
+        Route("POST", f"{own}/password", forms.change_password, action=CHANGE_PASSWORD),
         Route("GET", f"{own}/devices", forms.devices),
         Route("GET", f"{own}/devices/{{id}}/authorise", forms.back_to_devices),
         Route("POST", f"{own}/devices/{{id}}/authorise", forms.authorise_device),
@@ -50,22 +55,28 @@ def _routes(forms: Forms, api: Api) -> tuple[Route[Handler], ...]:
         Route("POST", f"{own}/sessions/revoke-all", forms.revoke_all),
         Route("GET", f"{own}/sessions/{{id}}/revoke", forms.back_to_devices),
         Route("POST", f"{own}/sessions/{{id}}/revoke", forms.revoke_session),
-        Route("POST", f"{own}/api/sign-in", api.sign_in, _OPEN),
-        Route("POST", f"{own}/api/sign-out", api.sign_out, _OPEN),
-        Route("GET", f"{own}/api/me", api.me),
-        Route("POST", f"{own}/api/factors", api.add_factor, action=MANAGE_FACTORS),
-        Route("POST", f"{own}/api/factors/{{id}}/confirm", api.confirm_factor),
-        Route("DELETE", f"{own}/api/factors/{{id}}", api.remove_factor, action=MANAGE_FACTORS),
-        Route("GET", f"{own}/api/protection", api.protections),
-        Route("PUT", f"{own}/api/protection", api.switch, action=MANAGE_PROTECTION),
-        Route("GET", f"{own}/api/step-up/{{challenge}}", api.show_challenge, _OPEN),
-        Route("POST", f"{own}/api/step-up/{{challenge}}", api.answer_challenge, _OPEN),
-        Route("GET", f"{own}/api/devices", api.devices),
-        Route("POST", f"{own}/api/devices/{{id}}/authorise", api.authorise_device),
-        Route("DELETE", f"{own}/api/devices/{{id}}", api.revoke_device),
-        Route("GET", f"{own}/api/sessions", api.sessions),
-        Route("POST", f"{own}/api/sessions/revoke-all", api.revoke_all),
-        Route("DELETE", f"{own}/api/sessions/{{id}}", api.revoke_session),
+    )
+
+
+def _calls(own: str, api: Api) -> tuple[Route[Handler], ...]:
+    return (
+        Route("POST", f"{own}/sign-in", api.sign_in, _OPEN),
+        Route("POST", f"{own}/sign-out", api.sign_out, _OPEN),
+        Route("GET", f"{own}/me", api.me),
+        Route("POST", f"{own}/factors", api.add_factor, action=MANAGE_FACTORS),
+        Route("POST", f"{own}/factors/{{id}}/confirm", api.confirm_factor),
+        Route("DELETE", f"{own}/factors/{{id}}", api.remove_factor, action=MANAGE_FACTORS),
+        Route("GET", f"{own}/protection", api.protections),
+        Route("PUT", f"{own}/protection", api.switch, action=MANAGE_PROTECTION),
+        Route("PUT", f"{own}/password", api.change_password, action=CHANGE_PASSWORD),
+        Route("GET", f"{own}/step-up/{{challenge}}", api.show_challenge, _OPEN),
+        Route("POST", f"{own}/step-up/{{challenge}}", api.answer_challenge, _OPEN),
+        Route("GET", f"{own}/devices", api.devices),
+        Route("POST", f"{own}/devices/{{id}}/authorise", api.authorise_device),
+        Route("DELETE", f"{own}/devices/{{id}}", api.revoke_device),
+        Route("GET", f"{own}/sessions", api.sessions),
+        Route("POST", f"{own}/sessions/revoke-all", api.revoke_all),
+        Route("DELETE", f"{own}/sessions/{{id}}", api.revoke_session),
     )
 
 

@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Any
 
 from gateway import entropy
 from gateway.store.accounts import first_epoch
 from gateway.store.connection import Connection, time_text
+from gateway.store.factors import Rotation
 from gateway.store.keys import Shard, shard_of_id, shard_of_subject
 
 
@@ -27,6 +29,17 @@ class Revocation:
     reason: str
     actor: str
     at: float
+
+
+@dataclass(frozen=True, slots=True)
+class NewPassword:
+    """A change of an account's password, as argon2id hashes, in the session that goes on."""
+
+    subject: str
+    session_id: str
+    was: str
+    becomes: str
+    rotation: Rotation
 
 
 class Revocations:
@@ -56,6 +69,24 @@ class Revocations:
         found = await self._run(shard, revocation, disable=disable or None)
         return None if found is None else revocation
 
+    async def by_new_password(self, change: NewPassword, *, actor: str, now: float) -> Revocation | None:
+        """Give an account its new password and end all its sessions but one, together or not at all.
+
+        None when that session ended meanwhile, or the password is not the one that was checked.
+        """
+        shard = shard_of_subject(change.subject, self._connection.shards)
+        reason = "the password was changed"
+        revocation = _new(Scope.ACCOUNT, None, change.subject, reason=reason, actor=actor, at=now)
+        found = await self._run(
+            shard,
+            revocation,
+            session=change.session_id,
+            was=change.was,
+            password=change.becomes,
+            **change.rotation.arguments(),
+        )
+        return None if found is None else revocation
+
     async def everybody(self, *, reason: str, actor: str, now: float) -> Revocation:
         """End every session there is: one write for each shard."""
         revocation = _new(Scope.EVERYBODY, None, None, reason=reason, actor=actor, at=now)
@@ -83,7 +114,7 @@ class Revocations:
         subject = await self._run(shard, asked) if shard else None
         return None if subject is None else replace(asked, subject=subject)
 
-    async def _run(self, shard: Shard, revocation: Revocation, *, disable: bool | None = None) -> str | None:
+    async def _run(self, shard: Shard, revocation: Revocation, **more: Any) -> str | None:
         subject: str | None = await self._connection.run(
             "revoke",
             shard,
@@ -92,7 +123,7 @@ class Revocations:
             subject=revocation.subject,
             now=time_text(revocation.at),
             floor=first_epoch(revocation.at),
-            disable=disable,
+            **more,
             entry={"id": revocation.revocation_id, "reason": revocation.reason, "actor": revocation.actor},
         )
         return subject

@@ -39,6 +39,8 @@ _PROBLEMS: Mapping[str, tuple[int, str]] = {
     Reason.TOO_MANY_ATTEMPTS: (429, "Too many attempts"),
     Reason.CHALLENGE_EXPIRED: (410, "This request for a code has expired"),
     Reason.WRONG_CREDENTIALS: (401, "The name or the password is not right"),
+    Reason.WRONG_PASSWORD: (403, "The current password is not right"),
+    Reason.UNFIT_PASSWORD: (422, "This cannot be the new password"),
     Reason.INVALID_TOKEN: (401, "A valid token is needed"),
     Reason.INSUFFICIENT_SCOPE: (403, "The token does not allow this"),
     Reason.INVALID_BODY: (422, "The request body is not what is wanted here"),

@@ -397,3 +397,64 @@ async def test_a_code_is_text(scene: Scene, body: object) -> None:
     ada = await scene.signed_in(factor=True)
     asked = await asked_to_pay(ada)
     assert problem(await ada.call(f"POST {asked.json['answer']}", body)) == (400, "body-unreadable")
+
+
+# --- the password
+
+NEW = "a longer horse battery staple"
+CHANGE = {"current": PASSWORD, "new": NEW}
+
+
+async def test_changing_the_password(scene: Scene) -> None:
+    ada, elsewhere = await scene.signed_in(factor=True), await scene.signed_in()
+    asked = await ada.call(f"PUT {API}/password", CHANGE)
+    assert problem(asked) == (401, "code-needed")
+    assert asked.json["approves"] == []
+    assert (await ada.answer(asked)).status == 200
+    old = ada.with_cookies(session=ada.session)
+    assert (await ada.call(f"PUT {API}/password", CHANGE)).status == 204
+    assert (await ada.call("GET /")).status == 200
+    for ended in (old, elsewhere):
+        assert problem(await ended.call("GET /"))[0] == 401
+    refused = await scene.client().call(f"POST {API}/sign-in", SIGN_IN)
+    assert problem(refused) == (401, "wrong-credentials")
+    await scene.client().sign_in("ada", NEW)
+    entries = await scene.gateway.store.audit.latest("ada")
+    assert "password-changed" in [entry.event for entry in entries]
+    assert PASSWORD not in str(entries)
+
+
+async def test_a_stolen_session_does_not_get_at_the_password(open_scene: OpenScene) -> None:
+    async with open_scene(sign_in={"attempts_by_account": 2, "per": 900}) as scene:
+        ada = await scene.signed_in(factor=True)
+        stolen = await scene.signed_in()
+        assert problem(await stolen.call(f"PUT {API}/password", CHANGE)) == (401, "code-needed")
+        bob = await scene.signed_in("bob")
+        for _ in range(2):
+            wrong = await bob.call(f"PUT {API}/password", {**CHANGE, "current": "guess"})
+            assert problem(wrong) == (403, "wrong-password")
+        refused = await bob.call(f"PUT {API}/password", CHANGE)
+        assert problem(refused) == (429, "too-many-attempts")
+        assert 0 < int(refused.header(b"retry-after")[0]) <= 900
+        entries = await scene.gateway.store.audit.latest("bob")
+        assert [entry.reason for entry in entries if entry.event == "password-refused"] == [
+            "too-many-attempts",
+            "wrong-password",
+            "wrong-password",
+        ]
+        assert (await ada.call("GET /")).status == 200
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ({**CHANGE, "new": "short"}, (422, "unfit-password")),
+        ({**CHANGE, "new": PASSWORD}, (422, "unfit-password")),
+        ({"new": NEW}, (400, "body-unreadable")),
+        ({**CHANGE, "new": 12345678}, (400, "body-unreadable")),
+    ],
+)
+async def test_what_cannot_be_the_new_password(scene: Scene, body: object, expected: tuple[int, str]) -> None:
+    ada = await scene.signed_in()
+    assert problem(await ada.call(f"PUT {API}/password", body)) == expected
+    await scene.client().sign_in("ada")

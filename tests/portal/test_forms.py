@@ -398,3 +398,56 @@ async def test_a_page_whose_session_ended_meanwhile_is_asked_for_afresh(store: S
     assert await after(forms.remove_factor, code_of(key, NOW), confirmed.id) == f"{OWN}/security"
     first = code_of(enrolment.setup_key, NOW)
     assert await after(forms.confirm_factor, first, pending.id) == f"{OWN}/security"
+
+
+# --- the password
+
+NEW = "a longer horse battery staple"
+
+
+async def test_the_code_is_asked_for_before_the_form_of_the_password(scene: Scene) -> None:
+    ada = await scene.signed_in(factor=True)
+    assert f'href="{OWN}/password"' in page(await ada.visit(f"GET {OWN}/security"))
+    challenge = leads_to(await ada.visit(f"GET {OWN}/password"))
+    assert "Changing your password" in page(await ada.visit(f"GET {challenge}"))
+    answer = await ada.visit(f"POST {challenge}", {"code": ada.next_code()})
+    assert leads_to(answer) == f"{OWN}/password"
+    html = page(await ada.visit(f"GET {OWN}/password"))
+    assert 'autocomplete="new-password"' in html
+    form = {"current": "wrong", "new": NEW}
+    html = page(await ada.visit(f"POST {OWN}/password", form), status=403)
+    assert "The current password is not right" in alert(html)
+    assert NEW not in html
+    done = await ada.visit(f"POST {OWN}/password", {"current": PASSWORD, "new": NEW})
+    assert leads_to(done) == f"{OWN}/security?notice=password-changed"
+    html = page(await ada.visit(f"GET {OWN}/security?notice=password-changed"))
+    assert "every other session has ended" in html
+
+
+async def test_the_form_of_the_password_waits_five_minutes(scene: Scene) -> None:
+    ada = await scene.signed_in(factor=True)
+    challenge = leads_to(await ada.visit(f"GET {OWN}/password"))
+    await ada.visit(f"POST {challenge}", {"code": ada.next_code()})
+    scene.clock.advance(300)
+    assert f"{OWN}/step-up/" in leads_to(await ada.visit(f"GET {OWN}/password"))
+
+
+async def test_too_many_guesses_at_the_current_password(open_scene: OpenScene) -> None:
+    async with open_scene(sign_in={"attempts_by_account": 1, "per": 600}) as scene:
+        ada = await scene.signed_in()
+        form = {"current": "wrong", "new": NEW}
+        await ada.visit(f"POST {OWN}/password", form)
+        answer = await ada.visit(f"POST {OWN}/password", form)
+        assert alert(page(answer, status=429)) == "Too many attempts. Wait 10 minutes, then try again."
+        assert 0 < int(answer.header(b"retry-after")[0]) <= 600
+
+
+async def test_after_a_forced_logout_the_way_to_a_new_password_is_through_sign_in(scene: Scene) -> None:
+    ada = await scene.signed_in()
+    html = page(await ada.visit(f"POST {OWN}/sessions/revoke-all", {}))
+    assert f'href="{OWN}/password"' in html
+    way_in = leads_to(await ada.visit(f"GET {OWN}/password"))
+    assert way_in == f"{OWN}/sign-in?return_to={OWN}/password"
+    assert leads_to(await ada.visit(f"POST {OWN}/sign-in", {**GOOD, "return_to": f"{OWN}/password"})) == (
+        f"{OWN}/password"
+    )

@@ -8,7 +8,7 @@ from support.gateway import POLICY, Client, OpenScene, Scene
 from support.raw_client import Answer
 
 from gateway.core.policy.model import Need
-from gateway.portal.account_app import MANAGE_FACTORS, MANAGE_PROTECTION
+from gateway.portal.account_app import CHANGE_PASSWORD, MANAGE_FACTORS, MANAGE_PROTECTION
 from gateway.portal.site import _routes
 
 UNKNOWN = "0" * 32
@@ -60,9 +60,13 @@ def test_what_needs_a_code() -> None:
         "POST /.watchword/api/factors",
         f"DELETE /.watchword/api/factors/{UNKNOWN}",
         "PUT /.watchword/api/protection",
+        "GET /.watchword/password",
+        "POST /.watchword/password",
+        "PUT /.watchword/api/password",
     }
     for line, route in LINES.items():
-        expected = MANAGE_PROTECTION if "protection" in line else MANAGE_FACTORS
+        own = {"protection": MANAGE_PROTECTION, "password": CHANGE_PASSWORD}
+        expected = own.get(line.rpartition("/")[2], MANAGE_FACTORS)
         assert route.action in (None, expected), line
 
 

@@ -26,6 +26,7 @@ COMPOSED = {
         Reason.DEVICE_REVOKED,
         Reason.ACCOUNT_DISABLED,
     ],
+    "password.": [Reason.WRONG_PASSWORD, Reason.UNFIT_PASSWORD, Reason.TOO_MANY_ATTEMPTS],
     "notice.": list(Notice),
     "devices.": ["pending", "revoked"],
 }

@@ -8,6 +8,7 @@ from gateway.core.decision import Permit
 from gateway.core.policy.model import App, Need
 from gateway.core.records import Snapshot
 from gateway.core.target import parse_target
+from gateway.identity.password_change import PasswordChanges
 from gateway.identity.passwords import Passwords
 from gateway.identity.second_factor import SecondFactor
 from gateway.identity.sign_in import SignInLimits, SignIns
@@ -60,5 +61,6 @@ def desk_of(store: Store) -> Desk:
         StepUps(store, RING, second_factor, lifetime=300),
         CookieJar(secure=False),
         metrics,
+        PasswordChanges(store, Passwords(), limit),
         apps=lambda: (APP,),
     )

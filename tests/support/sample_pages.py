@@ -141,6 +141,8 @@ def everything(strings: Strings = Strings()) -> dict[str, str]:
         "security, removing": p.security(
             holder, factors, protections(strings), NOW, removing=(factors[0].id, wrong)
         ),
+        "password": p.password(holder, strings.name),
+        "password, wrong": p.password(holder, strings.name, trouble=Trouble(Reason.WRONG_PASSWORD)),
         "factor set-up": p.factor_setup(holder, "f" * 32, strings.label, URI, KEY),
         "factor set-up, wrong": p.factor_setup(holder, "f" * 32, strings.label, URI, KEY, trouble=wrong),
         "devices": p.devices(

@@ -1,0 +1,77 @@
+"""Changing one's own password: the current one is checked, and all other sessions end."""
+
+from dataclasses import dataclass, field
+
+from gateway.core.reasons import Reason
+from gateway.core.records import Snapshot
+from gateway.identity.passwords import LONGEST, SHORTEST, Passwords
+from gateway.store.attempts import AttemptLimit
+from gateway.store.factors import Rotation
+from gateway.store.keys import Shard
+from gateway.store.opening import Store
+from gateway.store.revocations import NewPassword
+
+_COUNTER = "password-change"
+"""Of its own, so that a stolen session cannot guess freely, nor keep its owner from signing in."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What somebody asks for. `cookie` is the session's current one."""
+
+    snapshot: Snapshot
+    current: str = field(repr=False)
+    new: str = field(repr=False)
+    cookie: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """The session goes on under a new cookie."""
+
+    session_cookie: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeRefused:
+    """Why not; `retry_after` in seconds when it may be tried again later."""
+
+    reason: Reason
+    retry_after: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PasswordChanges:
+    store: Store
+    passwords: Passwords
+    limit: AttemptLimit
+
+    async def change(self, asked: Change, now: float) -> Changed | ChangeRefused:
+        """Check the current password, counted before it is, and put the new one in its place."""
+        account, session = asked.snapshot.account, asked.snapshot.session
+        if not _fits(asked.new, asked.current, account.subject):
+            return ChangeRefused(Reason.UNFIT_PASSWORD)
+        attempt = await self.store.attempts.count(_COUNTER, account.subject, self.limit)
+        if not attempt.allowed:
+            return ChangeRefused(Reason.TOO_MANY_ATTEMPTS, attempt.retry_after)
+        known = await self.store.accounts.credentials(account.subject)
+        if known is None or not await self.passwords.verify(known.password_hash, asked.current):
+            return ChangeRefused(Reason.WRONG_PASSWORD)
+        new_cookie = self.store.sessions.new_cookie(Shard(int(session.id[:2], 16)))
+        change = NewPassword(
+            subject=account.subject,
+            session_id=session.id,
+            was=known.password_hash,
+            becomes=await self.passwords.hash(asked.new),
+            # No seconds of grace: the old cookie may be what somebody has copied.
+            rotation=Rotation(asked.cookie, new_cookie, now),
+        )
+        actor = f"account:{account.subject}"
+        if await self.store.revocations.by_new_password(change, actor=actor, now=now) is None:
+            return ChangeRefused(Reason.SESSION_REVOKED)
+        await self.store.attempts.forget(_COUNTER, account.subject)
+        return Changed(new_cookie)
+
+
+def _fits(new: str, current: str, subject: str) -> bool:
+    return SHORTEST <= len(new) <= LONGEST and new != current and new.strip().lower() != subject

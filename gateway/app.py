@@ -16,7 +16,7 @@ from gateway.admin import make_admin_app
 from gateway.core.policy.matching import PolicySet
 from gateway.core.reasons import Reason
 from gateway.documents import load_policy_directory
-from gateway.errors import Fault, Faulty, UpstreamFault
+from gateway.errors import Fault, Faulty, UpstreamFault, WrongKeyRing
 from gateway.identity.password_change import PasswordChanges
 from gateway.identity.passwords import Passwords
 from gateway.identity.second_factor import SecondFactor
@@ -34,7 +34,7 @@ from gateway.proxy.challenger import Challenger
 from gateway.proxy.delivery import Delivery
 from gateway.proxy.pipeline import Pipeline
 from gateway.proxy.upstream import UpstreamLimits
-from gateway.settings import Settings, insecure_hosts, load_settings
+from gateway.settings import EMBEDDED, Settings, insecure_hosts, load_settings
 from gateway.store.attempts import AttemptLimit
 from gateway.store.keyring import KeyRing, load_or_create
 from gateway.store.opening import Store, StoreOptions, open_store
@@ -86,13 +86,37 @@ class Gateway:
         return self.health.faults
 
     async def watch_policies(self) -> None:
-        """Reload whenever a policy file changes, until cancelled."""
-        async for _ in awatch(self.settings.policies):
-            await asyncio.to_thread(self.reload_policies)  # a large policy takes a while to compile
+        """Reload whenever a policy file changes, until cancelled.
+
+        The folder itself may be replaced: then the new one is watched, once it is there.
+        """
+        folder = self.settings.policies
+        while True:
+            watched = _identity(folder)
+            # The parent tells when the folder is replaced; other changes in it are nobody's business.
+            async for changes in awatch(
+                *([folder] if watched else []),
+                folder.parent,
+                watch_filter=lambda _, path: Path(path) == folder or folder in Path(path).parents,
+                recursive=False,
+            ):
+                _log.debug("policy files changed", count=len(changes))
+                await asyncio.to_thread(self.reload_policies)  # a large policy takes a while to compile
+                if _identity(folder) != watched:
+                    break
 
     async def stop(self) -> None:
         _log.info("stopping")
         await self._parts.aclose()
+
+
+def _identity(folder: Path) -> tuple[int, int] | None:
+    """What tells one folder from another of the same name; None when there is none."""
+    try:
+        status = folder.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def load_policies(settings: Settings, directory: Path | None = None) -> PolicySet:
@@ -148,6 +172,27 @@ async def open_settings_store(settings: Settings, ring: KeyRing) -> Store:
     return store
 
 
+async def open_keys_and_store(settings: Settings) -> tuple[KeyRing, Store]:
+    """The key ring, made where there is none, and the store.
+
+    No ring is made beside a store that was sealed with another one. Raises Faulty, StoreUnavailable.
+    """
+    made = not settings.keys.exists()
+    ring = load_or_create(settings.keys)
+    try:
+        store = await open_settings_store(settings, ring)
+    except WrongKeyRing:
+        if made:
+            settings.keys.unlink()
+        what = "is missing" if made else "is not the one that the store was sealed with"
+        message = f"the key ring {what}; restore it from a backup"
+        raise Faulty([Fault(str(settings.keys), 1, 1, message)]) from None
+    if made:
+        say = _log.info if settings.mode == "demo" else _log.warning
+        say("made a new key ring; back it up, apart from the store", path=str(settings.keys))
+    return ring, store
+
+
 async def start_gateway(settings: Settings, policies: PolicySet | None = None) -> Gateway:
     """Start everything; what was started is stopped again if a later part fails.
 
@@ -156,9 +201,8 @@ async def start_gateway(settings: Settings, policies: PolicySet | None = None) -
     Raises Faulty for faults in policies and keys, StoreUnavailable, and OSError when a port is taken.
     """
     policies = policies or load_policies(settings)
-    ring = load_or_create(settings.keys)
     async with AsyncExitStack() as parts:
-        store = await open_settings_store(settings, ring)
+        ring, store = await open_keys_and_store(settings)
         parts.push_async_callback(store.close)
         passwords = Passwords()
         parts.callback(passwords.close)
@@ -171,7 +215,16 @@ async def start_gateway(settings: Settings, policies: PolicySet | None = None) -
         port = await listener.start(settings.listen.host, settings.listen.port, _tls(settings))
         parts.push_async_callback(listener.stop, STOP_SECONDS[settings.mode])
         admin_port = await _start_admin(basis, parts)
-        _log.info("listening", port=port, admin_port=admin_port, apps=[app.name for app in policies.apps])
+        _log.info(
+            "listening",
+            port=port,
+            admin_port=admin_port,
+            public_scheme=settings.public_scheme,
+            hosts=[host for app in policies.apps for host in app.hosts],
+            data=str(settings.store.data_dir if settings.store.url == EMBEDDED else settings.store.url),
+        )
+        if settings.public_scheme == "https" and settings.tls is None:
+            _log.info("browsers must come by https: a proxy in front of this gateway has to end TLS")
         return Gateway(settings, store, ring, pipeline, port, admin_port, health, parts.pop_all())
 
 

@@ -1,11 +1,19 @@
 """The only source of randomness."""
 
+import re
 import secrets
+
+_TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
 def token() -> str:
     """256 random bits as 43 URL-safe characters: cookies and other bearer values."""
     return secrets.token_urlsafe(32)
+
+
+def is_token(text: str) -> bool:
+    """Whether `text` could be one that `token` made."""
+    return _TOKEN.fullmatch(text) is not None
 
 
 def identifier() -> str:

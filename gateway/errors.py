@@ -12,6 +12,10 @@ class StoreUnavailable(WatchwordError):
     """The store did not answer: the truth is unknown, which is neither yes nor no."""
 
 
+class WrongKeyRing(StoreUnavailable):
+    """The store was sealed with another key ring than this one."""
+
+
 class BadRequest(WatchwordError):
     """A request that is malformed or ambiguous, and therefore not repaired but rejected."""
 

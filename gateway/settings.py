@@ -44,7 +44,7 @@ def _store_url(url: str) -> str:
         place = None
     if not place or parts.scheme not in {"redis", "rediss", "unix"}:
         raise ValueError("must be 'embedded', or an address that starts with redis://, rediss:// or unix:///")
-    if parts.password is not None:
+    if parts.password is not None or "password" in parts.query:
         raise ValueError("must not hold a password; give it as 'password' or 'password-file'")
     return url
 
@@ -80,7 +80,7 @@ class Store(Shape):
     password: SecretStr | None = None
     password_file: Path | None = None
     timeout: Duration = 2.0
-    shards: Annotated[Count, Field(le=1024)] = 1
+    shards: Annotated[Count, Field(le=256)] = 1
 
     @model_validator(mode="after")
     def _one_password(self) -> Self:

@@ -19,6 +19,7 @@ from support.upstreams import OK, Peer
 from gateway import app as composition
 from gateway.admin.tokens import Scope, issue_token
 from gateway.app import load_configuration, load_policies, start_gateway
+from gateway.core.policy.model import Need
 from gateway.errors import Faulty, StoreUnavailable, WatchwordError
 
 
@@ -237,6 +238,22 @@ async def test_a_changed_policy_is_taken_by_itself(scene: Scene) -> None:
     assert "unmtached" in ready.json["troubles"][1]
     await rewritten(scene.policy, good, lambda: not gateway.health.faults)
     assert (await ask(gateway.port, "/unlisted")).status == 401
+    watching.cancel()
+
+
+async def test_a_replaced_policy_folder_goes_on_being_watched(scene: Scene) -> None:
+    gateway, folder = scene.gateway, scene.policy.parent
+    watching = asyncio.create_task(gateway.watch_policies())
+    good = scene.policy.read_text()
+    for number, need in enumerate((Need.PUBLIC, Need.DENY)):
+        folder.rename(folder.with_name(f"old-{number}"))
+        folder.mkdir()
+        changed = good.replace("unmatched: session", f"unmatched: {need}")
+
+        def taken(need: Need = need) -> bool:
+            return gateway.pipeline.policies.apps[0].unmatched is need
+
+        await rewritten(scene.policy, changed, taken)
     watching.cancel()
 
 

@@ -23,3 +23,9 @@ def test_octets_are_as_many_as_asked_for(count: int) -> None:
 
 def test_octets_never_return() -> None:
     assert entropy.octets(16) != entropy.octets(16)
+
+
+@pytest.mark.parametrize("text", ["", "a", "a" * 42, "a" * 44, "é" * 43, "a" * 42 + "\n", "a" * 42 + ";"])
+def test_what_is_no_token_is_told_apart(text: str) -> None:
+    assert not entropy.is_token(text)
+    assert entropy.is_token(entropy.token())

@@ -170,6 +170,10 @@ def test_a_password_stays_secret(home: Home) -> None:
             "1:14: url: must not hold a password; give it as 'password'",
         ),
         (
+            "store: {url: 'redis://host/0?password=s3cret'}",
+            "1:14: url: must not hold a password; give it as 'password'",
+        ),
+        (
             "store: {url: 'http://host'}",
             "1:14: url: must be 'embedded', or an address that starts with redis://",
         ),

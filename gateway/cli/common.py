@@ -9,10 +9,10 @@ from typing import Annotated, TypeVar
 import typer
 import uvloop
 
-from gateway.app import load_configuration, open_settings_store
+from gateway.app import load_configuration, open_keys_and_store
 from gateway.core.policy.matching import PolicySet
 from gateway.settings import Settings, load_settings
-from gateway.store.keyring import KeyRing, load_or_create
+from gateway.store.keyring import KeyRing
 from gateway.store.opening import Store
 
 DEFAULT_CONFIG = Path("config/gateway.yaml")
@@ -44,8 +44,7 @@ def with_store(settings: Settings, use: Callable[[Store, KeyRing], Awaitable[T]]
     """Open the store, use it, close it. Raises Faulty, StoreUnavailable."""
 
     async def opened() -> T:
-        ring = load_or_create(settings.keys)
-        store = await open_settings_store(settings, ring)
+        ring, store = await open_keys_and_store(settings)
         try:
             return await use(store, ring)
         finally:

@@ -11,7 +11,7 @@ from gateway.cli.common import Config, Json, settings_from, with_store
 from gateway.cli.output import console, fail, failures, show_json, show_table
 from gateway.cli.people import actor
 from gateway.store.audit import AuditEntry
-from gateway.store.keyring import KeyRing, load, load_or_create
+from gateway.store.keyring import KeyRing, load
 from gateway.store.opening import Store
 from gateway.store.revocations import Revocation, Scope
 
@@ -34,7 +34,7 @@ def token(
 ) -> None:
     """Make a bearer token for the operators' API, and print it. It cannot be shown again."""
     with failures(as_json=as_json):
-        ring = load_or_create(settings_from(config).keys)
+        ring = load(settings_from(config).keys)
     try:
         value = issue_token(ring, name, frozenset(scope), days * _DAY, clock.now())
     except ValueError as error:

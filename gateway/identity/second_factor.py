@@ -8,10 +8,13 @@ alone knows whether somebody was first.
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
+import structlog
+
 from gateway import entropy
 from gateway.core import totp
 from gateway.core.reasons import Reason
 from gateway.core.records import Factor, FactorState, Grant, Session, Snapshot
+from gateway.errors import SealBroken
 from gateway.store.attempts import AttemptLimit
 from gateway.store.audit import AuditEntry
 from gateway.store.factors import Rotation, Spending
@@ -20,6 +23,8 @@ from gateway.store.keys import Shard
 from gateway.store.opening import Store
 
 LONGEST_LABEL = 64
+
+_log = structlog.get_logger("gateway.second_factor")
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +166,7 @@ class SecondFactor:
             return CodeRefused(Reason.MALFORMED_CODE, next_code)
         refusal = Reason.WRONG_CODE
         for factor in self._candidates(await self._store.factors.list(subject), spending):
-            step = totp.matching_step(self._seed(factor), code, now)
+            step = self._matching_step(factor, code, now)
             if step is None:
                 continue
             spent = replace(spending, factor_id=factor.id, step=step)
@@ -171,6 +176,14 @@ class SecondFactor:
                 return CodeTaken(factor.id, cookie, spending.grant)
             refusal = reason
         return CodeRefused(refusal, next_code)
+
+    def _matching_step(self, factor: Factor, code: str, now: float) -> int | None:
+        """The step of a code; None also for a factor whose seed no key opens: the others still count."""
+        try:
+            return totp.matching_step(self._seed(factor), code, now)
+        except SealBroken:
+            _log.error("a seed cannot be opened: is its key missing from the key ring?", factor=factor.id)
+            return None
 
     def _candidates(self, factors: Iterable[Factor], spending: Spending) -> list[Factor]:
         if spending.confirms:

@@ -6,7 +6,7 @@ counter of its own, so that strangers who guess do not lock its owner out.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import IPv6Network
 
 from gateway import entropy
@@ -79,6 +79,8 @@ class SignIns:
 
     async def sign_in(self, attempted: Attempted, now: float) -> SignedIn | SignInRefused:
         """Check a name and a password, and begin a session. Raises StoreUnavailable."""
+        if attempted.device_cookie is not None and not entropy.is_token(attempted.device_cookie):
+            attempted = replace(attempted, device_cookie=None)  # it is none of ours
         outcome = await self._judge(attempted, now)
         self._observe(outcome.reason if isinstance(outcome, SignInRefused) else None)
         return outcome

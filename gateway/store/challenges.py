@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from gateway.store.connection import Connection
 from gateway.store.keys import hash_of, shard_of_id
 
-MOST_OPEN = 10
+MOST_OPEN = 5
 """Challenges that one session may have; the oldest gives way, and its parked request with it."""
 
 

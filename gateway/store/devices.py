@@ -29,7 +29,7 @@ class Devices:
     async def list(self, subject: str) -> list[Device]:
         """The devices of an account, newest use first, the revoked ones included."""
         shard = self._shard(subject)
-        ids = await self._connection.call(self._connection.redis.smembers(shard.key("devices", subject)))
+        ids = await self._connection.call(self._connection.redis.zrange(shard.key("devices", subject), 0, -1))
         rows = await self._connection.hashes(shard.key("device", device_id) for device_id in ids)
         return sorted((device_from(row) for row in rows), key=lambda device: -device.last_used_at)
 

@@ -12,7 +12,7 @@ session:<id>           hash    one signed-in client
 sessions:<subject>     zset    its session ids by expiry
 grants:<session>       hash    field -> JSON grant
 device:<id>            hash    one browser of one account
-devices:<subject>      set     its device ids
+devices:<subject>      zset    its device ids by last use
 factor:<id>            hash    one factor with its sealed seed
 factors:<subject>      set     its factor ids
 steps:<subject>        hash    factor id -> last step spent

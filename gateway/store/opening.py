@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway import clock
-from gateway.errors import SealBroken, StoreUnavailable
+from gateway.errors import SealBroken, StoreUnavailable, WrongKeyRing
 from gateway.store.accounts import Accounts, first_epoch
 from gateway.store.attempts import Attempts
 from gateway.store.audit import Audit
@@ -135,4 +135,4 @@ async def _prepare(connection: Connection, ring: KeyRing) -> None:
     try:
         ring.open(meta["check"].encode(), bound_to=META)
     except SealBroken:
-        raise StoreUnavailable("the key ring is not the one that this store was sealed with") from None
+        raise WrongKeyRing("the key ring is not the one that this store was sealed with") from None

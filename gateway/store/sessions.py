@@ -13,6 +13,15 @@ from gateway.store.connection import Connection, time_text
 from gateway.store.devices import device_from
 from gateway.store.keys import Shard, hash_of, shard_of_id, shard_of_subject
 
+MOST_SESSIONS = 50
+"""Sessions that one account may have; the one that ends first gives way."""
+
+MOST_DEVICES = 100
+"""Devices that one account may have; those used least recently give way, authorised ones last."""
+
+FORGET_DEVICE_SECONDS = 400 * 86400.0
+"""A device that was not used for so long is forgotten, as browsers forget its cookie."""
+
 
 @dataclass(frozen=True, slots=True)
 class SessionLimits:
@@ -65,6 +74,10 @@ class Sessions:
             address=address,
             device={"id": device.id, "name": device.name, "user_agent": device.user_agent},
             approve_later=approve_later,
+            forget_device_at=now + FORGET_DEVICE_SECONDS,
+            forget_device_before=now - FORGET_DEVICE_SECONDS,
+            most_devices=MOST_DEVICES,
+            most_sessions=MOST_SESSIONS,
         )
         if outcome in set(DeviceState):
             return Started(session_id, cookie, DeviceState(outcome))
@@ -93,6 +106,7 @@ class Sessions:
             device=session.device_id,
             idle_until=min(now + self.limits.idle, session.expires_at),
             address=address,
+            forget_device_at=now + FORGET_DEVICE_SECONDS,
         )
 
     async def list(self, subject: str) -> list[Session]:

@@ -10,7 +10,6 @@ from support.store import NOW, RING, contents, every_size, signed_in
 
 from gateway.core.reasons import Reason
 from gateway.core.records import FactorState, Grant, Session
-from gateway.errors import SealBroken
 from gateway.identity.second_factor import LONGEST_LABEL, CodeRefused, CodeTaken, Enrolment, SecondFactor
 from gateway.store.attempts import AttemptLimit
 from gateway.store.factors import MOST_FACTORS, Spending, TooManyFactors
@@ -391,5 +390,6 @@ async def test_a_seed_opens_only_where_it_belongs(
     (factor,) = [f for f in await store.factors.list("ada") if f.state is FactorState.CONFIRMED]
     (record,) = await valkey.keys(f"*:factor:{factor.id}")
     await valkey.hset(record, "sealed_seed", known.factor.sealed_seed.decode())
-    with pytest.raises(SealBroken):
-        await take(second_factor, store, ada, code_of(known.setup_key, NOW))
+    taken = await take(second_factor, store, ada, code_of(known.setup_key, NOW))
+    assert isinstance(taken, CodeRefused)
+    assert taken.reason is Reason.WRONG_CODE

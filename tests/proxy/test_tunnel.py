@@ -388,11 +388,14 @@ async def test_a_listener_that_stops_does_not_wait_for_a_tunnel_to_end() -> None
         await peer.rest()
         peer.hang_up()
 
-    async with serving(script) as upstream, relaying(upstream.address) as passage:
-        async with await RawClient.connect(passage.port) as client:
-            await client.send(HANDSHAKE)
-            assert (await client.answer(to_head=True)).status == 101
-            assert passage.listener is not None
-            await passage.listener.stop(grace=1000)
-            assert await client.rest() == b""
+    async with (
+        serving(script) as upstream,
+        relaying(upstream.address) as passage,
+        await RawClient.connect(passage.port) as client,
+    ):
+        await client.send(HANDSHAKE)
+        assert (await client.answer(to_head=True)).status == 101
+        assert passage.listener is not None
+        await passage.listener.stop(grace=1000)
+        assert await client.rest() == b""
     assert [answer.status for answer in passage.answers] == [101]

@@ -8,6 +8,7 @@ from gateway.core.reasons import Reason
 from gateway.core.records import Device, DeviceState
 from gateway.store.keys import shard_of_id
 from gateway.store.opening import Store
+from gateway.store.sessions import FORGET_DEVICE_SECONDS, MOST_DEVICES
 
 PENDING, AUTHORISED, REVOKED = DeviceState.PENDING, DeviceState.AUTHORISED, DeviceState.REVOKED
 
@@ -122,3 +123,32 @@ async def test_who_has_revoked_every_device_begins_anew(store: Store) -> None:
     await store.revocations.device(device_id, reason="stolen", actor="account:ada", now=NOW)
     begun = [await signed_in(store, browser=browser, approve_later=True) for browser in ("phone", "tablet")]
     assert [session.device_state for session in begun] == [AUTHORISED, PENDING]
+
+
+async def test_a_device_that_waits_with_nobody_left_to_ask_is_authorised(store: Store) -> None:
+    await signed_in(store, browser="phone", approve_later=True)
+    assert (await signed_in(store, approve_later=True)).device_state is PENDING
+    phone = store.devices.id_for("ada", "phone")
+    await store.revocations.device(phone, reason="lost", actor="account:ada", now=NOW)
+    assert (await signed_in(store, approve_later=True)).device_state is AUTHORISED
+
+
+# --- how many there can be
+
+
+async def test_a_strangers_new_devices_never_push_out_authorised_ones(store: Store) -> None:
+    await signed_in(store, browser="phone", approve_later=True)
+    for number in range(MOST_DEVICES + 5):
+        started = await signed_in(store, browser=f"new {number}", now=NOW + 1 + number, approve_later=True)
+        assert started.device_state is PENDING
+    devices = await store.devices.list("ada")
+    assert len(devices) == MOST_DEVICES
+    assert devices[0].id == store.devices.id_for("ada", f"new {MOST_DEVICES + 4}")
+    assert store.devices.id_for("ada", "phone") in [device.id for device in devices]
+    assert await store.devices.find(store.devices.id_for("ada", "new 0")) is None
+
+
+async def test_a_device_that_was_not_used_for_long_is_forgotten(store: Store) -> None:
+    await signed_in(store, browser="phone")
+    await signed_in(store, browser="laptop", now=NOW + FORGET_DEVICE_SECONDS)
+    assert [device.name for device in await store.devices.list("ada")] == ["Firefox on Linux"]

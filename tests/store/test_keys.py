@@ -29,6 +29,7 @@ from gateway.store.audit import AuditEntry
 from gateway.store.factors import Rotation
 from gateway.store.keys import MAX_SHARDS, META, Shard, hash_of, shard_of_id, shard_of_subject
 from gateway.store.opening import Store
+from gateway.store.sessions import FORGET_DEVICE_SECONDS
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
 
@@ -143,6 +144,7 @@ TIDIED = {
     "cookie": {5, LIMITS.absolute},  # the one from before the step-up, and the others
     "session": {LIMITS.absolute},
     "grants": {LIMITS.absolute},
+    "device": {FORGET_DEVICE_SECONDS},
     "challenges": {LIMITS.absolute},
     "challenge": {60},  # once it was answered: as long as its parked request waits
     "resume": {60},

@@ -28,7 +28,7 @@ from gateway.core.reasons import Reason
 from gateway.core.records import Account, Device, DeviceState, Grant, Session, Snapshot
 from gateway.store.factors import Rotation
 from gateway.store.opening import Store
-from gateway.store.sessions import Started
+from gateway.store.sessions import MOST_SESSIONS, Started
 
 LASTING = Grant("exchange/manage-profile", NOW, NOW + 300)
 ONCE = Grant("exchange/approve", NOW, NOW + 60, binding="b1")
@@ -233,6 +233,25 @@ async def test_a_second_step_up_does_not_prolong_the_first_cookie(store: Store) 
     await stepped_up(store, session, factor_id, session.cookie, STEP)
     await stepped_up(store, session, factor_id, session.cookie, STEP + 1, NOW + 4)
     assert await grants_seen(store, session.cookie, NOW + LIMITS.grace) is None
+
+
+async def test_of_two_step_ups_with_one_cookie_only_the_later_ones_lives_on(store: Store) -> None:
+    session, factor_id = await session_with(store)
+    first = await stepped_up(store, session, factor_id, session.cookie, STEP)
+    second = await stepped_up(store, session, factor_id, session.cookie, STEP + 1, NOW + 1)
+    after = NOW + 1 + LIMITS.grace
+    assert await grants_seen(store, first, after - 0.001) is not None, "a page's parallel calls go on"
+    assert [await grants_seen(store, cookie, after) for cookie in (first, second)] == [None, {LASTING}]
+
+
+async def test_an_account_has_so_many_sessions_and_no_more(store: Store) -> None:
+    first = await signed_in(store)
+    for number in range(MOST_SESSIONS):
+        newest = await signed_in(store, now=NOW + 1 + number)
+    assert len(await store.sessions.list("ada")) == MOST_SESSIONS
+    now = NOW + 1 + MOST_SESSIONS
+    assert await store.sessions.identify(first.cookie, now) is None
+    assert await store.sessions.identify(newest.cookie, now) is not None
 
 
 async def test_each_step_up_ends_the_cookie_before_it(store: Store) -> None:

@@ -28,18 +28,27 @@ local function expire_at(name, seconds)
   redis.call('PEXPIREAT', name, math.ceil(tonumber(seconds) * 1000))
 end
 
--- Give args.session its new cookie, and end the old one soon. args: cookie, old_cookie, old_until
+-- End a cookie at args.old_until; what ends before that stays as it is.
+local function end_cookie(hash)
+  local cookie = key('cookie', hash)
+  local ends = redis.call('HGET', cookie, 'until')
+  if ends and tonumber(args.old_until) < tonumber(ends) then
+    redis.call('HSET', cookie, 'until', args.old_until)
+    expire_at(cookie, args.old_until)
+  end
+end
+
+-- Give args.session its new cookie, and end the one that asked soon, and the newest one so far, which
+-- is another where two step-ups began with the same. args: cookie, old_cookie, old_until
 local function renew_cookie(session)
-  local generation = redis.call('HINCRBY', key('session', args.session), 'generation', 1)
+  local record = key('session', args.session)
+  end_cookie(args.old_cookie)
+  end_cookie(redis.call('HGET', record, 'newest_cookie'))
+  local generation = redis.call('HINCRBY', record, 'generation', 1)
+  redis.call('HSET', record, 'newest_cookie', args.cookie)
   local cookie = key('cookie', args.cookie)
   redis.call('HSET', cookie, 'session', args.session, 'generation', generation, 'until', session.expires_at)
   expire_at(cookie, session.expires_at)
-  local old = key('cookie', args.old_cookie)
-  local ends = redis.call('HGET', old, 'until')
-  if ends and tonumber(args.old_until) < tonumber(ends) then -- a second step-up with it prolongs nothing
-    redis.call('HSET', old, 'until', args.old_until)
-    expire_at(old, args.old_until)
-  end
 end
 
 -- Keep a proof in args.session, and drop those that are over. args: now, grant {field, value}

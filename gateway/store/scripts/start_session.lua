@@ -1,32 +1,64 @@
--- Begin a session, and record the device it is on. args: now, subject, session, cookie, idle,
--- expires_at, address, device {id, name, user_agent}, approve_later
+-- Begin a session, and record the device it is on. args: now, subject, session, cookie, idle_until,
+-- expires_at, address, device {id, name, user_agent}, approve_later, forget_device_at,
+-- forget_device_before, most_devices, most_sessions
 local account = redis.call('HMGET', key('account', args.subject), 'epoch', 'disabled')
 local global_epoch = redis.call('GET', key('epoch'))
 if not account[1] or not global_epoch then return 'epoch-missing' end
 if account[2] == '1' then return 'account-disabled' end
 
-local device = key('device', args.device.id)
-local state = redis.call('HGET', device, 'state')
-if state == 'revoked' then return 'device-revoked' end
-if not state then
-  state = 'authorised'
-  if args.approve_later then
-    for _, id in ipairs(redis.call('SMEMBERS', key('devices', args.subject))) do
-      if redis.call('HGET', key('device', id), 'state') == 'authorised' then state = 'pending' end
+local devices = key('devices', args.subject)
+local function state_of(id) return redis.call('HGET', key('device', id), 'state') end
+
+-- Whether somebody could authorise this device on another one: the first one, and the first after
+-- all others were revoked, has nobody to ask.
+local function another_is_authorised()
+  for _, id in ipairs(redis.call('ZRANGE', devices, 0, -1)) do
+    if state_of(id) == 'authorised' then return true end
+  end
+  return false
+end
+
+-- Forget the devices that were not used for long, and of too many the ones used least recently:
+-- those that are authorised last, or a stranger's new ones could push them out.
+local function make_room()
+  redis.call('ZREMRANGEBYSCORE', devices, '-inf', args.forget_device_before)
+  local excess = redis.call('ZCARD', devices) - args.most_devices
+  if excess <= 0 then return end
+  local ids, last = redis.call('ZRANGE', devices, 0, -1), {}
+  for _, id in ipairs(ids) do
+    if state_of(id) == 'authorised' then table.insert(last, id)
+    elseif excess > 0 and id ~= args.device.id then
+      redis.call('DEL', key('device', id)); redis.call('ZREM', devices, id); excess = excess - 1
     end
   end
-  redis.call('HSET', device, 'id', args.device.id, 'subject', args.subject, 'name', args.device.name,
-    'state', state, 'first_used_at', args.now)
-  redis.call('SADD', key('devices', args.subject), args.device.id)
+  for _, id in ipairs(last) do
+    if excess > 0 and id ~= args.device.id then
+      redis.call('DEL', key('device', id)); redis.call('ZREM', devices, id); excess = excess - 1
+    end
+  end
+end
+
+local device = key('device', args.device.id)
+local state = state_of(args.device.id)
+if state == 'revoked' then return 'device-revoked' end
+if state ~= 'authorised' then
+  local waits = args.approve_later or state == 'pending'
+  state = (waits and another_is_authorised()) and 'pending' or 'authorised'
+  redis.call('HSET', device, 'id', args.device.id, 'subject', args.subject, 'state', state)
+  redis.call('HSETNX', device, 'name', args.device.name)
+  redis.call('HSETNX', device, 'first_used_at', args.now)
 end
 redis.call('HSET', device, 'user_agent', args.device.user_agent, 'last_used_at', args.now,
   'address', args.address)
+expire_at(device, args.forget_device_at)
+redis.call('ZADD', devices, args.now, args.device.id)
+make_room()
 
 local session = key('session', args.session)
 redis.call('HSET', session, 'id', args.session, 'subject', args.subject, 'device', args.device.id,
   'account_epoch', account[1], 'global_epoch', global_epoch, 'created_at', args.now,
   'last_used_at', args.now, 'idle_until', args.idle_until, 'expires_at', args.expires_at,
-  'address', args.address, 'generation', '0')
+  'address', args.address, 'generation', '0', 'newest_cookie', args.cookie)
 expire_at(session, args.expires_at)
 local cookie = key('cookie', args.cookie)
 redis.call('HSET', cookie, 'session', args.session, 'generation', '0', 'until', args.expires_at)
@@ -34,4 +66,9 @@ expire_at(cookie, args.expires_at)
 local index = key('sessions', args.subject)
 redis.call('ZREMRANGEBYSCORE', index, '-inf', args.now)
 redis.call('ZADD', index, args.expires_at, args.session)
+local excess = redis.call('ZCARD', index) - args.most_sessions
+if excess > 0 then
+  local oldest = redis.call('ZPOPMIN', index, excess)
+  for i = 1, #oldest, 2 do redis.call('DEL', key('session', oldest[i]), key('grants', oldest[i])) end
+end
 return state

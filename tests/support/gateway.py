@@ -246,12 +246,13 @@ def policy_in(folder: Path, policy: str = POLICY, upstream: str = "http://127.0.
 
 
 def settings_in(folder: Path, **settings: Any) -> Settings:
-    """Settings of a gateway on free ports, that has its files in `folder`."""
+    """Settings of a gateway on free ports, that has its files in `folder`, and no store unless one is named."""
     defaults = {
         "mode": "demo",
         "public_scheme": "http",
         "listen": {"port": 0},
         "admin": {"port": 0},
+        "store": {"url": "unix:///nowhere"},
         "keys": folder / "keys.json",
         "policies": folder / "policies",
     }

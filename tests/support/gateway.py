@@ -246,7 +246,7 @@ def policy_in(folder: Path, policy: str = POLICY, upstream: str = "http://127.0.
 
 
 def settings_in(folder: Path, **settings: Any) -> Settings:
-    """Settings of a gateway on free ports, that has its files in `folder`, and no store unless one is named."""
+    """Settings of a gateway on free ports that has its files in `folder`; the store is to be named."""
     defaults = {
         "mode": "demo",
         "public_scheme": "http",

@@ -82,8 +82,8 @@ class SecondFactor:
         self._issuer = issuer
         self._observe = observe
 
-    async def enrol(self, session: Session, label: str, now: float) -> Enrolment:
-        """Begin a new factor. Raises TooManyFactors."""
+    async def enrol(self, session: Session, label: str, now: float, *, code_given: bool) -> Enrolment:
+        """Begin a new factor; without a code only the first one. Raises FactorRefused."""
         subject = session.subject
         seed = entropy.octets(totp.SEED_BYTES)
         factor_id = self._store.factors.new_id(subject)
@@ -97,7 +97,7 @@ class SecondFactor:
             sealed_seed=self._ring.seal(seed, bound_to=_record_of(subject, factor_id)),
             session_id=session.id,
         )
-        await self._store.factors.add(factor, now)
+        await self._store.factors.add(factor, now, code_given=code_given)
         return self._enrolment(factor, seed)
 
     async def pending(self, session: Session, factor_id: str) -> Enrolment | None:

@@ -20,7 +20,7 @@ from gateway.portal.desk import Desk, fields_of, text_field
 from gateway.portal.protection import Protection, find_protection, protections_of
 from gateway.portal.qr import qr_svg
 from gateway.store.challenges import Challenge
-from gateway.store.factors import TooManyFactors
+from gateway.store.factors import FactorRefused
 from gateway.web.problems import code_problem, problem
 
 
@@ -62,7 +62,7 @@ class Api:
         label = text_field(fields, "label", default="")
         try:
             enrolment = await self._desk.enrol(call.inbound, call.person, label)
-        except TooManyFactors as error:
+        except FactorRefused as error:
             return problem(Reason.DENIED, str(error))
         answer = {
             "id": enrolment.factor.id,

@@ -109,8 +109,12 @@ class Desk:
         return await self.store.factors.list(snapshot.account.subject)
 
     async def enrol(self, inbound: Inbound, snapshot: Snapshot, label: str) -> Enrolment:
-        """Begin a new factor. Raises TooManyFactors."""
-        enrolment = await self.second_factor.enrol(snapshot.session, label, inbound.now)
+        """Begin a new factor. Raises FactorRefused."""
+        # Whoever had a confirmed factor got as far as here with a code (MANAGE_FACTORS).
+        code_given = snapshot.account.confirmed_factors > 0
+        enrolment = await self.second_factor.enrol(
+            snapshot.session, label, inbound.now, code_given=code_given
+        )
         await self._note(inbound, snapshot, "factor-begun", enrolment.factor.id)
         return enrolment
 

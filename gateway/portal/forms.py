@@ -19,7 +19,7 @@ from gateway.portal.pages import PAGE_HEADERS, Asked, Holder, Notice, Pages, Tro
 from gateway.portal.protection import find_protection, protections_of
 from gateway.portal.static_files import StaticFiles
 from gateway.store.challenges import Challenge
-from gateway.store.factors import MOST_FACTORS, TooManyFactors
+from gateway.store.factors import MOST_FACTORS, FactorRefused
 from gateway.web.inbound import Inbound
 from gateway.web.problems import problem, status_of
 from gateway.web.return_to import FRONT_PAGE, checked_return
@@ -197,7 +197,7 @@ class Forms:
         label = text_field(await fields_of(call.inbound), "label", default="")
         try:
             enrolment = await self._desk.enrol(call.inbound, call.person, label)
-        except TooManyFactors:
+        except FactorRefused:
             return _lead_to(SECURITY)
         return _lead_to(f"{SECURITY}/factors/{enrolment.factor.id}")
 

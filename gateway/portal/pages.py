@@ -190,6 +190,7 @@ class Pages:
             shortest=SHORTEST,
             longest=LONGEST,
             error=self._said("password", trouble),
+            wrong="new" if trouble and trouble.reason is Reason.UNFIT_PASSWORD else "current",
         )
 
     def factor_setup(

@@ -15,8 +15,16 @@ PENDING_SECONDS = 3600
 """How long a factor waits to be confirmed before it is forgotten."""
 
 
-class TooManyFactors(WatchwordError):
+class FactorRefused(WatchwordError):
+    """A factor cannot be begun."""
+
+
+class TooManyFactors(FactorRefused):
     """An account has as many factors as one may have."""
+
+
+class CodeNeeded(FactorRefused):
+    """A factor was confirmed meanwhile, so that another one is only begun with a code."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +79,8 @@ class Factors:
     def new_id(self, subject: str) -> str:
         return self._shard(subject).new_id()
 
-    async def add(self, factor: Factor, now: float) -> None:
-        """Keep a pending factor. Raises TooManyFactors."""
+    async def add(self, factor: Factor, now: float, *, code_given: bool) -> None:
+        """Keep a pending factor. Raises TooManyFactors, CodeNeeded, FactorRefused."""
         outcome = await self._connection.run(
             "add_factor",
             self._shard(factor.subject),
@@ -80,6 +88,7 @@ class Factors:
             factor=factor.id,
             most=MOST_FACTORS,
             expires_at=now + PENDING_SECONDS,
+            code_given=code_given or None,
             fields={
                 "label": factor.label,
                 "created_at": time_text(factor.created_at),
@@ -87,8 +96,12 @@ class Factors:
                 "session": factor.session_id,
             },
         )
-        if outcome != "added":
+        if outcome == "too-many":
             raise TooManyFactors(f"an account may have {MOST_FACTORS} factors")
+        if outcome == "code-needed":
+            raise CodeNeeded("the account has an authenticator app by now: give a code")
+        if outcome != "added":
+            raise FactorRefused("there is no such account")
 
     async def list(self, subject: str) -> list[Factor]:
         """The factors of an account, oldest first, pending ones included."""

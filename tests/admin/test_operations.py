@@ -65,7 +65,7 @@ async def test_devices_and_factors_are_shown(operators: Operators, store: Store)
     session = await signed_in(store)
     factor = await enrolled(store, session)
     pending = new_factor(store, created_at=NOW + 1)
-    await store.factors.add(pending, NOW + 1)
+    await store.factors.add(pending, NOW + 1, code_given=True)
     devices = (await operators.read("/v1/accounts/ada/devices")).body
     assert [(device["id"], device["name"], device["state"]) for device in devices] == [
         (device_of(store, "ada", "laptop").id, "Firefox on Linux", "authorised")

@@ -140,11 +140,13 @@ async def test_a_success_starts_the_count_afresh(store: Store, changes: Password
         session = replace(session, cookie=changed.session_cookie)
 
 
+@pytest.mark.parametrize("same_session", [True, False])
 async def test_of_two_changes_at_once_one_counts(
-    store: Store, passwords: Passwords, changes: PasswordChanges
+    store: Store, passwords: Passwords, changes: PasswordChanges, *, same_session: bool
 ) -> None:
-    ada, stolen = await session_of(store), await session_of(store)
-    asked_for = [await asked(store, ada, new=NEW), await asked(store, stolen, new=f"{NEW}, stolen")]
+    ada = await session_of(store)
+    other = ada if same_session else await session_of(store)
+    asked_for = [await asked(store, ada, new=NEW), await asked(store, other, new=f"{NEW}, stolen")]
     outcomes = await asyncio.gather(*(changes.change(change, NOW) for change in asked_for))
     won = [index for index, outcome in enumerate(outcomes) if isinstance(outcome, Changed)]
     assert len(won) == 1

@@ -26,7 +26,7 @@ NEXT_CODE = 30 - int(NOW) % 30
 async def begun(
     second_factor: SecondFactor, store: Store, session: Started, label: str = "Phone"
 ) -> Enrolment:
-    return await second_factor.enrol(await session_of(store, session), label, NOW)
+    return await second_factor.enrol(await session_of(store, session), label, NOW, code_given=True)
 
 
 async def session_of(store: Store, started: Started) -> Session:

@@ -191,7 +191,7 @@ async def test_a_pending_factor_is_removed_without_a_code(store: Store) -> None:
     started, desk = await signed_in(store), desk_of(store)
     await enrolled_key(desk.second_factor, store, started.cookie)
     waiting = new_factor(store)
-    await store.factors.add(waiting, NOW)
+    await store.factors.add(waiting, NOW, code_given=True)
     person = await snapshot_of(store, started.cookie)
     assert await desk.remove_with_code(inbound(), person, waiting.id, "") is True
     assert await desk.remove_with_code(inbound(), person, waiting.id, "") is False

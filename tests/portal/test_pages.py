@@ -393,6 +393,14 @@ def test_signed_out_here_or_everywhere() -> None:
     assert "Every session on every device has ended." in EVERYTHING["signed out everywhere"]
 
 
+@pytest.mark.parametrize(("name", "field"), [("wrong", "current"), ("unfit", "new")])
+def test_what_is_wrong_with_a_password_stands_at_its_field(name: str, field: str) -> None:
+    page = Parsed(EVERYTHING[f"password, {name}"])
+    wrong = [found for found in page.all("input") if "aria-invalid" in found]
+    assert [found["name"] for found in wrong] == [field]
+    assert "error" in (wrong[0]["aria-describedby"] or "").split()
+
+
 # --- headers
 
 

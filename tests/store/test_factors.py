@@ -23,7 +23,15 @@ from support.store import (
 from gateway.core.reasons import Reason
 from gateway.core.records import FactorState, Grant
 from gateway.store.attempts import AttemptLimit
-from gateway.store.factors import MOST_FACTORS, PENDING_SECONDS, Rotation, Spending, TooManyFactors
+from gateway.store.factors import (
+    MOST_FACTORS,
+    PENDING_SECONDS,
+    CodeNeeded,
+    FactorRefused,
+    Rotation,
+    Spending,
+    TooManyFactors,
+)
 from gateway.store.opening import Store
 from gateway.store.sessions import Started
 
@@ -44,7 +52,7 @@ async def confirmed(store: Store, subject: str = "ada") -> int:
 async def test_a_factor_is_pending_until_a_code_confirms_it(store: Store) -> None:
     session = await signed_in(store)
     factor = new_factor(store)
-    await store.factors.add(factor, NOW)
+    await store.factors.add(factor, NOW, code_given=True)
     assert await store.factors.list("ada") == [factor]
     assert await confirmed(store) == 0
     assert await spent(store, session, factor.id, STEP, now=NOW + 1, confirms=True) is None
@@ -57,7 +65,7 @@ async def test_a_factor_is_pending_until_a_code_confirms_it(store: Store) -> Non
 async def test_a_factor_that_nobody_confirms_is_forgotten(store: Store, valkey: Redis) -> None:
     session = await signed_in(store)
     waiting, kept = new_factor(store), await enrolled(store, session)
-    await store.factors.add(waiting, NOW)
+    await store.factors.add(waiting, NOW, code_given=True)
     ends_at = await valkey.pexpiretime(f"ww:{{s00}}:factor:{waiting.id}")
     assert ends_at == (NOW + PENDING_SECONDS) * 1000
     assert await valkey.pexpiretime(f"ww:{{s00}}:factor:{kept}") == -1, "a confirmed one stays"
@@ -68,8 +76,8 @@ async def test_confirming_one_ends_the_others_that_wait(store: Store) -> None:
     session = await signed_in(store)
     kept = await enrolled(store, session)
     planted, wanted = new_factor(store), new_factor(store, created_at=NOW + 1)
-    await store.factors.add(planted, NOW)
-    await store.factors.add(wanted, NOW)
+    await store.factors.add(planted, NOW, code_given=True)
+    await store.factors.add(wanted, NOW, code_given=True)
     assert await spent(store, session, wanted.id, STEP, confirms=True) is None
     assert {factor.id for factor in await store.factors.list("ada")} == {kept, wanted.id}
     assert await spent(store, session, planted.id, STEP, confirms=True) is Reason.FACTOR_MISSING
@@ -82,7 +90,7 @@ async def test_the_list_is_of_the_account_oldest_first(store: Store) -> None:
         await account_added(store, subject)
     factors = [new_factor(store, created_at=NOW + number) for number in range(3)]
     for factor in (factors[1], factors[2], factors[0], new_factor(store, "bob")):
-        await store.factors.add(factor, NOW)
+        await store.factors.add(factor, NOW, code_given=True)
     assert await store.factors.list("ada") == factors
     assert await store.factors.list("nobody") == []
 
@@ -91,13 +99,13 @@ async def test_an_account_has_so_many_factors_and_no_more(store: Store, valkey: 
     await account_added(store, "ada")
     factors = [new_factor(store) for _ in range(MOST_FACTORS)]
     for factor in factors:
-        await store.factors.add(factor, NOW)
+        await store.factors.add(factor, NOW, code_given=True)
     before = await contents(valkey)
     with pytest.raises(TooManyFactors):
-        await store.factors.add(new_factor(store), NOW)
+        await store.factors.add(new_factor(store), NOW, code_given=True)
     assert await contents(valkey) == before
     await valkey.delete(f"ww:{{s00}}:factor:{factors[0].id}")  # one that waited too long makes room
-    await store.factors.add(new_factor(store), NOW)
+    await store.factors.add(new_factor(store), NOW, code_given=True)
 
 
 @every_size
@@ -105,7 +113,7 @@ async def test_a_removed_factor_is_gone(store: Store) -> None:
     session = await signed_in(store)
     removed, kept = await enrolled(store, session), await enrolled(store, session)
     waiting = new_factor(store)
-    await store.factors.add(waiting, NOW)
+    await store.factors.add(waiting, NOW, code_given=True)
     assert await store.factors.remove("ada", removed)
     assert await store.factors.remove("ada", waiting.id)
     assert [factor.id for factor in await store.factors.list("ada")] == [kept]
@@ -119,7 +127,7 @@ async def test_a_removed_factor_is_gone(store: Store) -> None:
 async def test_one_that_was_confirmed_meanwhile_stays_where_only_a_pending_one_may_go(store: Store) -> None:
     session = await signed_in(store)
     kept, waiting = await enrolled(store, session), new_factor(store)
-    await store.factors.add(waiting, NOW)
+    await store.factors.add(waiting, NOW, code_given=True)
     assert not await store.factors.remove("ada", kept, even_confirmed=False)
     assert await store.factors.remove("ada", waiting.id, even_confirmed=False)
     assert [factor.id for factor in await store.factors.list("ada")] == [kept]
@@ -130,7 +138,7 @@ async def test_nothing_is_left_of_a_factor(store: Store, valkey: Redis) -> None:
     session = await signed_in(store)
     before = await contents(valkey)
     removed, forgotten = await enrolled(store, session), new_factor(store)
-    await store.factors.add(forgotten, NOW)
+    await store.factors.add(forgotten, NOW, code_given=True)
     kept = await enrolled(store, session)  # which ends the one that waits
     for factor_id in (removed, kept):
         assert await store.factors.remove("ada", factor_id)
@@ -162,7 +170,7 @@ async def test_a_step_counts_once_and_no_lower_one_ever(store: Store) -> None:
 async def test_case_21_a_code_counts_once_whatever_it_is_for_and_whoever_asks(store: Store) -> None:
     session, elsewhere = await signed_in(store), await signed_in(store, browser="phone")
     factor = new_factor(store)
-    await store.factors.add(factor, NOW)
+    await store.factors.add(factor, NOW, code_given=True)
     assert await spent(store, session, factor.id, STEP, confirms=True) is None
     challenge = challenge_of(store, session)
     await store.challenges.open(challenge, NOW)
@@ -191,7 +199,7 @@ async def cast(store: Store) -> tuple[Started, dict[str, str]]:
         "pending factor": pending.id,
         "nothing": store.factors.new_id("ada"),
     }
-    await store.factors.add(pending, NOW)
+    await store.factors.add(pending, NOW, code_given=True)
     for name, owner, expires_at in (
         ("challenge", session, NOW + 300),
         ("answered challenge", session, NOW + 300),
@@ -291,3 +299,21 @@ async def test_one_factor_is_confirmed_once_over_processes(store: Store, valkey_
     outcomes = race(store_calls, valkey_url, "factors.spend", 25, spending, NOW)
     assert Counter(chain(*outcomes)) == {None: 1, Reason.FACTOR_MISSING: 99}
     assert await confirmed(store) == 2
+
+
+async def test_a_second_factor_is_not_begun_without_a_code_however_late_that_is_found_out(
+    store: Store,
+) -> None:
+    """Somebody asked to begin one while there was none, and the owner confirmed theirs meanwhile."""
+    await enrolled(store, await signed_in(store))
+    late = new_factor(store)
+    with pytest.raises(CodeNeeded):
+        await store.factors.add(late, NOW, code_given=False)
+    assert len(await store.factors.list("ada")) == 1
+    await store.factors.add(late, NOW, code_given=True)
+    assert len(await store.factors.list("ada")) == 2
+
+
+async def test_nobody_has_no_factors(store: Store) -> None:
+    with pytest.raises(FactorRefused, match="no such account"):
+        await store.factors.add(new_factor(store), NOW, code_given=False)

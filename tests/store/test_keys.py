@@ -95,7 +95,7 @@ async def whole_story(store: Store) -> list[str]:
     """Ada uses everything once; gives every secret that came up on the way."""
     session = await signed_in(store)
     factor = replace(new_factor(store), sealed_seed=RING.seal(SEED, bound_to="ada's factor"))
-    await store.factors.add(factor, NOW)
+    await store.factors.add(factor, NOW, code_given=True)
     assert await spent(store, session, factor.id, STEP, confirms=True) is None
     parked = RING.seal(BODY, bound_to="ada's request")
     challenge = challenge_of(store, session, sealed_request=parked)

@@ -15,14 +15,16 @@ from support.store import (
     contents,
     enrolled,
     every_size,
+    new_cookie,
     signed_in,
     spent,
 )
 
 from gateway.core.reasons import Reason
 from gateway.core.records import Grant, Snapshot
+from gateway.store.factors import Rotation
 from gateway.store.opening import Store
-from gateway.store.revocations import Revocation, Scope
+from gateway.store.revocations import NewPassword, Revocation, Scope
 from gateway.store.sessions import Started
 
 ONCE = Grant("exchange/approve", NOW, NOW + 9e4, binding="b1")
@@ -275,3 +277,40 @@ async def test_the_latest_revocations_newest_first(store: Store) -> None:
 @every_size
 async def test_without_revocations_the_list_is_empty(store: Store) -> None:
     assert await store.revocations.list() == []
+
+
+# --- a new password
+
+
+def change_of(store: Store, session: Started, **other: str) -> NewPassword:
+    """A new password for ada; `other` are fields that differ."""
+    fields = {"subject": "ada", "session_id": session.session_id, "was": "$argon2id$", "becomes": "new"}
+    rotation = Rotation(session.cookie, new_cookie(store, session), NOW)
+    return NewPassword(**{**fields, **other}, rotation=rotation)
+
+
+@every_size
+async def test_a_new_password_spares_one_session(store: Store) -> None:
+    session, other = await signed_in(store), await signed_in(store, browser="phone")
+    change = change_of(store, session)
+    revocation = await store.revocations.by_new_password(change, actor="account:ada", now=NOW)
+    assert revocation is not None
+    assert await store.revocations.list() == [revocation]
+    known = await store.accounts.credentials("ada")
+    assert known is not None and known.password_hash == "new"
+    kept = await store.sessions.identify(change.rotation.new_cookie, NOW)
+    assert kept is not None and kept.fault(NOW) is None
+    assert await store.sessions.identify(session.cookie, NOW) is None
+    ended = await store.sessions.identify(other.cookie, NOW)
+    assert ended is not None and ended.fault(NOW) is not None
+
+
+@pytest.mark.parametrize("wrong", [{"was": "another"}, {"subject": "bob"}, {"session_id": "0" * 32}])
+async def test_a_new_password_is_for_what_was_checked(
+    store: Store, valkey: Redis, wrong: dict[str, str]
+) -> None:
+    session, _ = await signed_in(store), await signed_in(store, "bob")
+    before = await contents(valkey)
+    change = change_of(store, session, **wrong)
+    assert await store.revocations.by_new_password(change, actor="account:ada", now=NOW) is None
+    assert await contents(valkey) == before

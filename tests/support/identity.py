@@ -54,7 +54,7 @@ def given(snapshot: Snapshot, code: str) -> GivenCode:
 async def enrolled_key(second_factor: SecondFactor, store: Store, cookie: str, label: str = "Phone") -> str:
     """The setup key of a factor that was confirmed ten minutes ago."""
     session, before = (await snapshot_of(store, cookie)).session, NOW - 600
-    enrolment = await second_factor.enrol(session, label, before)
+    enrolment = await second_factor.enrol(session, label, before, code_given=True)
     confirming = Spending(session.id, enrolment.factor.id, step_at(before), confirms=True)
     assert await store.factors.spend(confirming, before) is None
     return enrolment.setup_key

@@ -143,6 +143,7 @@ def everything(strings: Strings = Strings()) -> dict[str, str]:
         ),
         "password": p.password(holder, strings.name),
         "password, wrong": p.password(holder, strings.name, trouble=Trouble(Reason.WRONG_PASSWORD)),
+        "password, unfit": p.password(holder, strings.name, trouble=Trouble(Reason.UNFIT_PASSWORD)),
         "factor set-up": p.factor_setup(holder, "f" * 32, strings.label, URI, KEY),
         "factor set-up, wrong": p.factor_setup(holder, "f" * 32, strings.label, URI, KEY, trouble=wrong),
         "devices": p.devices(

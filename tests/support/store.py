@@ -160,7 +160,7 @@ def new_factor(store: Store, subject: str = "ada", *, created_at: float = NOW) -
 async def enrolled(store: Store, session: Started, subject: str = "ada", *, step: int = STEP - 10) -> str:
     """The id of a factor of the session's account, confirmed by the code of `step`."""
     factor = new_factor(store, subject)
-    await store.factors.add(factor, NOW)
+    await store.factors.add(factor, NOW, code_given=True)
     assert await spent(store, session, factor.id, step, confirms=True) is None
     return factor.id
 

@@ -1,5 +1,8 @@
--- Keep a factor that still has to be confirmed. args: subject, factor, most, expires_at, fields
-if redis.call('EXISTS', key('account', args.subject)) == 0 then return 'account-missing' end
+-- Keep a factor that still has to be confirmed. args: subject, factor, most, expires_at, fields, and
+-- code_given: without a code only the first factor is begun, however long ago that was found out
+local factors = redis.call('HGET', key('account', args.subject), 'factors')
+if not factors then return 'account-missing' end
+if not args.code_given and tonumber(factors) > 0 then return 'code-needed' end
 local index = key('factors', args.subject)
 for _, id in ipairs(redis.call('SMEMBERS', index)) do
   if redis.call('EXISTS', key('factor', id)) == 0 then redis.call('SREM', index, id) end

@@ -11,12 +11,10 @@ import structlog
 from aiohttp import web
 from watchfiles import awatch
 
-from gateway import entropy
 from gateway.admin import make_admin_app
 from gateway.core.policy.matching import PolicySet
-from gateway.core.reasons import Reason
 from gateway.documents import load_policy_directory
-from gateway.errors import Fault, Faulty, UpstreamFault, WrongKeyRing
+from gateway.errors import Fault, Faulty, WrongKeyRing
 from gateway.identity.password_change import PasswordChanges
 from gateway.identity.passwords import Passwords
 from gateway.identity.second_factor import SecondFactor
@@ -43,7 +41,6 @@ from gateway.web.connection import ListenerLimits
 from gateway.web.cookies import CookieJar
 from gateway.web.listener import Listener
 from gateway.web.metrics import Metrics
-from gateway.web.problems import status_of
 from gateway.web.reading import Reader
 
 STOP_SECONDS = {"production": 10.0, "demo": 1.0}
@@ -247,7 +244,7 @@ def _pipeline(basis: _Basis, policies: PolicySet, passwords: Passwords, delivery
     step_ups = StepUps(store, ring, second_factor, settings.challenges.lifetime)
     static = StaticFiles.load()
     pages = Pages(static, Texts.load("en"))
-    answers = Answers(lambda *asked: _refusal_page(pages, *asked), PAGE_HEADERS)
+    answers = Answers(pages.refused, PAGE_HEADERS)
     sign_ins = SignIns(store, passwords, _sign_in_limits(settings), basis.metrics.sign_in)
     # Asked each time: a reload gives the pipeline other policies.
     desk = Desk(
@@ -274,10 +271,6 @@ def _pipeline(basis: _Basis, policies: PolicySet, passwords: Passwords, delivery
         metrics=basis.metrics,
     )
     return pipeline
-
-
-def _refusal_page(pages: Pages, cause: Reason | UpstreamFault, app: str | None, repeatable: bool) -> str:
-    return pages.refused(cause, status_of(cause), entropy.identifier()[:8], app=app, repeatable=repeatable)
 
 
 async def _start_admin(basis: _Basis, parts: AsyncExitStack) -> int:

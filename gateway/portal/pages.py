@@ -249,14 +249,13 @@ class Pages:
         cause: Reason | UpstreamFault,
         status: int,
         reference: str,
-        *,
         app: str | None = None,
         repeatable: bool = False,
     ) -> str:
         """An error page. `app` is None where no app answers under this host.
 
-        `repeatable` offers to try again; only for a request that was a GET, since that is what a
-        link repeats.
+        `reference` is what the log calls this refusal. `repeatable` offers to try again; only for a
+        request that was a GET, since that is what a link repeats.
         """
         t = self._texts
         key = f"refused.{cause}" if f"refused.{cause}.title" in t else "refused.other"

@@ -23,8 +23,9 @@ SIGN_IN = "/.watchword/sign-in"
 WAITING = "/.watchword/waiting"
 SECURITY = "/.watchword/security"
 
-RefusalPage = Callable[[Reason | UpstreamFault, str | None, bool], str]
-"""Renders the page of a refusal: why, the title of the app if there is one, and whether to offer a reload."""
+RefusalPage = Callable[[Reason | UpstreamFault, int, str, str | None, bool], str]
+"""Renders the page of a refusal: why, with which status, its reference in the log, the title of the app if
+there is one, and whether to offer a reload."""
 
 _PASSING = frozenset({Reason.STORE_UNAVAILABLE, Reason.OVERLOADED, Reason.INTERNAL_ERROR, *UpstreamFault})
 """What may be over by the time that somebody tries again."""
@@ -41,33 +42,34 @@ class Answers:
         inbound: Inbound | None,
         app: App | None = None,
         *,
+        reference: str = "",
         detail: str = "",
         headers: Mapping[str, str] | None = None,
     ) -> web.Response:
         """No, and why. `app` is the one whose host was asked for."""
         if inbound is not None and inbound.is_navigation:
             repeatable = inbound.is_safe and cause in _PASSING
-            return self._refusal_page(cause, app, repeatable=repeatable, headers=headers)
+            return self._refusal_page(cause, reference, app, repeatable=repeatable, headers=headers)
         return problem(cause, detail, headers=headers)
 
-    def unreadable(self, headers: RawHeaders, detail: str) -> web.Response:
+    def unreadable(self, headers: RawHeaders, detail: str, reference: str = "") -> web.Response:
         """No to a request of which only the headers could be read."""
         if is_navigation(headers):
-            return self._refusal_page(Reason.BAD_REQUEST, None, repeatable=False)
+            return self._refusal_page(Reason.BAD_REQUEST, reference, None, repeatable=False)
         return problem(Reason.BAD_REQUEST, detail)
 
     def _refusal_page(
         self,
         cause: Reason | UpstreamFault,
+        reference: str,
         app: App | None,
         *,
         repeatable: bool,
         headers: Mapping[str, str] | None = None,
     ) -> web.Response:
-        html = self.page(cause, app.title if app else None, repeatable)
-        return web.Response(
-            status=status_of(cause), text=html, headers={**self.page_headers, **(headers or {})}
-        )
+        status = status_of(cause)
+        html = self.page(cause, status, reference, app.title if app else None, repeatable)
+        return web.Response(status=status, text=html, headers={**self.page_headers, **(headers or {})})
 
     def sign_in(self, visit: Visit, reason: Reason) -> web.Response:
         first = reason is Reason.NO_SESSION

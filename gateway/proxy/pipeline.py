@@ -12,7 +12,7 @@ from typing import Protocol
 import structlog
 from aiohttp import web
 
-from gateway import clock
+from gateway import clock, entropy
 from gateway.core.decision import AuthoriseDevice, Decision, Forward, Permit, Refuse, SignIn, StepUp
 from gateway.core.policy.matching import PolicySet
 from gateway.core.policy.model import OWN_SEGMENT, App, Match, Need
@@ -67,6 +67,7 @@ class Record:
     outcome: str = ""
     reason: str = ""
     detail: str = ""
+    reference: str = ""
     inbound: Inbound | None = None
 
     @property
@@ -77,13 +78,14 @@ class Record:
         self.outcome, self.reason = _OUTCOMES[type(decision)], decision.reason
 
     def refused(self, cause: Reason | UpstreamFault, detail: str) -> None:
+        """With a reference, which a person who is shown the refusal can tell to support."""
         self.outcome, self.reason, self.detail = "refuse", cause, detail
+        self.reference = entropy.identifier()[:8]
 
     def said(self) -> Mapping[str, str]:
         """For the log. Queries stay out of it: people put secrets there."""
         said = {"app": self.app_name, "outcome": self.outcome or "forward", "reason": self.reason}
-        if self.detail:
-            said["detail"] = self.detail
+        said |= {name: text for name in ("detail", "reference") if (text := getattr(self, name))}
         if self.inbound is not None:
             target = self.inbound.target
             said |= {"method": target.method, "path": target.path, "address": self.inbound.address}
@@ -141,7 +143,7 @@ class Pipeline:
         except BadRequest as error:
             if record.inbound is None:
                 record.refused(Reason.BAD_REQUEST, str(error))
-                return self._answers.unreadable(request.raw_headers, str(error))
+                return self._answers.unreadable(request.raw_headers, str(error), record.reference)
             # Once the target was read, only the body is left to be malformed.
             return self._refuse(Reason.BODY_UNREADABLE, record, detail=str(error))
         except PayloadTooLarge as error:
@@ -167,7 +169,9 @@ class Pipeline:
         headers: Mapping[str, str] | None = None,
     ) -> web.Response:
         record.refused(cause, detail)
-        return self._answers.refuse(cause, record.inbound, record.app, detail=detail, headers=headers)
+        return self._answers.refuse(
+            cause, record.inbound, record.app, reference=record.reference, detail=detail, headers=headers
+        )
 
     async def _answer(self, inbound: Inbound, record: Record) -> web.StreamResponse:
         app = self.policies.app_for(inbound.target.host)
@@ -258,7 +262,7 @@ class Pipeline:
                 case AuthoriseDevice(reason):
                     return visit.answered(self._answers.authorise_device(visit, reason))
                 case Refuse(reason):
-                    return visit.answered(self._answers.refuse(reason, visit.inbound, visit.app))
+                    return visit.answered(self._refuse(reason, record))
 
     async def _forward(self, visit: Visit, permit: Permit) -> web.StreamResponse:
         snapshot, inbound = visit.snapshot, visit.inbound

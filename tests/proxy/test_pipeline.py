@@ -225,6 +225,15 @@ async def test_what_the_log_says_of_each_request(scene: Scene) -> None:
     }
 
 
+async def test_the_reference_on_a_refusal_is_in_the_log(scene: Scene) -> None:
+    ada = await scene.signed_in()
+    for line in ("GET /admin", "GET /.watchword/nothing", "GET /public/%2e%2e/x"):
+        with capture_logs() as said:
+            page = await ada.visit(line)
+        (entry,) = said
+        assert f"reference <code>{entry['reference']}</code>" in page.body.decode()
+
+
 async def test_what_cannot_be_read_is_recorded_without_it(scene: Scene) -> None:
     with capture_logs() as said:
         await scene.client().call("GET /public/%2e%2e/SECRET?q=SECRET")

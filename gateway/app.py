@@ -2,7 +2,7 @@
 
 import asyncio
 import ssl
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,7 +32,7 @@ from gateway.proxy.challenger import Challenger
 from gateway.proxy.delivery import Delivery
 from gateway.proxy.pipeline import Pipeline
 from gateway.proxy.upstream import UpstreamLimits
-from gateway.settings import EMBEDDED, Settings, insecure_hosts, load_settings
+from gateway.settings import EMBEDDED, Listen, Settings, insecure_hosts, load_settings
 from gateway.store.attempts import AttemptLimit
 from gateway.store.keyring import KeyRing, load_or_create
 from gateway.store.opening import Store, StoreOptions, open_store
@@ -107,6 +107,16 @@ class Gateway:
         await self._parts.aclose()
 
 
+def _conflicts(settings: Settings) -> Iterator[str]:
+    """What each setting allows by itself, and a start would not."""
+    if settings.listen == Listen(**settings.admin.model_dump()) and settings.listen.port:
+        yield f"listen and admin are both {settings.listen.host}:{settings.listen.port}"
+    try:
+        _tls(settings)
+    except OSError as error:  # ssl.SSLError is one
+        yield f"tls: {settings.tls and settings.tls.certificate} and its key cannot be used: {error}"
+
+
 def _identity(folder: Path) -> tuple[int, int] | None:
     """What tells one folder from another of the same name; None when there is none."""
     try:
@@ -138,6 +148,7 @@ def load_configuration(
     faults: list[Fault] = []
     try:
         settings = load_settings(config, environ)
+        faults += [Fault(str(config or "environment"), 0, 0, message) for message in _conflicts(settings)]
     except Faulty as error:
         faults += error.faults
     try:

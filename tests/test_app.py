@@ -117,6 +117,22 @@ def test_every_fault_of_settings_and_policies_is_told_at_once(tmp_path: Path) ->
     assert (settings.mode, [app.name for app in policies.apps]) == ("demo", ["exchange"])
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("listen: {port: 8081}", "listen and admin are both 127.0.0.1:8081"),
+        ("tls: {certificate: gone.pem, key: gone.key}", "gone.pem and its key cannot be used"),
+    ],
+)
+def test_what_a_start_would_not_allow_is_told_before_it(tmp_path: Path, text: str, message: str) -> None:
+    policy_in(tmp_path)
+    config = tmp_path / "gateway.yaml"
+    config.write_text(f"public-scheme: http\n{text}\n")
+    with pytest.raises(Faulty, match=message) as raised:
+        load_configuration(config, {}, None)
+    assert [fault.file for fault in raised.value.faults] == [str(config)]
+
+
 async def no_other_client(valkey: Redis) -> None:
     """Wait until the server has none but this one; pytest's timeout ends what never does."""
     while len(await valkey.client_list()) > 1:
@@ -258,9 +274,11 @@ async def test_a_replaced_policy_folder_goes_on_being_watched(scene: Scene) -> N
 
 
 async def rewritten(file: Path, text: str, condition: Callable[[], bool]) -> None:
-    """Write until it was noticed: a watch may begin only after the first time."""
+    """Write until it was noticed: a watch may begin only after the first time. Nobody reads half of it."""
     while not condition():
-        file.write_text(text)
+        draft = file.with_suffix(".draft")
+        draft.write_text(text)
+        draft.replace(file)
         await asyncio.sleep(0.1)
 
 

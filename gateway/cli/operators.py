@@ -71,7 +71,7 @@ def revoke(
     with failures(as_json=as_json):
         done = with_store(settings_from(config), revoked)
     if done is None:
-        raise fail(f"There is no {scope} {target!r}.")
+        raise fail(f"There is no {scope} {target!r}.", as_json=as_json)
     if as_json:
         show_json({"id": done.revocation_id, "scope": done.scope, "subject": done.subject})
     else:

@@ -52,9 +52,12 @@ def show_faults(faults: Sequence[Fault], *, as_json: bool) -> None:
     errors.print(f"[red]{len(faults)} fault{'s' if len(faults) != 1 else ''}[/]")
 
 
-def fail(message: str) -> typer.Exit:
-    """Say why it could not be done; to be raised."""
-    errors.print(message, style="red", markup=False)
+def fail(message: str, *, as_json: bool = False) -> typer.Exit:
+    """Say why it could not be done, on standard error or as `{"error"}` on standard output; to be raised."""
+    if as_json:
+        show_json({"error": message})
+    else:
+        errors.print(message, style="red", markup=False)
     return typer.Exit(FAILED)
 
 

@@ -45,7 +45,7 @@ def add(
     config: Config = None,
     as_json: Json = False,
 ) -> None:
-    """Add an account. The password is asked for, twice, unless it comes on standard input."""
+    """Add an account. The password is asked for, twice, or read from standard input (--password-stdin)."""
     if not _SUBJECT.fullmatch(subject):
         raise typer.BadParameter("lower-case letters, digits and . _ @ + - only", param_hint="SUBJECT")
     if any(not text.isprintable() or text != text.strip() for text in (name, email, *(group or ()))) or any(
@@ -54,7 +54,7 @@ def add(
         raise typer.BadParameter("names, addresses and groups are plain text, groups without commas")
     password = _read_password() if password_stdin else _ask_password()
     if not SHORTEST <= len(password) <= LONGEST:
-        raise fail(f"A password has {SHORTEST} to {LONGEST} characters.")
+        raise fail(f"A password has {SHORTEST} to {LONGEST} characters.", as_json=as_json)
 
     async def added(store: Store, _: KeyRing) -> bool:
         passwords = Passwords()
@@ -78,7 +78,7 @@ def add(
     with failures(as_json=as_json):
         done = with_store(settings_from(config), added)
     if not done:
-        raise fail(f"There is an account {subject!r} already.")
+        raise fail(f"There is an account {subject!r} already.", as_json=as_json)
     if as_json:
         show_json({"subject": subject})
     else:
@@ -141,7 +141,7 @@ def _switch(subject: str, config: Path | None, *, disabled: bool, as_json: bool)
     with failures(as_json=as_json):
         done = with_store(settings_from(config), switched)
     if not done:
-        raise fail(f"There is no account {subject!r}.")
+        raise fail(f"There is no account {subject!r}.", as_json=as_json)
     if as_json:
         show_json({"subject": subject, "disabled": disabled})
     else:

@@ -1,5 +1,6 @@
 """`watchword user`: accounts, made and switched off at the keyboard."""
 
+import json
 import os
 import pty
 import subprocess
@@ -216,6 +217,9 @@ def test_nobody_is_there_to_switch(command: CommandLine, action: str, subject: s
     result = command("user", action, subject)
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr == f"There is no account {subject!r}.\n"
+    as_json = command("user", action, subject, "--json")
+    assert (as_json.exit_code, as_json.stderr) == (1, "")
+    assert json.loads(as_json.stdout) == {"error": f"There is no account {subject!r}."}
 
 
 def test_it_is_on_record_who_was_at_the_keyboard(command: CommandLine) -> None:

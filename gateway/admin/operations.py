@@ -1,7 +1,6 @@
 """What operators can do."""
 
-import asyncio
-
+from gateway import clock
 from gateway.admin.call import Call, Outcome, Refused
 from gateway.admin.orders import (
     Order,
@@ -72,10 +71,9 @@ class Operations:
 
     async def revoke(self, call: Call) -> Outcome:
         order = await read_order(call.request)
-        loop = asyncio.get_running_loop()
-        began = loop.time()
+        began = clock.stopwatch()
         revocation = await self._carry_out(order, call)
-        elapsed_ms = round((loop.time() - began) * 1000, 3)
+        elapsed_ms = round((clock.stopwatch() - began) * 1000, 3)
         self._metrics.revocation(revocation.scope)
         entry = call.entry(
             f"{revocation.scope}-revoked",

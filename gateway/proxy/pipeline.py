@@ -4,7 +4,6 @@ What lets a request pass is `gateway.core.decision`. Everything here carries a v
 the next, or says no.
 """
 
-import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -127,12 +126,11 @@ class Pipeline:
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request, and keep a record of it."""
-        loop, record = asyncio.get_running_loop(), Record()
-        began = loop.time()
+        record, began = Record(), clock.stopwatch()
         response = await self._answered(request, record)
-        seconds = loop.time() - began
+        seconds = clock.stopwatch() - began
         self._metrics.request(record.app_name, record.outcome or f"{response.status // 100}xx", seconds)
-        _log.info("request", **record.said(), status=response.status, ms=round(seconds * 1000, 1))
+        _log.info("request", **record.said(), status=response.status, ms=round(seconds * 1000, 2))
         return response
 
     async def _answered(self, request: web.BaseRequest, record: Record) -> web.StreamResponse:

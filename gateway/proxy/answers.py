@@ -1,6 +1,6 @@
 """How a request that is not allowed (yet) is answered: a page for a person, a problem for a program.
 
-Section 6 of the design is the table behind this file.
+Programs get statuses and members to act on (RFC 9457, RFC 9470), people an address to go to (303) or a page.
 """
 
 from collections.abc import Callable, Mapping

@@ -88,7 +88,7 @@ async def open_store(options: StoreOptions, ring: KeyRing, limits: SessionLimits
 
 
 async def _doubts(connection: Connection) -> list[str]:
-    """Why this server should not keep sessions; see section 4 of the design."""
+    """Why this server should not keep sessions: what it would forget, or refuse, or tell wrongly."""
     info: dict[str, Any] = await connection.call(connection.redis.info())
     seconds, micros = await connection.call(connection.redis.time())
     doubts = []

@@ -11,8 +11,7 @@ redis.call('ZADD', index, args.now, args.challenge)
 expire_at(index, session.expires_at)
 local excess = redis.call('ZCARD', index) - args.most
 if excess > 0 then
-  for _, id in ipairs(redis.call('ZPOPMIN', index, excess)) do
-    redis.call('DEL', key('challenge', id))
-  end
+  local oldest = redis.call('ZPOPMIN', index, excess)  -- ids and scores in turn
+  for i = 1, #oldest, 2 do redis.call('DEL', key('challenge', oldest[i])) end
 end
 return 1

@@ -24,16 +24,14 @@ local function make_room()
   redis.call('ZREMRANGEBYSCORE', devices, '-inf', args.forget_device_before)
   local excess = redis.call('ZCARD', devices) - args.most_devices
   if excess <= 0 then return end
-  local ids, last = redis.call('ZRANGE', devices, 0, -1), {}
-  for _, id in ipairs(ids) do
-    if state_of(id) == 'authorised' then table.insert(last, id)
-    elseif excess > 0 and id ~= args.device.id then
-      redis.call('DEL', key('device', id)); redis.call('ZREM', devices, id); excess = excess - 1
-    end
-  end
-  for _, id in ipairs(last) do
-    if excess > 0 and id ~= args.device.id then
-      redis.call('DEL', key('device', id)); redis.call('ZREM', devices, id); excess = excess - 1
+  local ids = redis.call('ZRANGE', devices, 0, -1)
+  for _, authorised in ipairs({ false, true }) do
+    for _, id in ipairs(ids) do
+      if excess > 0 and id ~= args.device.id and (state_of(id) == 'authorised') == authorised then
+        redis.call('DEL', key('device', id))
+        redis.call('ZREM', devices, id)
+        excess = excess - 1
+      end
     end
   end
 end

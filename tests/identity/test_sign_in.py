@@ -8,6 +8,7 @@ from redis.asyncio import Redis
 from support.identity import CountingHasher, snapshot_of
 from support.store import NOW, commands_during, contents, every_size
 
+from gateway import entropy
 from gateway.core.reasons import Reason
 from gateway.core.records import DeviceState
 from gateway.identity.passwords import Passwords
@@ -337,3 +338,10 @@ async def test_no_secret_is_in_the_store(valkey: Redis, sign_ins: SignIns) -> No
     kept = str(await contents(valkey))
     for secret in (PASSWORD, outcome.session_cookie.partition(".")[2], outcome.device_cookie):
         assert secret not in kept
+
+
+@pytest.mark.parametrize("strange", ["", "a", "a" * 3000, "é" * 43, "x" * 42 + ";"])
+async def test_a_device_cookie_that_is_none_of_ours_is_not_taken_up(sign_ins: SignIns, strange: str) -> None:
+    outcome = await signed_in(sign_ins, attempt(device_cookie=strange))
+    assert outcome.device_cookie != strange
+    assert entropy.is_token(outcome.device_cookie)

@@ -2,6 +2,7 @@
 
 ``site``          the map: which address needs what, and who answers
 ``call``          a request to one of those addresses, once it is allowed
+``replies``       the forms that answers take: a page, a way on, JSON
 ``forms``         the pages' handlers: show something, or do something and lead on
 ``api``           the same as JSON calls
 ``desk``          what a person can do, once, for both of them

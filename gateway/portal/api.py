@@ -1,9 +1,6 @@
 """The JSON calls under `/.watchword/api/`: the same as the pages, for apps with pages of their own."""
 
-import json
-from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any
 
 from aiohttp import web
@@ -19,6 +16,7 @@ from gateway.portal.call import Call
 from gateway.portal.desk import Desk, fields_of, text_field
 from gateway.portal.protection import Protection, find_protection, protections_of
 from gateway.portal.qr import qr_svg
+from gateway.portal.replies import as_json, moment, no_content
 from gateway.store.challenges import Challenge
 from gateway.store.factors import FactorRefused
 from gateway.web.problems import code_problem, problem
@@ -35,16 +33,21 @@ class Api:
         )
         if isinstance(outcome, SignInRefused):
             return refused_password(outcome)
-        answer = {"subject": outcome.subject, "session": outcome.session_id, "device": outcome.device_id}
-        return _json({**answer, "device_state": outcome.device_state}, cookies=self._desk.cookies_of(outcome))
+        answer = {
+            "subject": outcome.subject,
+            "session": outcome.session_id,
+            "device": outcome.device_id,
+            "device_state": outcome.device_state,
+        }
+        return as_json(answer, cookies=self._desk.cookies_of(outcome))
 
     async def sign_out(self, call: Call) -> web.Response:
-        return _no_content(await self._desk.sign_out(call.visit))
+        return no_content(await self._desk.sign_out(call.visit))
 
     async def me(self, call: Call) -> web.Response:
         snapshot = call.person
         factors = await self._desk.factors(snapshot)
-        return _json(
+        return as_json(
             {
                 "subject": snapshot.account.subject,
                 "name": snapshot.account.name,
@@ -71,7 +74,7 @@ class Api:
             "uri": enrolment.uri,
             "qr_svg": qr_svg(enrolment.uri),
         }
-        return _json(answer, status=201)
+        return as_json(answer, status=201)
 
     async def confirm_factor(self, call: Call) -> web.Response:
         code = text_field(await fields_of(call.inbound), "code")
@@ -83,7 +86,7 @@ class Api:
         if isinstance(taken, CodeRefused):
             return code_problem(taken.reason, taken.wait)
         cookies = (self._desk.session_cookie(taken.session_cookie),) if taken.session_cookie else ()
-        return _json({"id": taken.factor_id, "state": "confirmed"}, cookies=cookies)
+        return as_json({"id": taken.factor_id, "state": "confirmed"}, cookies=cookies)
 
     async def remove_factor(self, call: Call) -> web.Response:
         # Whoever has a confirmed factor got as far as here with a code.
@@ -91,11 +94,11 @@ class Api:
         removed = await self._desk.remove(
             call.inbound, call.person, call.captured["id"], code_given=code_given
         )
-        return _no_content() if removed else problem(Reason.NOT_FOUND)
+        return no_content() if removed else problem(Reason.NOT_FOUND)
 
     async def protections(self, call: Call) -> web.Response:
         found = protections_of(call.person.account, self._desk.apps())
-        return _json([_protection(protection) for protection in found])
+        return as_json([_protection(protection) for protection in found])
 
     async def switch(self, call: Call) -> web.Response:
         fields = await fields_of(call.inbound)
@@ -110,7 +113,7 @@ class Api:
         cookies = await self._desk.switch(call.inbound, call.person, found, on=on)
         if cookies is None:
             return problem(Reason.SESSION_REVOKED)
-        return _json(_protection(replace(found, on=on)), cookies=cookies)
+        return as_json(_protection(replace(found, on=on)), cookies=cookies)
 
     async def change_password(self, call: Call) -> web.Response:
         fields = await fields_of(call.inbound)
@@ -119,7 +122,7 @@ class Api:
         )
         if isinstance(outcome, ChangeRefused):
             return refused_password(outcome)
-        return _no_content(self._desk.session_cookie(outcome.session_cookie))
+        return no_content(self._desk.session_cookie(outcome.session_cookie))
 
     async def show_challenge(self, call: Call) -> web.Response:
         snapshot = await self._desk.identify(call.visit)
@@ -129,7 +132,7 @@ class Api:
         if challenge is None:
             return problem(Reason.CHALLENGE_EXPIRED)
         action = action_of(call.visit.app, challenge)
-        return _json(
+        return as_json(
             {
                 "id": challenge.id,
                 "action": challenge.action,
@@ -137,7 +140,7 @@ class Api:
                 "method": challenge.method,
                 "path": challenge.path,
                 "approves": [{"label": label, "value": value} for label, value in challenge.shown],
-                "expires_at": _moment(challenge.expires_at),
+                "expires_at": moment(challenge.expires_at),
             }
         )
 
@@ -154,39 +157,39 @@ class Api:
         if isinstance(outcome, CodeRefused):
             return code_problem(outcome.reason, outcome.wait)
         grant = _grant(outcome.taken.grant) if outcome.taken.grant else None
-        return _json({"grant": grant}, cookies=self._desk.cookies_after(outcome))
+        return as_json({"grant": grant}, cookies=self._desk.cookies_after(outcome))
 
     async def _find(self, call: Call, snapshot: Snapshot) -> Challenge | None:
         return await self._desk.open_challenge(snapshot, call.captured["challenge"], call.inbound.now)
 
     async def devices(self, call: Call) -> web.Response:
         current = call.person.session.device_id
-        return _json([_device(device, current) for device in await self._desk.devices(call.person)])
+        return as_json([_device(device, current) for device in await self._desk.devices(call.person)])
 
     async def sessions(self, call: Call) -> web.Response:
         current = call.person.session.id
         sessions = await self._desk.sessions(call.person, call.inbound.now)
-        return _json([_session(session, current) for session in sessions])
+        return as_json([_session(session, current) for session in sessions])
 
     async def authorise_device(self, call: Call) -> web.Response:
         done = await self._desk.authorise(call.inbound, call.person, call.captured["id"])
         if not done:
             return problem(Reason.NOT_FOUND)
-        return _json({"id": call.captured["id"], "state": DeviceState.AUTHORISED})
+        return as_json({"id": call.captured["id"], "state": DeviceState.AUTHORISED})
 
     async def revoke_device(self, call: Call) -> web.Response:
         done = await self._desk.end_device(call.inbound, call.person, call.captured["id"])
-        return _no_content() if done else problem(Reason.NOT_FOUND)
+        return no_content() if done else problem(Reason.NOT_FOUND)
 
     async def revoke_session(self, call: Call) -> web.Response:
         done = await self._desk.end_session(
             call.inbound, call.person, call.captured["id"], "revoked by its owner"
         )
-        return _no_content() if done else problem(Reason.NOT_FOUND)
+        return no_content() if done else problem(Reason.NOT_FOUND)
 
     async def revoke_all(self, call: Call) -> web.Response:
         await self._desk.end_all(call.inbound, call.person)
-        return _json({"revoked": "all sessions"}, cookies=(self._desk.forget_session(),))
+        return as_json({"revoked": "all sessions"}, cookies=(self._desk.forget_session(),))
 
 
 def refused_password(refused: SignInRefused | ChangeRefused) -> web.Response:
@@ -199,42 +202,21 @@ def refused_password(refused: SignInRefused | ChangeRefused) -> web.Response:
     return problem(refused.reason)
 
 
-def _json(value: Any, *, status: int = 200, cookies: tuple[str, ...] = ()) -> web.Response:
-    response = web.Response(
-        status=status,
-        body=json.dumps(value, ensure_ascii=False).encode(),
-        headers={"Content-Type": "application/json", "Cache-Control": "no-store"},
-    )
-    for cookie in cookies:
-        response.headers.add("Set-Cookie", cookie)
-    return response
-
-
-def _no_content(cookie: str | None = None) -> web.Response:
-    headers: Mapping[str, str] = {"Set-Cookie": cookie} if cookie else {}
-    return web.Response(status=204, headers={"Cache-Control": "no-store", **headers})
-
-
-def _moment(seconds: float) -> str:
-    """RFC 3339, in UTC."""
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
-
-
 def _factor(factor: Factor) -> dict[str, Any]:
     return {
         "id": factor.id,
         "label": factor.label,
         "state": factor.state,
-        "created_at": _moment(factor.created_at),
-        "last_used_at": _moment(factor.last_used_at) if factor.last_used_at else None,
+        "created_at": moment(factor.created_at),
+        "last_used_at": moment(factor.last_used_at) if factor.last_used_at else None,
     }
 
 
 def _grant(grant: Grant) -> dict[str, Any]:
     return {
         "action": grant.action.partition("/")[2],
-        "granted_at": _moment(grant.granted_at),
-        "expires_at": _moment(grant.expires_at),
+        "granted_at": moment(grant.granted_at),
+        "expires_at": moment(grant.expires_at),
         "single_use": grant.binding is not None,
     }
 
@@ -256,8 +238,8 @@ def _device(device: Device, current: str) -> dict[str, Any]:
         "name": device.name,
         "state": device.state,
         "address": device.address,
-        "first_used_at": _moment(device.first_used_at),
-        "last_used_at": _moment(device.last_used_at),
+        "first_used_at": moment(device.first_used_at),
+        "last_used_at": moment(device.last_used_at),
         "current": device.id == current,
     }
 
@@ -267,8 +249,8 @@ def _session(session: Session, current: str) -> dict[str, Any]:
         "id": session.id,
         "device": session.device_id,
         "address": session.address,
-        "created_at": _moment(session.created_at),
-        "last_used_at": _moment(session.last_used_at),
-        "expires_at": _moment(session.expires_at),
+        "created_at": moment(session.created_at),
+        "last_used_at": moment(session.last_used_at),
+        "expires_at": moment(session.expires_at),
         "current": session.id == current,
     }

@@ -15,8 +15,17 @@ from gateway.identity.sign_in import SignInRefused
 from gateway.portal.account_app import OWN_ACTIONS, action_of
 from gateway.portal.call import Call, query_value
 from gateway.portal.desk import Desk, fields_of, text_field
-from gateway.portal.pages import PAGE_HEADERS, Asked, Holder, Notice, Pages, Trouble
+from gateway.portal.pages import Asked, Notice, Pages, Trouble
 from gateway.portal.protection import find_protection, protections_of
+from gateway.portal.replies import (
+    DEVICES,
+    SECURITY,
+    holder_of,
+    lead_to,
+    notice_of,
+    page,
+    trouble_with,
+)
 from gateway.portal.static_files import StaticFiles
 from gateway.store.challenges import Challenge
 from gateway.store.factors import MOST_FACTORS, FactorRefused
@@ -25,8 +34,6 @@ from gateway.web.problems import problem, status_of
 from gateway.web.return_to import FRONT_PAGE, checked_return
 
 SIGN_IN = "/.watchword/sign-in"
-SECURITY = "/.watchword/security"
-DEVICES = "/.watchword/devices"
 
 _SIGNED_OUT = frozenset(
     {Reason.SESSION_EXPIRED, Reason.SESSION_REVOKED, Reason.DEVICE_REVOKED, Reason.ACCOUNT_DISABLED}
@@ -59,7 +66,7 @@ class Forms:
         return_to = checked_return(call.query("return_to"), call.inbound.target.authority)
         reason = call.query("reason")
         trouble = Trouble(Reason(reason)) if reason in _SIGNED_OUT else None
-        return _page(self._pages.sign_in(call.visit.app.title, return_to, trouble=trouble))
+        return page(self._pages.sign_in(call.visit.app.title, return_to, trouble=trouble))
 
     async def sign_in(self, call: Call) -> web.Response:
         fields = await fields_of(call.inbound)
@@ -72,25 +79,25 @@ class Forms:
             trouble = Trouble(outcome.reason, outcome.retry_after)
             html = self._pages.sign_in(call.visit.app.title, return_to, trouble=trouble, subject=subject)
             headers = {"Retry-After": str(outcome.retry_after)} if outcome.retry_after else {}
-            return _page(html, status=status_of(outcome.reason), headers=headers)
-        return _lead_to(return_to, *self._desk.cookies_of(outcome))
+            return page(html, status=status_of(outcome.reason), headers=headers)
+        return lead_to(return_to, *self._desk.cookies_of(outcome))
 
     async def sign_out(self, call: Call) -> web.Response:
         cookie = await self._desk.sign_out(call.visit)
-        return _page(self._pages.signed_out(call.visit.app.title), cookies=(cookie,))
+        return page(self._pages.signed_out(call.visit.app.title), cookies=(cookie,))
 
     async def waiting(self, call: Call) -> web.Response:
         """A pending device waits here; the page is asked for again until it is authorised."""
         return_to = checked_return(call.query("return_to"), call.inbound.target.authority)
         snapshot = await self._desk.identify(call.visit)
         if snapshot is None:
-            return _lead_to(f"{SIGN_IN}?return_to={quote(return_to, safe='/')}")
+            return lead_to(f"{SIGN_IN}?return_to={quote(return_to, safe='/')}")
         if snapshot.device is None or snapshot.device.state is DeviceState.AUTHORISED:
-            return _lead_to(return_to)
+            return lead_to(return_to)
         html = self._pages.device_waiting(
-            _holder(call, snapshot), snapshot.device.name, f"{call.inbound.origin}{DEVICES}"
+            holder_of(call, snapshot), snapshot.device.name, f"{call.inbound.origin}{DEVICES}"
         )
-        return _page(html, headers={"Refresh": "3"})
+        return page(html, headers={"Refresh": "3"})
 
     # Step-up
 
@@ -98,22 +105,22 @@ class Forms:
         name = call.query("action") or ""
         action = call.visit.app.actions.get(name) or OWN_ACTIONS.get(name)
         if action is None:
-            return _lead_to(SECURITY)
-        return _page(self._pages.factor_needed(_holder(call, call.person), action.title))
+            return lead_to(SECURITY)
+        return page(self._pages.factor_needed(holder_of(call, call.person), action.title))
 
     async def step_up_form(self, call: Call) -> web.Response:
         snapshot = await self._desk.identify(call.visit)
         if snapshot is None:
-            return _lead_to(SIGN_IN)
+            return lead_to(SIGN_IN)
         found = await self._challenge(call, snapshot)
         if found is None:
             return self._challenge_ended(call, snapshot)
-        return _page(self._pages.step_up(_holder(call, snapshot), _asked(call, *found)))
+        return page(self._pages.step_up(holder_of(call, snapshot), _asked(call, *found)))
 
     async def step_up(self, call: Call) -> web.Response:
         snapshot = await self._desk.identify(call.visit)
         if snapshot is None:
-            return _lead_to(SIGN_IN)
+            return lead_to(SIGN_IN)
         code = text_field(await fields_of(call.inbound), "code")
         found = await self._challenge(call, snapshot)
         if found is None:
@@ -121,12 +128,12 @@ class Forms:
         challenge, action = found
         outcome = await self._desk.answer(call.inbound, snapshot, challenge, action, code)
         if isinstance(outcome, CodeRefused):
-            trouble = _trouble(outcome)
+            trouble = trouble_with(outcome)
             if trouble is None:
-                return _lead_to(call.inbound.target.path)
-            html = self._pages.step_up(_holder(call, snapshot), _asked(call, *found), trouble=trouble)
-            return _page(html, status=status_of(trouble.reason))
-        return _lead_to(_after(outcome.challenge), *self._desk.cookies_after(outcome))
+                return lead_to(call.inbound.target.path)
+            html = self._pages.step_up(holder_of(call, snapshot), _asked(call, *found), trouble=trouble)
+            return page(html, status=status_of(trouble.reason))
+        return lead_to(_after(outcome.challenge), *self._desk.cookies_after(outcome))
 
     async def _challenge(self, call: Call, snapshot: Snapshot) -> tuple[Challenge, Action] | None:
         challenge = await self._desk.open_challenge(snapshot, call.captured["challenge"], call.inbound.now)
@@ -134,8 +141,8 @@ class Forms:
         return None if challenge is None or action is None else (challenge, action)
 
     def _challenge_ended(self, call: Call, snapshot: Snapshot) -> web.Response:
-        html = self._pages.challenge_ended(_holder(call, snapshot))
-        return _page(html, status=status_of(Reason.CHALLENGE_EXPIRED))
+        html = self._pages.challenge_ended(holder_of(call, snapshot))
+        return page(html, status=status_of(Reason.CHALLENGE_EXPIRED))
 
     # Factors
 
@@ -145,16 +152,16 @@ class Forms:
     async def _security(self, call: Call, removing: tuple[str, Trouble] | None = None) -> web.Response:
         factors = await self._desk.factors(call.person)
         html = self._pages.security(
-            _holder(call, call.person),
+            holder_of(call, call.person),
             factors,
             protections_of(call.person.account, self._desk.apps()),
             call.inbound.now,
-            notice=_notice(call),
+            notice=notice_of(call),
             may_add=len(factors) < MOST_FACTORS,
             removing=removing,
             session_id=call.person.session.id,
         )
-        return _page(html, status=status_of(removing[1].reason) if removing else 200)
+        return page(html, status=status_of(removing[1].reason) if removing else 200)
 
     async def switch(self, call: Call) -> web.Response:
         fields = await fields_of(call.inbound)
@@ -163,15 +170,15 @@ class Forms:
             raise BadRequest("the field 'on' must be yes or no")
         found = find_protection(call.person.account, self._desk.apps(), app, action)
         if found is None or found.locked:
-            return _lead_to(SECURITY)  # the policy changed since the page was shown
+            return lead_to(SECURITY)  # the policy changed since the page was shown
         cookies = await self._desk.switch(call.inbound, call.person, found, on=on == "yes")
         if cookies is None:
-            return _lead_to(SECURITY)
+            return lead_to(SECURITY)
         notice = Notice.PROTECTION_ON if on == "yes" else Notice.PROTECTION_OFF
-        return _lead_to(f"{SECURITY}?notice={notice}", *cookies)
+        return lead_to(f"{SECURITY}?notice={notice}", *cookies)
 
     async def password(self, call: Call) -> web.Response:
-        return _page(self._pages.password(_holder(call, call.person), call.person.account.subject))
+        return page(self._pages.password(holder_of(call, call.person), call.person.account.subject))
 
     async def change_password(self, call: Call) -> web.Response:
         fields = await fields_of(call.inbound)
@@ -180,26 +187,26 @@ class Forms:
         )
         if isinstance(outcome, Changed):
             cookie = self._desk.session_cookie(outcome.session_cookie)
-            return _lead_to(f"{SECURITY}?notice={Notice.PASSWORD_CHANGED}", cookie)
+            return lead_to(f"{SECURITY}?notice={Notice.PASSWORD_CHANGED}", cookie)
         if outcome.reason is Reason.SESSION_REVOKED:
-            return _lead_to(SECURITY)
+            return lead_to(SECURITY)
         trouble = Trouble(outcome.reason, outcome.retry_after)
-        holder, subject = _holder(call, call.person), call.person.account.subject
+        holder, subject = holder_of(call, call.person), call.person.account.subject
         html = self._pages.password(holder, subject, trouble=trouble)
         headers = {"Retry-After": str(outcome.retry_after)} if outcome.retry_after else {}
-        return _page(html, status=status_of(outcome.reason), headers=headers)
+        return page(html, status=status_of(outcome.reason), headers=headers)
 
     async def back_to_security(self, _: Call) -> web.Response:
         """Where a reload lands after a form whose address has no page of its own."""
-        return _lead_to(SECURITY)
+        return lead_to(SECURITY)
 
     async def add_factor(self, call: Call) -> web.Response:
         label = text_field(await fields_of(call.inbound), "label", default="")
         try:
             enrolment = await self._desk.enrol(call.inbound, call.person, label)
         except FactorRefused:
-            return _lead_to(SECURITY)
-        return _lead_to(f"{SECURITY}/factors/{enrolment.factor.id}")
+            return lead_to(SECURITY)
+        return lead_to(f"{SECURITY}/factors/{enrolment.factor.id}")
 
     async def factor_setup(self, call: Call) -> web.Response:
         return await self._factor_setup(call)
@@ -208,71 +215,71 @@ class Forms:
         person = call.person
         enrolment = await self._desk.second_factor.pending(person.session, call.captured["id"])
         if enrolment is None:
-            return _lead_to(SECURITY)
+            return lead_to(SECURITY)
         html = self._pages.factor_setup(
-            _holder(call, person),
+            holder_of(call, person),
             enrolment.factor.id,
             enrolment.factor.label,
             enrolment.uri,
             enrolment.setup_key,
             trouble=trouble,
         )
-        return _page(html, status=status_of(trouble.reason) if trouble else 200)
+        return page(html, status=status_of(trouble.reason) if trouble else 200)
 
     async def confirm_factor(self, call: Call) -> web.Response:
         code = text_field(await fields_of(call.inbound), "code")
         taken = await self._desk.confirm(
             call.inbound, call.person, call.captured["id"], code, call.visit.app.sign_in
         )
-        if isinstance(taken, CodeRefused) and (trouble := _trouble(taken)):
+        if isinstance(taken, CodeRefused) and (trouble := trouble_with(taken)):
             return await self._factor_setup(call, trouble)
         if not isinstance(taken, CodeTaken):
-            return _lead_to(SECURITY)
+            return lead_to(SECURITY)
         cookies = (self._desk.session_cookie(taken.session_cookie),) if taken.session_cookie else ()
-        return _lead_to(f"{SECURITY}?notice={Notice.FACTOR_ADDED}", *cookies)
+        return lead_to(f"{SECURITY}?notice={Notice.FACTOR_ADDED}", *cookies)
 
     async def remove_factor(self, call: Call) -> web.Response:
         code = text_field(await fields_of(call.inbound), "code", default="")
         factor_id = call.captured["id"]
         removed = await self._desk.remove_with_code(call.inbound, call.person, factor_id, code)
-        if isinstance(removed, CodeRefused) and (trouble := _trouble(removed)):
+        if isinstance(removed, CodeRefused) and (trouble := trouble_with(removed)):
             return await self._security(call, (factor_id, trouble))
-        return _lead_to(f"{SECURITY}?notice={Notice.FACTOR_REMOVED}" if removed is True else SECURITY)
+        return lead_to(f"{SECURITY}?notice={Notice.FACTOR_REMOVED}" if removed is True else SECURITY)
 
     # Devices and sessions
 
     async def devices(self, call: Call) -> web.Response:
         person, now = call.person, call.inbound.now
         html = self._pages.devices(
-            _holder(call, person),
+            holder_of(call, person),
             await self._desk.devices(person),
             await self._desk.sessions(person, now),
             person.session,
             now,
-            notice=_notice(call),
+            notice=notice_of(call),
         )
-        return _page(html)
+        return page(html)
 
     async def back_to_devices(self, _: Call) -> web.Response:
-        return _lead_to(DEVICES)
+        return lead_to(DEVICES)
 
     async def authorise_device(self, call: Call) -> web.Response:
         done = await self._desk.authorise(call.inbound, call.person, call.captured["id"])
-        return _lead_to(f"{DEVICES}?notice={Notice.DEVICE_AUTHORISED}" if done else DEVICES)
+        return lead_to(f"{DEVICES}?notice={Notice.DEVICE_AUTHORISED}" if done else DEVICES)
 
     async def revoke_device(self, call: Call) -> web.Response:
         device_id = call.captured["id"]
         done = await self._desk.end_device(call.inbound, call.person, device_id)
         if device_id == call.person.session.device_id:
             return self._signed_out(call)
-        return _lead_to(f"{DEVICES}?notice={Notice.DEVICE_REVOKED}" if done else DEVICES)
+        return lead_to(f"{DEVICES}?notice={Notice.DEVICE_REVOKED}" if done else DEVICES)
 
     async def revoke_session(self, call: Call) -> web.Response:
         session_id = call.captured["id"]
         done = await self._desk.end_session(call.inbound, call.person, session_id, "revoked by its owner")
         if session_id == call.person.session.id:
             return self._signed_out(call)
-        return _lead_to(f"{DEVICES}?notice={Notice.SESSION_REVOKED}" if done else DEVICES)
+        return lead_to(f"{DEVICES}?notice={Notice.SESSION_REVOKED}" if done else DEVICES)
 
     async def revoke_all(self, call: Call) -> web.Response:
         await self._desk.end_all(call.inbound, call.person)
@@ -281,38 +288,7 @@ class Forms:
     def _signed_out(self, call: Call, *, everywhere: bool = False) -> web.Response:
         """Where somebody lands who ended the very session that they are in."""
         html = self._pages.signed_out(call.visit.app.title, everywhere=everywhere)
-        return _page(html, cookies=(self._desk.forget_session(),))
-
-
-def _page(
-    html: str, *, status: int = 200, headers: dict[str, str] | None = None, cookies: tuple[str, ...] = ()
-) -> web.Response:
-    response = web.Response(status=status, text=html, headers={**PAGE_HEADERS, **(headers or {})})
-    for cookie in cookies:
-        response.headers.add("Set-Cookie", cookie)
-    return response
-
-
-def _lead_to(address: str, *cookies: str) -> web.Response:
-    response = web.Response(status=303, headers={"Location": address, "Cache-Control": "no-store"})
-    for cookie in cookies:
-        response.headers.add("Set-Cookie", cookie)
-    return response
-
-
-_ABOUT_CODES = {Reason.WRONG_CODE, Reason.USED_CODE, Reason.MALFORMED_CODE, Reason.TOO_MANY_ATTEMPTS}
-
-
-def _trouble(refused: CodeRefused) -> Trouble | None:
-    """What was wrong with a code; None if it was not the code: something ended meanwhile.
-
-    Then the page that would be shown again has other things to say, so it is asked for afresh.
-    """
-    return Trouble(refused.reason, refused.wait) if refused.reason in _ABOUT_CODES else None
-
-
-def _holder(call: Call, snapshot: Snapshot) -> Holder:
-    return Holder(name=snapshot.account.name or snapshot.account.subject, app=call.visit.app.title)
+        return page(html, cookies=(self._desk.forget_session(),))
 
 
 def _asked(call: Call, challenge: Challenge, action: Action) -> Asked:
@@ -333,8 +309,3 @@ def _after(challenge: Challenge) -> str:
     if challenge.sealed_request is not None or challenge.method in ("GET", "HEAD"):
         return challenge.path
     return FRONT_PAGE
-
-
-def _notice(call: Call) -> Notice | None:
-    name = call.query("notice")
-    return Notice(name) if name in set(Notice) else None

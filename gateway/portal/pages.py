@@ -115,19 +115,19 @@ class Pages:
     def sign_in(self, app: str, return_to: str, *, trouble: Trouble | None = None, subject: str = "") -> str:
         """The sign-in form. `trouble` says why it is shown (again); most reasons need no words."""
         key = f"sign_in.{trouble.reason}" if trouble else ""
-        return self._render(
+        return self.render(
             "sign_in.html",
             app=app,
             return_to=return_to,
             subject=subject,
             failed=trouble is not None
             and trouble.reason in {Reason.WRONG_CREDENTIALS, Reason.TOO_MANY_ATTEMPTS},
-            said=self._said("sign_in", trouble) if key in self._texts else None,
+            said=self.said("sign_in", trouble) if key in self._texts else None,
         )
 
     def step_up(self, holder: Holder, asked: Asked, *, trouble: Trouble | None = None) -> str:
         """A code is asked for. `trouble` is one of the reasons for codes."""
-        return self._render("step_up.html", holder=holder, asked=asked, error=self._said("code", trouble))
+        return self.render("step_up.html", holder=holder, asked=asked, error=self.said("code", trouble))
 
     def factor_needed(self, holder: Holder, action: str) -> str:
         """A code is asked for, but the account has no factor. `action` is the action's title."""
@@ -168,7 +168,7 @@ class Pages:
         account has as many as it can have.
         """
         factor_id, trouble = removing or (None, None)
-        return self._render(
+        return self.render(
             "security.html",
             holder=holder,
             factors=sorted(factors, key=lambda factor: factor.created_at),
@@ -178,18 +178,18 @@ class Pages:
             may_add=may_add,
             removing=factor_id,
             session_id=session_id,
-            error=self._said("code", trouble),
+            error=self.said("code", trouble),
         )
 
     def password(self, holder: Holder, subject: str, *, trouble: Trouble | None = None) -> str:
         """The form for a new password. `subject` tells password managers whose it is."""
-        return self._render(
+        return self.render(
             "password.html",
             holder=holder,
             subject=subject,
             shortest=SHORTEST,
             longest=LONGEST,
-            error=self._said("password", trouble),
+            error=self.said("password", trouble),
             wrong="new" if trouble and trouble.reason is Reason.UNFIT_PASSWORD else "current",
         )
 
@@ -204,7 +204,7 @@ class Pages:
         trouble: Trouble | None = None,
     ) -> str:
         """QR code and setup key of a pending factor. `uri` is its otpauth address, `key` base32."""
-        return self._render(
+        return self.render(
             "factor_setup.html",
             holder=holder,
             factor_id=factor_id,
@@ -212,7 +212,7 @@ class Pages:
             uri=uri,
             qr=Markup(qr_svg(uri)),  # noqa: S704 - segno draws it: numbers and fixed colours only
             key=key,
-            error=self._said("code", trouble),
+            error=self.said("code", trouble),
         )
 
     def devices(
@@ -231,7 +231,7 @@ class Pages:
             _DeviceView(device, tuple(s for s in by_use if s.device_id == device.id)) for device in devices
         ]
         views.sort(key=lambda view: _device_order(view.device, current))
-        return self._render(
+        return self.render(
             "devices.html", holder=holder, views=views, current=current, now=now, notice=notice
         )
 
@@ -240,7 +240,7 @@ class Pages:
 
         `devices_address` is the devices page as a person types it on another device.
         """
-        return self._render(
+        return self.render(
             "device_waiting.html", holder=holder, device_name=device_name, devices_address=devices_address
         )
 
@@ -294,7 +294,7 @@ class Pages:
         status: int | None = None,
         reference: str | None = None,
     ) -> str:
-        return self._render(
+        return self.render(
             "message.html",
             title=title,
             paragraphs=paragraphs,
@@ -304,12 +304,14 @@ class Pages:
             reference=reference,
         )
 
-    def _said(self, about: str, trouble: Trouble | None) -> str | None:
+    def said(self, about: str, trouble: Trouble | None) -> str | None:
+        """What the texts about something (`code`, `password`) say of a trouble."""
         if trouble is None:
             return None
         return self._texts(f"{about}.{trouble.reason}", wait=self._texts.wait(trouble.wait))
 
-    def _render(self, template: str, **values: object) -> str:
+    def render(self, template: str, **values: object) -> str:
+        """A template of ours with its values. What it shows of reasons comes from `said`."""
         return self._templates[template].render(**values)
 
 

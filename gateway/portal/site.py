@@ -1,5 +1,8 @@
 """The map of the gateway's own addresses: what each needs, and who answers."""
 
+from collections.abc import Iterable
+from typing import Protocol
+
 from aiohttp import web
 
 from gateway.core.decision import Permit
@@ -80,12 +83,19 @@ def _calls(own: str, api: Api) -> tuple[Route[Handler], ...]:
     )
 
 
+class Topic(Protocol):
+    """A module of the portal with its own pages and calls."""
+
+    def routes(self) -> tuple[Route[Handler], ...]: ...
+
+
 class Site:
     """The gateway's own pages and calls, on the host of every app."""
 
-    def __init__(self, forms: Forms, api: Api) -> None:
+    def __init__(self, forms: Forms, api: Api, topics: Iterable[Topic] = ()) -> None:
         self._forms = forms
-        self._routes: Routes[Handler] = Routes(_routes(forms, api))
+        routes = (route for topic in topics for route in topic.routes())
+        self._routes: Routes[Handler] = Routes((*_routes(forms, api), *routes))
 
     def asset(self, inbound: Inbound) -> web.Response | None:
         """The style sheet, script or icon that is asked for; None if it is something else."""

@@ -1,0 +1,74 @@
+"""The forms that our own answers take: a page, a way on, JSON, or nothing to say."""
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from aiohttp import web
+
+from gateway.core.reasons import Reason
+from gateway.core.records import Snapshot
+from gateway.identity.second_factor import CodeRefused
+from gateway.portal.call import Call
+from gateway.portal.pages import PAGE_HEADERS, Holder, Notice, Trouble
+
+SECURITY = "/.watchword/security"
+DEVICES = "/.watchword/devices"
+
+_ABOUT_CODES = {Reason.WRONG_CODE, Reason.USED_CODE, Reason.MALFORMED_CODE, Reason.TOO_MANY_ATTEMPTS}
+
+
+def page(
+    html: str, *, status: int = 200, headers: Mapping[str, str] | None = None, cookies: tuple[str, ...] = ()
+) -> web.Response:
+    return _with(web.Response(status=status, text=html, headers={**PAGE_HEADERS, **(headers or {})}), cookies)
+
+
+def lead_to(address: str, *cookies: str) -> web.Response:
+    """303 to a path on this host, which the browser follows with a GET."""
+    answer = web.Response(status=303, headers={"Location": address, "Cache-Control": "no-store"})
+    return _with(answer, cookies)
+
+
+def as_json(value: Any, *, status: int = 200, cookies: tuple[str, ...] = ()) -> web.Response:
+    answer = web.Response(
+        status=status,
+        body=json.dumps(value, ensure_ascii=False).encode(),
+        headers={"Content-Type": "application/json", "Cache-Control": "no-store"},
+    )
+    return _with(answer, cookies)
+
+
+def no_content(*cookies: str) -> web.Response:
+    return _with(web.Response(status=204, headers={"Cache-Control": "no-store"}), cookies)
+
+
+def _with(answer: web.Response, cookies: tuple[str, ...]) -> web.Response:
+    for cookie in cookies:
+        answer.headers.add("Set-Cookie", cookie)
+    return answer
+
+
+def moment(seconds: float) -> str:
+    """RFC 3339, in UTC."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
+
+
+def holder_of(call: Call, snapshot: Snapshot) -> Holder:
+    """Whose page it is that answers `call`."""
+    return Holder(name=snapshot.account.name or snapshot.account.subject, app=call.visit.app.title)
+
+
+def notice_of(call: Call) -> Notice | None:
+    """What the address says was just done."""
+    name = call.query("notice")
+    return Notice(name) if name in set(Notice) else None
+
+
+def trouble_with(refused: CodeRefused) -> Trouble | None:
+    """What was wrong with a code; None if it was not the code: something ended meanwhile.
+
+    Then the page that would be shown again has other things to say, so it is asked for afresh.
+    """
+    return Trouble(refused.reason, refused.wait) if refused.reason in _ABOUT_CODES else None

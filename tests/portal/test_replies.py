@@ -1,0 +1,42 @@
+"""What every answer of ours has in common, whatever it says."""
+
+import pytest
+from aiohttp import web
+
+from gateway.core.reasons import Reason
+from gateway.identity.second_factor import CodeRefused
+from gateway.portal.pages import PAGE_HEADERS, Trouble
+from gateway.portal.replies import as_json, lead_to, moment, no_content, page, trouble_with
+
+COOKIES = ("a=1; Path=/", "b=2; Path=/")
+
+
+@pytest.mark.parametrize(
+    ("answer", "status"),
+    [
+        (page("<p>", cookies=COOKIES), 200),
+        (lead_to("/x", *COOKIES), 303),
+        (as_json({}, cookies=COOKIES), 200),
+        (no_content(*COOKIES), 204),
+    ],
+    ids=["page", "lead_to", "as_json", "no_content"],
+)
+def test_each_carries_its_cookies_and_is_kept_by_no_cache(answer: web.Response, status: int) -> None:
+    assert answer.status == status
+    assert answer.headers.getall("Set-Cookie") == list(COOKIES)
+    assert answer.headers["Cache-Control"] == "no-store"
+
+
+def test_a_page_has_every_protection() -> None:
+    answer = page("<p>", status=429, headers={"Retry-After": "3"})
+    assert (answer.status, answer.headers["Retry-After"]) == (429, "3")
+    assert all(answer.headers[name] == value for name, value in PAGE_HEADERS.items())
+
+
+def test_moments_are_utc() -> None:
+    assert moment(1_778_000_000.9) == "2026-05-05T16:53:20+00:00"
+
+
+def test_only_what_is_wrong_with_the_code_is_said_about_the_code() -> None:
+    assert trouble_with(CodeRefused(Reason.USED_CODE, 12)) == Trouble(Reason.USED_CODE, 12)
+    assert trouble_with(CodeRefused(Reason.SESSION_REVOKED, 12)) is None

@@ -9,15 +9,26 @@ from dataclasses import replace
 from gateway.core.policy.model import OWN_APP, SIGN_IN, Action, App, Match, Need, Protect
 from gateway.store.challenges import Challenge
 
-MANAGE_FACTORS = Action(
+# By choice and on: asked from the first confirmed factor on, so that the first can be set up.
+ADD_FACTOR = Action(
     app=OWN_APP,
-    name="manage-factors",
-    title="Changing your authenticator apps",
-    # By choice and on: asked from the first confirmed factor on, so that the first can be set up.
+    name="add-factor",
+    title="Adding an authenticator app",
     protect=Protect.BY_CHOICE,
     on_by_default=True,
     fresh=300.0,
     single_use=True,
+)
+
+REMOVE_FACTOR = Action(
+    app=OWN_APP,
+    name="remove-factor",
+    title="Removing an authenticator app",
+    protect=Protect.BY_CHOICE,
+    on_by_default=True,
+    fresh=300.0,
+    single_use=True,
+    lowers=True,
 )
 
 MANAGE_PROTECTION = Action(
@@ -29,6 +40,7 @@ MANAGE_PROTECTION = Action(
     protect=Protect.ALWAYS,
     fresh=300.0,
     single_use=True,
+    lowers=True,
     show=(("App", "app"), ("Action", "action"), ("Ask for a code", "on")),
 )
 
@@ -42,7 +54,9 @@ CHANGE_PASSWORD = Action(
     fresh=300.0,
 )
 
-OWN_ACTIONS = {action.name: action for action in (MANAGE_FACTORS, MANAGE_PROTECTION, CHANGE_PASSWORD)}
+OWN_ACTIONS = {
+    action.name: action for action in (ADD_FACTOR, REMOVE_FACTOR, MANAGE_PROTECTION, CHANGE_PASSWORD)
+}
 
 
 def own_match(app: App, need: Need, action: Action | None) -> Match:

@@ -110,7 +110,7 @@ class Desk:
 
     async def enrol(self, inbound: Inbound, snapshot: Snapshot, label: str) -> Enrolment:
         """Begin a new factor. Raises FactorRefused."""
-        # Whoever had a confirmed factor got as far as here with a code (MANAGE_FACTORS).
+        # Whoever had a confirmed factor got as far as here with a code (ADD_FACTOR).
         code_given = snapshot.account.confirmed_factors > 0
         enrolment = await self.second_factor.enrol(
             snapshot.session, label, inbound.now, code_given=code_given

@@ -8,7 +8,13 @@ from aiohttp import web
 from gateway.core.decision import Permit
 from gateway.core.policy.model import OWN_SEGMENT, App, Match, Need
 from gateway.core.target import Target
-from gateway.portal.account_app import CHANGE_PASSWORD, MANAGE_FACTORS, MANAGE_PROTECTION, own_match
+from gateway.portal.account_app import (
+    ADD_FACTOR,
+    CHANGE_PASSWORD,
+    MANAGE_PROTECTION,
+    REMOVE_FACTOR,
+    own_match,
+)
 from gateway.portal.api import Api
 from gateway.portal.call import Call, Handler
 from gateway.portal.forms import Forms
@@ -39,7 +45,7 @@ def _pages(own: str, forms: Forms) -> tuple[Route[Handler], ...]:
         Route("GET", f"{own}/factor-needed", forms.factor_needed),
         Route("GET", f"{own}/security", forms.security),
         Route("GET", f"{own}/security/factors", forms.back_to_security),
-        Route("POST", f"{own}/security/factors", forms.add_factor, action=MANAGE_FACTORS),
+        Route("POST", f"{own}/security/factors", forms.add_factor, action=ADD_FACTOR),
         Route("GET", f"{own}/security/factors/{{id}}", forms.factor_setup),
         Route("GET", f"{own}/security/factors/{{id}}/confirm", forms.factor_setup),
         Route("POST", f"{own}/security/factors/{{id}}/confirm", forms.confirm_factor),
@@ -66,9 +72,9 @@ def _calls(own: str, api: Api) -> tuple[Route[Handler], ...]:
         Route("POST", f"{own}/sign-in", api.sign_in, _OPEN),
         Route("POST", f"{own}/sign-out", api.sign_out, _OPEN),
         Route("GET", f"{own}/me", api.me),
-        Route("POST", f"{own}/factors", api.add_factor, action=MANAGE_FACTORS),
+        Route("POST", f"{own}/factors", api.add_factor, action=ADD_FACTOR),
         Route("POST", f"{own}/factors/{{id}}/confirm", api.confirm_factor),
-        Route("DELETE", f"{own}/factors/{{id}}", api.remove_factor, action=MANAGE_FACTORS),
+        Route("DELETE", f"{own}/factors/{{id}}", api.remove_factor, action=REMOVE_FACTOR),
         Route("GET", f"{own}/protection", api.protections),
         Route("PUT", f"{own}/protection", api.switch, action=MANAGE_PROTECTION),
         Route("PUT", f"{own}/password", api.change_password, action=CHANGE_PASSWORD),

@@ -3,12 +3,12 @@
 import pytest
 
 from gateway.core.policy.model import OWN_APP, Action, App, Need, Protect
-from gateway.portal.account_app import MANAGE_FACTORS, MANAGE_PROTECTION, action_of, own_match
+from gateway.portal.account_app import MANAGE_PROTECTION, REMOVE_FACTOR, action_of, own_match
 from gateway.store.challenges import Challenge
 
 SIGN_IN = Action("exchange", "sign-in", "Signing in", Protect.ALWAYS)
 APPROVE = Action("exchange", "approve", "Approving", Protect.ALWAYS)
-OWN_NAME = Action("exchange", MANAGE_FACTORS.name, "Looks like ours", Protect.NEVER)
+OWN_NAME = Action("exchange", REMOVE_FACTOR.name, "Looks like ours", Protect.NEVER)
 
 
 def app(*actions: Action) -> App:
@@ -28,10 +28,10 @@ def challenge(app_name: str, action: str) -> Challenge:
 
 
 def test_our_pages_need_what_their_address_says_whatever_the_app_allows() -> None:
-    match = own_match(app(SIGN_IN, APPROVE), Need.SESSION, MANAGE_FACTORS)
+    match = own_match(app(SIGN_IN, APPROVE), Need.SESSION, REMOVE_FACTOR)
     assert (match.need, match.action, match.rule, match.by_group) == (
         Need.SESSION,
-        MANAGE_FACTORS,
+        REMOVE_FACTOR,
         None,
         False,
     )
@@ -49,9 +49,9 @@ def test_an_app_without_a_sign_in_action_asks_for_no_code_to_sign_in() -> None:
     [
         (challenge("exchange", "approve"), APPROVE),
         (challenge("exchange", "sign-in"), SIGN_IN),
-        (challenge(OWN_APP, MANAGE_FACTORS.name), MANAGE_FACTORS),
+        (challenge(OWN_APP, REMOVE_FACTOR.name), REMOVE_FACTOR),
         (challenge(OWN_APP, MANAGE_PROTECTION.name), MANAGE_PROTECTION),
-        (challenge("exchange", MANAGE_FACTORS.name), OWN_NAME),
+        (challenge("exchange", REMOVE_FACTOR.name), OWN_NAME),
         (challenge("exchange", MANAGE_PROTECTION.name), None),
         (challenge("exchange", "gone-since"), None),
         (challenge(OWN_APP, "approve"), None),

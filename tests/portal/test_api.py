@@ -206,7 +206,7 @@ async def test_a_second_factor_needs_a_code_of_the_first(scene: Scene) -> None:
     ada = await scene.signed_in(factor=True)
     asked = await begin(ada, "Tablet")
     assert problem(asked) == (401, "code-needed")
-    assert asked.json["action"] == "manage-factors"
+    assert asked.json["action"] == "add-factor"
     assert (await ada.answer(asked)).status == 200
     assert problem(await begin(ada, "Another")) == (401, "code-needed")  # the code was for the one request
     assert (await begin(ada, "Tablet")).status == 201

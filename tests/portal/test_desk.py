@@ -154,7 +154,7 @@ async def test_everything_is_on_record(scene: Scene) -> None:
         ("factor-begun", factor),
         ("code-taken", "factor-confirmed"),
         ("factor-confirmed", factor),
-        ("code-taken", "account/manage-factors"),
+        ("code-taken", "account/remove-factor"),
         ("factor-removed", factor),
         ("session-revoked", f"{other['session']}: revoked by its owner"),
         ("device-authorised", third["device"]),

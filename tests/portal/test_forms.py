@@ -285,7 +285,7 @@ async def test_another_factor_needs_a_code_first(scene: Scene) -> None:
     ada = await scene.signed_in(factor=True)
     challenge = await begun(ada, "Tablet")
     html = page(await ada.visit(f"GET {challenge}"))
-    assert "Changing your authenticator apps" in html
+    assert "Adding an authenticator app" in html
     assert f'href="{OWN}/security">Cancel' in html
     answer = await ada.visit(f"POST {challenge}", {"code": ada.next_code()})
     assert leads_to(answer) == f"{OWN}/security/factors"

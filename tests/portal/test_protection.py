@@ -70,7 +70,7 @@ def test_it_says_what_holds_for_this_person() -> None:
         ("exchange", "read", False),
         ("wiki", "approve", False),
         ("", "", False),
-        ("account", "manage-factors", False),
+        ("account", "remove-factor", False),
         ("account", "manage-protection", False),
     ],
 )
@@ -184,7 +184,7 @@ async def test_a_switch_is_for_ones_own_account(scene: Scene) -> None:
         ({**ON_SIGN_IN, "action": "approve-transaction"}, (403, "protection-locked")),
         ({**OFF_SIGN_IN, "action": "approve-order"}, (404, "not-found")),
         ({**OFF_SIGN_IN, "action": "Sign-in"}, (404, "not-found")),
-        ({**OFF_SIGN_IN, "app": "account", "action": "manage-factors"}, (404, "not-found")),
+        ({**OFF_SIGN_IN, "app": "account", "action": "remove-factor"}, (404, "not-found")),
         ({**OFF_SIGN_IN, "app": "account", "action": "manage-protection"}, (404, "not-found")),
         ({**OFF_SIGN_IN, "on": "no"}, (400, "body-unreadable")),
         ({**OFF_SIGN_IN, "on": 0}, (400, "body-unreadable")),

@@ -8,7 +8,7 @@ from support.gateway import POLICY, Client, OpenScene, Scene
 from support.raw_client import Answer
 
 from gateway.core.policy.model import Need
-from gateway.portal.account_app import CHANGE_PASSWORD, MANAGE_FACTORS, MANAGE_PROTECTION
+from gateway.portal.account_app import ADD_FACTOR, CHANGE_PASSWORD, MANAGE_PROTECTION, REMOVE_FACTOR
 from gateway.portal.site import _routes
 
 UNKNOWN = "0" * 32
@@ -66,7 +66,8 @@ def test_what_needs_a_code() -> None:
     }
     for line, route in LINES.items():
         own = {"protection": MANAGE_PROTECTION, "password": CHANGE_PASSWORD}
-        expected = own.get(line.rpartition("/")[2], MANAGE_FACTORS)
+        about_factors = REMOVE_FACTOR if line.startswith("DELETE") else ADD_FACTOR
+        expected = own.get(line.rpartition("/")[2], about_factors)
         assert route.action in (None, expected), line
 
 

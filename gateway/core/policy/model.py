@@ -40,7 +40,7 @@ class Action:
 
     `fresh` is the age in seconds up to which a code counts; for a `single_use` action it is how long
     an unspent grant waits for its request. `show` maps a label to a body field (`amount` of
-    `body.amount`): what the person is shown before approving.
+    `body.amount`): what the person is shown before approving. One that `lowers` takes protection away.
     """
 
     app: str
@@ -50,6 +50,7 @@ class Action:
     on_by_default: bool = False
     fresh: float = FOR_THE_SESSION
     single_use: bool = False
+    lowers: bool = False
     show: tuple[tuple[str, str], ...] = ()
 
     @property

@@ -24,6 +24,7 @@ from gateway.portal.api import Api
 from gateway.portal.desk import Desk
 from gateway.portal.forms import Forms
 from gateway.portal.pages import PAGE_HEADERS, Pages
+from gateway.portal.profile import Profile
 from gateway.portal.site import Site
 from gateway.portal.static_files import StaticFiles
 from gateway.portal.texts import Texts
@@ -266,7 +267,7 @@ def _pipeline(basis: _Basis, policies: PolicySet, passwords: Passwords, delivery
         jar,
         basis.metrics,
         PasswordChanges(store, passwords, _sign_in_limits(settings).by_account),
-        apps=lambda: pipeline.policies.apps,
+        policies=lambda: pipeline.policies,
     )
     pipeline = Pipeline(
         policies=policies,
@@ -277,7 +278,11 @@ def _pipeline(basis: _Basis, policies: PolicySet, passwords: Passwords, delivery
             step_ups, answers, jar, settings.challenges.parked_body, settings.sessions.absolute
         ),
         answers=answers,
-        own_pages=Site(Forms(desk, pages, static), Api(desk)),
+        own_pages=Site(
+            Forms(desk, pages, static),
+            Api(desk),
+            topics=(Profile(desk, pages, email_fixed=settings.profile.email == "fixed"),),
+        ),
         to_app=delivery,
         metrics=basis.metrics,
     )

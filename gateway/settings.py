@@ -122,6 +122,12 @@ class SignInLimits(Shape):
     per: Duration = 15 * _MINUTE
 
 
+class Profile(Shape):
+    """`email`: who changes a person's address. Apps that know people by it want it fixed."""
+
+    email: Literal["free", "fixed"] = "free"
+
+
 class Challenges(Shape):
     lifetime: Duration = 5 * _MINUTE
     parked_body: Size = _MIB
@@ -173,6 +179,7 @@ class Settings(Shape):
     devices: Devices = Devices()
     codes: Codes = Codes()
     sign_in: SignInLimits = SignInLimits()
+    profile: Profile = Profile()
     challenges: Challenges = Challenges()
     limits: Limits = Limits()
     upstream: UpstreamLimits = UpstreamLimits()

@@ -24,6 +24,7 @@ ACCOUNT = "ada"
 _IN_CHECKOUT = Path(__file__).parents[2] / "policies" / "exchange.yaml"
 _INSTALLED = Path(demo.__file__).with_name("exchange.yaml")
 POLICY = _IN_CHECKOUT if _IN_CHECKOUT.exists() else _INSTALLED
+_ACCOUNT_POLICY = POLICY.with_name("account.yaml")
 _TOKEN_SECONDS = 86400.0
 
 
@@ -77,12 +78,18 @@ async def _exchange() -> AsyncIterator[str]:
 
 
 def _write_policy(data_dir: Path, upstream: str) -> Path:
-    """The exchange's policy as a copy to edit, which knows where the exchange listens this time."""
+    """The exchange's policy as a copy to edit, which knows where the exchange listens this time.
+
+    Beside it is that of the account pages, to be edited as well.
+    """
     folder = data_dir / "policies"
     folder.mkdir(exist_ok=True)
     copy = folder / POLICY.name
     text = (copy if copy.exists() else POLICY).read_text()
     copy.write_text(re.sub(r"(?m)^upstream:.*$", f"upstream: {upstream}", text))
+    account = folder / _ACCOUNT_POLICY.name
+    if not account.exists():
+        account.write_text(_ACCOUNT_POLICY.read_text())
     return copy
 
 

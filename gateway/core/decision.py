@@ -81,12 +81,18 @@ def protects(action: Action, account: Account) -> bool:
     """Whether `action` asks this person for a code.
 
     A person's choice counts only where the policy leaves one. It binds only who has something to answer
-    with: by-choice counts from the first confirmed factor on, while `always` sends a person without one
-    to set-up.
+    with: by-choice and with-factor count from the first confirmed factor on, while `always` sends a person
+    without one to set-up.
     """
-    if action.protect is Protect.BY_CHOICE:
-        return account.choices.get(action.key, action.on_by_default) and account.confirmed_factors > 0
-    return action.protect is Protect.ALWAYS
+    match action.protect_for(account.groups):
+        case Protect.ALWAYS:
+            return True
+        case Protect.WITH_FACTOR:
+            return account.confirmed_factors > 0
+        case Protect.BY_CHOICE:
+            return account.choices.get(action.key, action.on_by_default) and account.confirmed_factors > 0
+        case Protect.NEVER:
+            return False
 
 
 def find_grant(action: Action, snapshot: Snapshot, binding: str | None, now: float) -> Grant | None:

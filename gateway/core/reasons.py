@@ -55,6 +55,11 @@ class Reason(StrEnum):
     WRONG_PASSWORD = "wrong-password"  # noqa: S105 - a name, not a password
     UNFIT_PASSWORD = "unfit-password"  # noqa: S105 - a name, not a password
 
+    # changing the profile
+    UNFIT_NAME = "unfit-name"
+    UNFIT_EMAIL = "unfit-email"
+    EMAIL_FIXED = "email-fixed"
+
     # operators
     INVALID_TOKEN = "invalid-token"  # noqa: S105 - a name, not a token
     INSUFFICIENT_SCOPE = "insufficient-scope"

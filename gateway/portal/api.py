@@ -97,7 +97,7 @@ class Api:
         return no_content() if removed else problem(Reason.NOT_FOUND)
 
     async def protections(self, call: Call) -> web.Response:
-        found = protections_of(call.person.account, self._desk.apps())
+        found = protections_of(call.person.account, self._desk.policies())
         return as_json([_protection(protection) for protection in found])
 
     async def switch(self, call: Call) -> web.Response:
@@ -105,7 +105,7 @@ class Api:
         app, action, on = text_field(fields, "app"), text_field(fields, "action"), fields.get("on")
         if not isinstance(on, bool):
             raise BadRequest("the field 'on' must be true or false")
-        found = find_protection(call.person.account, self._desk.apps(), app, action)
+        found = find_protection(call.person.account, self._desk.policies(), app, action)
         if found is None:
             return problem(Reason.NOT_FOUND)
         if found.locked:
@@ -131,7 +131,7 @@ class Api:
         challenge = await self._find(call, snapshot)
         if challenge is None:
             return problem(Reason.CHALLENGE_EXPIRED)
-        action = action_of(call.visit.app, challenge)
+        action = action_of(self._desk.policies(), call.visit.app, challenge)
         return as_json(
             {
                 "id": challenge.id,
@@ -150,7 +150,7 @@ class Api:
             return problem(Reason.NO_SESSION)
         code = text_field(await fields_of(call.inbound), "code")
         challenge = await self._find(call, snapshot)
-        action = action_of(call.visit.app, challenge) if challenge else None
+        action = action_of(self._desk.policies(), call.visit.app, challenge) if challenge else None
         if challenge is None or action is None:
             return problem(Reason.CHALLENGE_EXPIRED, "Repeat the request to get a new challenge.")
         outcome = await self._desk.answer(call.inbound, snapshot, challenge, action, code)

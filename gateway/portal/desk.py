@@ -4,12 +4,13 @@ Everything here acts for the person of a snapshot, on that person's own records 
 entry in the audit stream.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from gateway.core.fields import read_fields
-from gateway.core.policy.model import SIGN_IN, Action, App
+from gateway.core.policy.matching import PolicySet
+from gateway.core.policy.model import SIGN_IN, Action
 from gateway.core.records import Device, DeviceState, Factor, FactorState, Session, Snapshot
 from gateway.errors import BadRequest
 from gateway.identity.password_change import Change, Changed, ChangeRefused, PasswordChanges
@@ -34,7 +35,7 @@ LARGEST_FORM = 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """`apps` gives the apps of the policies that are in use now."""
+    """`policies` gives those that are in use now."""
 
     store: Store
     sign_ins: SignIns
@@ -43,7 +44,7 @@ class Desk:
     jar: CookieJar
     metrics: Metrics
     passwords: PasswordChanges
-    apps: Callable[[], Sequence[App]]
+    policies: Callable[[], PolicySet]
 
     async def identify(self, visit: Visit) -> Snapshot | None:
         """Who asks, on a page that is open to everybody; None unless the session is live."""
@@ -115,7 +116,7 @@ class Desk:
         enrolment = await self.second_factor.enrol(
             snapshot.session, label, inbound.now, code_given=code_given
         )
-        await self._note(inbound, snapshot, "factor-begun", enrolment.factor.id)
+        await self.note(inbound, snapshot, "factor-begun", enrolment.factor.id)
         return enrolment
 
     async def confirm(
@@ -136,7 +137,7 @@ class Desk:
             now=inbound.now,
         )
         if isinstance(taken, CodeTaken):
-            await self._note(inbound, snapshot, "factor-confirmed", factor_id)
+            await self.note(inbound, snapshot, "factor-confirmed", factor_id)
         return taken
 
     async def remove_with_code(
@@ -161,7 +162,7 @@ class Desk:
             snapshot.account.subject, factor_id, even_confirmed=code_given
         )
         if removed:
-            await self._note(inbound, snapshot, "factor-removed", factor_id)
+            await self.note(inbound, snapshot, "factor-removed", factor_id)
         return removed
 
     async def switch(
@@ -185,7 +186,7 @@ class Desk:
         )
         if not chosen:
             return None
-        await self._note(inbound, snapshot, f"protection-{'on' if on else 'off'}", action.key)
+        await self.note(inbound, snapshot, f"protection-{'on' if on else 'off'}", action.key)
         return (self.session_cookie(lasting.rotation.new_cookie),) if lasting else ()
 
     async def change_password(
@@ -195,10 +196,10 @@ class Desk:
         asked = Change(snapshot, current, new, inbound.cookies.session or "")
         outcome = await self.passwords.change(asked, inbound.now)
         if isinstance(outcome, ChangeRefused):
-            await self._note(inbound, snapshot, "password-refused", outcome.reason)
+            await self.note(inbound, snapshot, "password-refused", outcome.reason)
         else:
             self.metrics.revocation(Scope.ACCOUNT)
-            await self._note(inbound, snapshot, "password-changed", "other sessions ended")
+            await self.note(inbound, snapshot, "password-changed", "other sessions ended")
         return outcome
 
     async def sessions(self, snapshot: Snapshot, now: float) -> list[Session]:
@@ -218,7 +219,7 @@ class Desk:
     async def authorise(self, inbound: Inbound, snapshot: Snapshot, device_id: str) -> bool:
         done = await self.store.devices.authorise(snapshot.account.subject, device_id)
         if done:
-            await self._note(inbound, snapshot, "device-authorised", device_id)
+            await self.note(inbound, snapshot, "device-authorised", device_id)
         return done
 
     async def end_device(self, inbound: Inbound, snapshot: Snapshot, device_id: str) -> bool:
@@ -232,7 +233,7 @@ class Desk:
         )
         if ended:
             self.metrics.revocation(Scope.DEVICE)
-            await self._note(inbound, snapshot, "device-revoked", device_id)
+            await self.note(inbound, snapshot, "device-revoked", device_id)
         return ended is not None
 
     async def end_session(self, inbound: Inbound, snapshot: Snapshot, session_id: str, reason: str) -> bool:
@@ -245,7 +246,7 @@ class Desk:
         )
         if ended:
             self.metrics.revocation(Scope.SESSION)
-            await self._note(inbound, snapshot, "session-revoked", f"{session_id}: {reason}")
+            await self.note(inbound, snapshot, "session-revoked", f"{session_id}: {reason}")
         return ended is not None
 
     async def end_all(self, inbound: Inbound, snapshot: Snapshot) -> None:
@@ -257,9 +258,10 @@ class Desk:
             now=inbound.now,
         )
         self.metrics.revocation(Scope.ACCOUNT)
-        await self._note(inbound, snapshot, "account-revoked", "force logout")
+        await self.note(inbound, snapshot, "account-revoked", "force logout")
 
-    async def _note(self, inbound: Inbound, snapshot: Snapshot, event: str, about: str) -> None:
+    async def note(self, inbound: Inbound, snapshot: Snapshot, event: str, about: str) -> None:
+        """Put into the audit stream what the person did; `about` says to what, or why."""
         await self.store.audit.record(
             AuditEntry(
                 at=inbound.now,

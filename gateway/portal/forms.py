@@ -12,7 +12,7 @@ from gateway.errors import BadRequest
 from gateway.identity.password_change import Changed
 from gateway.identity.second_factor import CodeRefused, CodeTaken
 from gateway.identity.sign_in import SignInRefused
-from gateway.portal.account_app import OWN_ACTIONS, action_of
+from gateway.portal.account_app import action_of, shown_words
 from gateway.portal.call import Call, query_value
 from gateway.portal.desk import Desk, fields_of, text_field
 from gateway.portal.pages import Asked, Notice, Pages, Trouble
@@ -103,7 +103,7 @@ class Forms:
 
     async def factor_needed(self, call: Call) -> web.Response:
         name = call.query("action") or ""
-        action = call.visit.app.actions.get(name) or OWN_ACTIONS.get(name)
+        action = call.visit.app.actions.get(name) or self._desk.policies().account.actions.get(name)
         if action is None:
             return lead_to(SECURITY)
         return page(self._pages.factor_needed(holder_of(call, call.person), action.title))
@@ -115,7 +115,7 @@ class Forms:
         found = await self._challenge(call, snapshot)
         if found is None:
             return self._challenge_ended(call, snapshot)
-        return page(self._pages.step_up(holder_of(call, snapshot), _asked(call, *found)))
+        return page(self._pages.step_up(holder_of(call, snapshot), self._asked(call, *found)))
 
     async def step_up(self, call: Call) -> web.Response:
         snapshot = await self._desk.identify(call.visit)
@@ -131,14 +131,26 @@ class Forms:
             trouble = trouble_with(outcome)
             if trouble is None:
                 return lead_to(call.inbound.target.path)
-            html = self._pages.step_up(holder_of(call, snapshot), _asked(call, *found), trouble=trouble)
+            html = self._pages.step_up(holder_of(call, snapshot), self._asked(call, *found), trouble=trouble)
             return page(html, status=status_of(trouble.reason))
         return lead_to(_after(outcome.challenge), *self._desk.cookies_after(outcome))
 
     async def _challenge(self, call: Call, snapshot: Snapshot) -> tuple[Challenge, Action] | None:
         challenge = await self._desk.open_challenge(snapshot, call.captured["challenge"], call.inbound.now)
-        action = action_of(call.visit.app, challenge) if challenge else None
+        action = action_of(self._desk.policies(), call.visit.app, challenge) if challenge else None
         return None if challenge is None or action is None else (challenge, action)
+
+    def _asked(self, call: Call, challenge: Challenge, action: Action) -> Asked:
+        now = call.inbound.now
+        return Asked(
+            id=challenge.id,
+            action=action.title,
+            app=call.visit.app.title,
+            shown=shown_words(self._desk.policies(), challenge),
+            expires_in=max(0, int(challenge.expires_at - now)),
+            next_code_in=totp.seconds_to_next_code(now),
+            cancel_to=SECURITY if challenge.app == OWN_APP else FRONT_PAGE,
+        )
 
     def _challenge_ended(self, call: Call, snapshot: Snapshot) -> web.Response:
         html = self._pages.challenge_ended(holder_of(call, snapshot))
@@ -154,7 +166,7 @@ class Forms:
         html = self._pages.security(
             holder_of(call, call.person),
             factors,
-            protections_of(call.person.account, self._desk.apps()),
+            protections_of(call.person.account, self._desk.policies()),
             call.inbound.now,
             notice=notice_of(call),
             may_add=len(factors) < MOST_FACTORS,
@@ -168,7 +180,7 @@ class Forms:
         app, action, on = (text_field(fields, name) for name in ("app", "action", "on"))
         if on not in ("yes", "no"):
             raise BadRequest("the field 'on' must be yes or no")
-        found = find_protection(call.person.account, self._desk.apps(), app, action)
+        found = find_protection(call.person.account, self._desk.policies(), app, action)
         if found is None or found.locked:
             return lead_to(SECURITY)  # the policy changed since the page was shown
         cookies = await self._desk.switch(call.inbound, call.person, found, on=on == "yes")
@@ -289,19 +301,6 @@ class Forms:
         """Where somebody lands who ended the very session that they are in."""
         html = self._pages.signed_out(call.visit.app.title, everywhere=everywhere)
         return page(html, cookies=(self._desk.forget_session(),))
-
-
-def _asked(call: Call, challenge: Challenge, action: Action) -> Asked:
-    now = call.inbound.now
-    return Asked(
-        id=challenge.id,
-        action=action.title,
-        app=call.visit.app.title,
-        shown=challenge.shown,
-        expires_in=max(0, int(challenge.expires_at - now)),
-        next_code_in=totp.seconds_to_next_code(now),
-        cancel_to=SECURITY if challenge.app == OWN_APP else FRONT_PAGE,
-    )
 
 
 def _after(challenge: Challenge) -> str:

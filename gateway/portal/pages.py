@@ -12,6 +12,7 @@ from enum import StrEnum
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from gateway.core.policy.model import OWN_APP
 from gateway.core.reasons import Reason
 from gateway.core.records import Device, DeviceState, Factor, Session
 from gateway.errors import UpstreamFault
@@ -42,6 +43,7 @@ class Notice(StrEnum):
 
     FACTOR_ADDED = "factor-added"
     FACTOR_REMOVED = "factor-removed"
+    PROFILE_CHANGED = "profile-changed"
     PASSWORD_CHANGED = "password-changed"  # noqa: S105 - a name, not a password
     PROTECTION_ON = "protection-on"
     PROTECTION_OFF = "protection-off"
@@ -108,7 +110,7 @@ class Pages:
             lstrip_blocks=True,
             auto_reload=False,
         )
-        self._env.globals.update(t=texts, static=static.url)
+        self._env.globals.update(t=texts, static=static.url, own_app=OWN_APP)
         self._env.filters.update(utc=_utc, iso=_iso, in_fours=_in_fours)
         self._templates = {name: self._env.get_template(name) for name in self._env.list_templates()}
 

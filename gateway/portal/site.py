@@ -7,14 +7,9 @@ from aiohttp import web
 
 from gateway.core.decision import Permit
 from gateway.core.policy.model import OWN_SEGMENT, App, Match, Need
+from gateway.core.policy.own import ADD_FACTOR, CHANGE_PASSWORD, MANAGE_PROTECTION, REMOVE_FACTOR
 from gateway.core.target import Target
-from gateway.portal.account_app import (
-    ADD_FACTOR,
-    CHANGE_PASSWORD,
-    MANAGE_PROTECTION,
-    REMOVE_FACTOR,
-    own_match,
-)
+from gateway.portal.account_app import own_match
 from gateway.portal.api import Api
 from gateway.portal.call import Call, Handler
 from gateway.portal.forms import Forms
@@ -110,8 +105,11 @@ class Site:
             return None
         return self._forms.asset_named(rest[1], inbound)
 
-    def find(self, app: App, target: Target) -> tuple[Match, Deliver] | frozenset[str]:
-        """The match for one of our addresses; else the methods that it allows, none if unknown."""
+    def find(self, account: App, app: App, target: Target) -> tuple[Match, Deliver] | frozenset[str]:
+        """The match for one of our addresses on the host of `app`; else the methods it allows, perhaps none.
+
+        `account` is what our own pages are by the policies of now.
+        """
         found = self._routes.find(target)
         if isinstance(found, frozenset):
             return found
@@ -120,4 +118,4 @@ class Site:
         async def deliver(visit: Visit, _: Permit) -> web.StreamResponse:
             return visit.answered(await route.handler(Call(visit, captured)))
 
-        return own_match(app, route.need, route.action), deliver
+        return own_match(account, app, route.need, route.action), deliver

@@ -40,8 +40,11 @@ _log = structlog.get_logger("gateway.request")
 class OwnPages(Protocol):
     """The gateway's own pages, as the pipeline sees them: what an address needs, and who answers."""
 
-    def find(self, app: App, target: Target) -> tuple[Match, Deliver] | frozenset[str]:
-        """The match for one of our addresses; else the methods that it allows, none if unknown."""
+    def find(self, account: App, app: App, target: Target) -> tuple[Match, Deliver] | frozenset[str]:
+        """The match for one of our addresses on the host of `app`; else the methods it allows, perhaps none.
+
+        `account` is what our own pages are by the policies of now.
+        """
 
     def asset(self, inbound: Inbound) -> web.Response | None:
         """The style sheet, script or icon that is asked for; None if it is something else."""
@@ -193,7 +196,7 @@ class Pipeline:
             if inbound.is_upgrade and match.need is not Need.PUBLIC and not is_same_origin(inbound):
                 return Unmatched(Reason.WRONG_ORIGIN)
             return Visit(inbound, app, match, self._to_app)
-        found = self._own_pages.find(app, inbound.target)
+        found = self._own_pages.find(self.policies.account, app, inbound.target)
         if isinstance(found, frozenset):
             if not found:
                 return Unmatched(Reason.NOT_FOUND)

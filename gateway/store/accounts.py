@@ -8,7 +8,7 @@ from typing import Any
 
 from gateway.core.records import Account
 from gateway.store.connection import Connection
-from gateway.store.keys import Shard, shard_of_subject
+from gateway.store.keys import Shard, shard_of_id, shard_of_subject
 
 _FIELDS = ("name", "email", "groups", "disabled", "epoch", "factors", "choices")
 
@@ -61,6 +61,19 @@ class Accounts:
             return False
         await self._connection.call(self._connection.redis.hdel(key, "disabled"))
         return True
+
+    async def change_profile(self, session_id: str, *, name: str, email: str, now: float) -> str | None:
+        """Keep the name and address that a session's account wants; its address from before.
+
+        None when the session ended meanwhile.
+        """
+        shard = shard_of_id(session_id, self._connection.shards)
+        if shard is None:
+            return None
+        before: str | None = await self._connection.run(
+            "change_profile", shard, now=now, session=session_id, name=name, email=email
+        )
+        return before
 
     async def list(self) -> list[Account]:
         """Every account, by subject."""

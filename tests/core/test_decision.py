@@ -73,8 +73,12 @@ def grant_for(action: Action, binding: str | None = None, *, left: float = 60.0)
     return Grant(action.key, NOW - 1, NOW + left, binding)
 
 
+FLOOR = replace(BY_CHOICE_OFF, always_for=frozenset({"staff"}))
+WITH_FACTOR = replace(PROFILE, protect=Protect.WITH_FACTOR)
 LIVE = snapshot_of()
 WITHOUT_FACTOR = snapshot_of(factors=0)
+IN_STAFF = replace(LIVE, account=replace(LIVE.account, groups=frozenset({"staff", "traders"})))
+STAFF_WITHOUT_FACTOR = replace(IN_STAFF, account=replace(IN_STAFF.account, confirmed_factors=0))
 ON_PENDING_DEVICE = replace(LIVE, device=replace(LIVE.device, state=DeviceState.PENDING))
 DISABLED = replace(LIVE, account=replace(LIVE.account, disabled=True))
 ON_REVOKED_DEVICE = replace(LIVE, device=replace(LIVE.device, state=DeviceState.REVOKED))
@@ -138,6 +142,11 @@ DECISIONS = {
     "never protected": (match_for(NEVER), LIVE, Forward, Reason.PROTECTION_OFF),
     "by choice, off": (match_for(BY_CHOICE_OFF), LIVE, Forward, Reason.PROTECTION_OFF),
     "by choice, on": (match_for(BY_CHOICE_ON), LIVE, *NEEDS_CODE),
+    "by choice and off, for a group always": (match_for(FLOOR), IN_STAFF, *NEEDS_CODE),
+    "by choice and off, for another group always": (match_for(FLOOR), LIVE, Forward, Reason.PROTECTION_OFF),
+    "for a group always, no factor": (match_for(FLOOR), STAFF_WITHOUT_FACTOR, StepUp, Reason.FACTOR_MISSING),
+    "with a factor, code not given": (match_for(WITH_FACTOR), LIVE, *NEEDS_CODE),
+    "with a factor, no factor": (match_for(WITH_FACTOR), WITHOUT_FACTOR, Forward, Reason.PROTECTION_OFF),
     "by choice, on, no factor": (match_for(BY_CHOICE_ON), WITHOUT_FACTOR, Forward, Reason.PROTECTION_OFF),
     "always, no factor": (LASTING, WITHOUT_FACTOR, StepUp, Reason.FACTOR_MISSING),
     "always, no proof": (LASTING, LIVE, *NEEDS_CODE),
@@ -400,3 +409,21 @@ def test_a_body_that_is_to_be_read_in_another_way_is_another_request() -> None:
 def test_one_request_has_one_binding() -> None:
     again = parse_target("POST", "/%77ithdrawals", "EXCHANGE.localhost:8080")
     assert binding_of(again, b"a=1") == binding_of(TARGET, b"a=1")
+
+
+@given(
+    choices=st.dictionaries(st.sampled_from([PROFILE.key, SIGN_IN.key]), st.booleans()),
+    factors=st.integers(0, 3),
+    groups=st.frozensets(st.sampled_from(["staff", "traders"])),
+    floor=st.sampled_from([PROFILE, FLOOR, replace(FLOOR, protect=Protect.NEVER)]),
+    default=st.booleans(),
+)
+def test_whatever_was_chosen_set_up_or_removed_nobody_is_below_their_floor(
+    choices: dict[str, bool], factors: int, groups: frozenset[str], floor: Action, default: bool
+) -> None:
+    """Any account that a sequence of switches, set-ups and removals can lead to is one of these."""
+    account = replace(LIVE.account, choices=choices, confirmed_factors=factors, groups=groups)
+    action = replace(floor, on_by_default=default and floor.protect is Protect.BY_CHOICE)
+    decision = decide(TARGET, match_for(action), replace(LIVE, account=account), NOW)
+    if action.protect is Protect.ALWAYS or "staff" in groups:
+        assert isinstance(decision, StepUp)

@@ -8,6 +8,7 @@ import pytest
 from support.gateway import POLICY, Client, OpenScene, Scene
 from support.raw_client import Answer
 
+from gateway.core.policy.matching import PolicySet
 from gateway.core.policy.model import Action, App, Need, Protect
 from gateway.core.records import Account
 from gateway.portal.protection import find_protection, protections_of
@@ -42,8 +43,12 @@ APPS = (
 )
 
 
+POLICIES = PolicySet(APPS)
+
+
 def listed(account: Account) -> list[tuple[str, bool, bool]]:
-    return [(found.action.key, found.on, found.locked) for found in protections_of(account, APPS)]
+    found = protections_of(account, POLICIES)
+    return [(each.action.key, each.on, each.locked) for each in found if each.app in APPS]
 
 
 def test_every_app_is_listed_but_for_what_is_never_protected() -> None:
@@ -70,21 +75,21 @@ def test_it_says_what_holds_for_this_person() -> None:
         ("exchange", "read", False),
         ("wiki", "approve", False),
         ("", "", False),
-        ("account", "remove-factor", False),
-        ("account", "manage-protection", False),
+        ("account", "remove-factor", True),
+        ("account", "sign-in", False),  # every app has its own
     ],
 )
 def test_one_is_found_by_both_names(app_name: str, name: str, found: bool) -> None:
-    assert (find_protection(ADA, APPS, app_name, name) is not None) is found
+    assert (find_protection(ADA, POLICIES, app_name, name) is not None) is found
 
 
 # --- by JSON
 
 
-async def states(client: Client) -> dict[str, bool]:
+async def states(client: Client, app: str = "exchange") -> dict[str, bool]:
     answer = await client.call(f"GET {API}")
     assert answer.status == 200, answer
-    return {entry["action"]: entry["on"] for entry in answer.json}
+    return {entry["action"]: entry["on"] for entry in answer.json if entry["app"] == app}
 
 
 def problem(answer: Answer) -> tuple[int, str]:
@@ -116,11 +121,16 @@ async def test_the_list(open_scene: OpenScene) -> None:
             "on": False,
             "locked": False,
         }
-        assert {entry["action"]: (entry["on"], entry["locked"]) for entry in entries} == {
-            "sign-in": (False, False),
-            "change-password": (True, True),
-            "manage-profile": (True, False),
-            "approve-transaction": (True, True),
+        assert {f"{entry['app']}/{entry['action']}": (entry["on"], entry["locked"]) for entry in entries} == {
+            "exchange/sign-in": (False, False),
+            "exchange/change-password": (True, True),
+            "exchange/manage-profile": (True, False),
+            "exchange/approve-transaction": (True, True),
+            "account/change-password": (True, False),
+            "account/manage-profile": (True, False),
+            "account/add-factor": (True, True),
+            "account/remove-factor": (True, True),
+            "account/manage-protection": (True, True),
         }
 
 
@@ -184,8 +194,8 @@ async def test_a_switch_is_for_ones_own_account(scene: Scene) -> None:
         ({**ON_SIGN_IN, "action": "approve-transaction"}, (403, "protection-locked")),
         ({**OFF_SIGN_IN, "action": "approve-order"}, (404, "not-found")),
         ({**OFF_SIGN_IN, "action": "Sign-in"}, (404, "not-found")),
-        ({**OFF_SIGN_IN, "app": "account", "action": "remove-factor"}, (404, "not-found")),
-        ({**OFF_SIGN_IN, "app": "account", "action": "manage-protection"}, (404, "not-found")),
+        ({**OFF_SIGN_IN, "app": "account", "action": "remove-factor"}, (403, "protection-locked")),
+        ({**OFF_SIGN_IN, "app": "account", "action": "manage-protection"}, (403, "protection-locked")),
         ({**OFF_SIGN_IN, "on": "no"}, (400, "body-unreadable")),
         ({**OFF_SIGN_IN, "on": 0}, (400, "body-unreadable")),
         ({**OFF_SIGN_IN, "on": None}, (400, "body-unreadable")),
@@ -266,10 +276,10 @@ def leads_to(answer: Answer) -> str:
 
 
 def switches(html: str) -> dict[str, dict[str, str]]:
-    """What each form of the page sends, by action."""
+    """What each form of the page sends, by action; those of the account's own after a slash."""
     forms = re.findall(rf'<form method="post" action="{FORM}">(.*?)</form>', html, re.DOTALL)
     sent = [dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', form)) for form in forms]
-    return {fields["action"]: fields for fields in sent}
+    return {("/" if f["app"] == "account" else "") + f["action"]: f for f in sent}
 
 
 async def press(client: Client, name: str) -> Answer:
@@ -277,7 +287,7 @@ async def press(client: Client, name: str) -> Answer:
     form = switches(shown(await client.visit(f"GET {PAGE}")))[name]
     challenge = leads_to(await client.visit(f"POST {FORM}", form))
     html = shown(await client.visit(f"GET {challenge}"))
-    assert "Changing your protection" in html and name in html
+    assert "Changing your protection" in html
     assert leads_to(await client.visit(f"POST {challenge}", {"code": client.next_code()})) == FORM
     return await client.visit(f"GET {FORM}")
 
@@ -288,8 +298,10 @@ async def test_the_switches_of_the_page(scene: Scene) -> None:
     assert {name: form["on"] for name, form in switches(html).items()} == {
         "sign-in": "yes",
         "manage-profile": "no",
+        "/change-password": "no",
+        "/manage-profile": "no",
     }
-    assert html.count("Always on") == 3
+    assert html.count("Always on") == 6
     assert "We advise against" in html
     for name, on in (("sign-in", True), ("manage-profile", False), ("sign-in", False)):
         answer = await press(ada, name)

@@ -8,12 +8,20 @@ from support.gateway import POLICY, Client, OpenScene, Scene
 from support.raw_client import Answer
 
 from gateway.core.policy.model import Need
-from gateway.portal.account_app import ADD_FACTOR, CHANGE_PASSWORD, MANAGE_PROTECTION, REMOVE_FACTOR
+from gateway.core.policy.own import (
+    ADD_FACTOR,
+    CHANGE_PASSWORD,
+    MANAGE_PROFILE,
+    MANAGE_PROTECTION,
+    REMOVE_FACTOR,
+)
+from gateway.portal.profile import Profile
 from gateway.portal.site import _routes
 
 UNKNOWN = "0" * 32
 UNUSED: Any = type("Unused", (), {"__getattr__": lambda self, name: name})()
-ROUTES = _routes(UNUSED, UNUSED)
+TOPICS = (Profile(UNUSED, UNUSED, email_fixed=False),)
+ROUTES = (*_routes(UNUSED, UNUSED), *(route for topic in TOPICS for route in topic.routes()))
 LINES = {
     f"{route.method} {re.sub('{.*}', UNKNOWN, route.pattern)}".replace(
         f"static/{UNKNOWN}", "static/watchword.css"
@@ -63,9 +71,15 @@ def test_what_needs_a_code() -> None:
         "GET /.watchword/password",
         "POST /.watchword/password",
         "PUT /.watchword/api/password",
+        "POST /.watchword/profile",
+        "PUT /.watchword/api/profile",
     }
     for line, route in LINES.items():
-        own = {"protection": MANAGE_PROTECTION, "password": CHANGE_PASSWORD}
+        own = {
+            "protection": MANAGE_PROTECTION,
+            "password": CHANGE_PASSWORD,
+            "profile": MANAGE_PROFILE,
+        }
         about_factors = REMOVE_FACTOR if line.startswith("DELETE") else ADD_FACTOR
         expected = own.get(line.rpartition("/")[2], about_factors)
         assert route.action in (None, expected), line

@@ -26,6 +26,7 @@ COMPOSED = {
         Reason.DEVICE_REVOKED,
         Reason.ACCOUNT_DISABLED,
     ],
+    "profile.": [Reason.UNFIT_NAME, Reason.UNFIT_EMAIL, Reason.EMAIL_FIXED],
     "password.": [Reason.WRONG_PASSWORD, Reason.UNFIT_PASSWORD, Reason.TOO_MANY_ATTEMPTS],
     "notice.": list(Notice),
     "devices.": ["pending", "revoked"],

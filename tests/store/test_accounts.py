@@ -103,3 +103,16 @@ async def test_a_missing_epoch_is_none_and_not_zero(store: Store, valkey: Redis)
     await valkey.hdel("ww:{s00}:account:ada", "epoch")
     account = await store.accounts.find("ada")
     assert account is not None and account.epoch is None
+
+
+@every_size
+async def test_a_profile_is_changed_by_a_session_of_its_own_account(store: Store) -> None:
+    session, _ = await signed_in(store), await signed_in(store, "bob")
+    before = await store.accounts.change_profile(
+        session.session_id, name="Ada King", email="king@example.org", now=NOW
+    )
+    assert before == "ada@example.org"
+    found = await store.accounts.find("ada")
+    assert found is not None and (found.name, found.email) == ("Ada King", "king@example.org")
+    other = await store.accounts.find("bob")
+    assert other is not None and other.name == "Bob"

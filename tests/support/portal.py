@@ -5,7 +5,9 @@ from aiohttp.test_utils import make_mocked_request
 from support.store import NOW, RING
 
 from gateway.core.decision import Permit
+from gateway.core.policy.matching import PolicySet
 from gateway.core.policy.model import App, Need
+from gateway.core.policy.own import own_app
 from gateway.core.records import Snapshot
 from gateway.core.target import parse_target
 from gateway.identity.password_change import PasswordChanges
@@ -47,7 +49,7 @@ def call_of(request: Inbound, person: Snapshot | None, **captured: str) -> Call:
     async def never(visit: Visit, permit: Permit) -> web.StreamResponse:
         raise AssertionError("the handler is called directly")
 
-    visit = Visit(request, APP, own_match(APP, Need.SESSION, None), never, snapshot=person)
+    visit = Visit(request, APP, own_match(own_app(), APP, Need.SESSION, None), never, snapshot=person)
     return Call(visit, captured)
 
 
@@ -62,5 +64,5 @@ def desk_of(store: Store) -> Desk:
         CookieJar(secure=False),
         metrics,
         PasswordChanges(store, Passwords(), limit),
-        apps=lambda: (APP,),
+        policies=lambda: PolicySet([APP]),
     )

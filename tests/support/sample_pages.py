@@ -95,14 +95,34 @@ def asked(strings: Strings, *, shown: bool = True) -> Asked:
 def protections(strings: Strings, *, factor: bool = True) -> list[Protection]:
     """What asks for a code in two apps, one that has every kind and one with a single switch."""
     return [
-        Protection(App(app, "", strings.app, (), (), Need.SESSION), Action(app, name, title, protect), on)
+        Protection(
+            App(app, "", strings.app, (), (), Need.SESSION),
+            Action(app, name, title, protect),
+            on,
+            locked=protect is not Protect.BY_CHOICE,
+        )
         for app, name, title, protect, on in (
             ("exchange", "sign-in", "Signing in", Protect.BY_CHOICE, False),
             ("exchange", "approve-transaction", "Approving a transaction", Protect.ALWAYS, True),
             ("exchange", "manage-profile", "Managing your profile", Protect.BY_CHOICE, factor),
             ("wiki", "sign-in", "Signing in", Protect.BY_CHOICE, factor),
+            ("account", "remove-factor", "Removing an authenticator app", Protect.WITH_FACTOR, factor),
         )
     ]
+
+
+def profile(holder: Holder, strings: Strings, *, wrong: str | None = None, error: str | None = None) -> str:
+    return PAGES.render(
+        "profile.html",
+        holder=holder,
+        name=strings.name,
+        email="ada@example.org",
+        email_fixed=False,
+        longest_name=100,
+        longest_email=254,
+        error=error,
+        wrong=wrong,
+    )
 
 
 def everything(strings: Strings = Strings()) -> dict[str, str]:
@@ -144,6 +164,8 @@ def everything(strings: Strings = Strings()) -> dict[str, str]:
         "password": p.password(holder, strings.name),
         "password, wrong": p.password(holder, strings.name, trouble=Trouble(Reason.WRONG_PASSWORD)),
         "password, unfit": p.password(holder, strings.name, trouble=Trouble(Reason.UNFIT_PASSWORD)),
+        "profile": profile(holder, strings),
+        "profile, wrong": profile(holder, strings, wrong="email", error="That cannot be an e-mail address."),
         "factor set-up": p.factor_setup(holder, "f" * 32, strings.label, URI, KEY),
         "factor set-up, wrong": p.factor_setup(holder, "f" * 32, strings.label, URI, KEY, trouble=wrong),
         "devices": p.devices(

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, PlainValidator
 
 from gateway.core.located import Shape
-from gateway.core.policy.model import FOR_THE_SESSION, OWN_APP, OWN_SEGMENT, Need, Protect
+from gateway.core.policy.model import FOR_THE_SESSION, OWN_SEGMENT, Need, Protect
 from gateway.core.policy.patterns import parse_host, parse_pattern, parse_upstream
 from gateway.core.values import NOT_EMPTY, ONE_OR_MANY, Name, Size, Switch, Text, one_of, parse_duration
 
@@ -20,12 +20,6 @@ METHODS = (
 
 ONCE = "once"
 _BODY_FIELD = re.compile(r"body\.([A-Za-z0-9_\-]+(?:\.[A-Za-z0-9_\-]+)?)", re.ASCII)
-
-
-def _app(name: str) -> str:
-    if name == OWN_APP:
-        raise ValueError(f"{name!r} is the name of the gateway's own pages")
-    return name
 
 
 def _path(text: str) -> str:
@@ -67,7 +61,7 @@ BodyField = Annotated[str, AfterValidator(_body_field)]
 class PolicyDocument(Shape):
     """One app's file. Actions and rules are read one by one, so that a fault in one hides no other."""
 
-    app: Annotated[Name, AfterValidator(_app)]
+    app: Name
     title: Text = ""
     hosts: Annotated[tuple[Host, ...], NOT_EMPTY]
     upstream: Annotated[tuple[Upstream, ...], ONE_OR_MANY, NOT_EMPTY]
@@ -77,9 +71,24 @@ class PolicyDocument(Shape):
     rules: tuple[Any, ...] = ()
 
 
+class AccountDocument(Shape):
+    """The policy of the gateway's own pages, which are at the same addresses on every host."""
+
+    app: Name
+    title: Text = ""
+    actions: dict[Name, Any] = {}
+
+
+class OwnTitleDocument(Shape):
+    """What a policy may say of an action whose protection is not its to decide."""
+
+    title: Text
+
+
 class ActionDocument(Shape):
     title: Text = ""
     protect: Protect
+    always_for: Annotated[frozenset[Text], NOT_EMPTY] = frozenset()
     default: Switch = False
     fresh: Fresh = FOR_THE_SESSION
     show: dict[Text, BodyField] = {}

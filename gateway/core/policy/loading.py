@@ -6,31 +6,31 @@ Each part is read and judged on its own as far as it can be, so that one fault h
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from gateway.core.located import Document, Place, nearest, read
-from gateway.core.policy.document import ONCE, ActionDocument, PolicyDocument, RuleDocument
+from gateway.core.policy.account import load_account
+from gateway.core.policy.actions import load_action, title_of
+from gateway.core.policy.document import PolicyDocument, RuleDocument
 from gateway.core.policy.matching import PolicySet
-from gateway.core.policy.model import SIGN_IN, Action, App, Need, Protect, Rule
+from gateway.core.policy.model import OWN_APP, SIGN_IN, Action, App, Need, Rule
 from gateway.core.policy.patterns import parse_host
 from gateway.core.policy.shadowing import shadowed
 from gateway.errors import Fault, Faulty
-
-UNSPENT = 300.0
-"""Seconds that a grant for one request (`fresh: once`) waits for that request."""
 
 
 def load_policies(documents: Iterable[Document]) -> PolicySet:
     """The policies of all apps. Raises Faulty with everything that is wrong in any of the documents."""
     documents = tuple(documents)
     faults: list[Fault] = [*_claimed_twice(documents)]
-    apps = [_load_app(document, faults) for document in documents]
+    account = load_account([each for each in documents if each.at("app") == OWN_APP], faults)
+    apps = [_load_app(each, account, faults) for each in documents if each.at("app") != OWN_APP]
     if faults:
         raise Faulty(faults)
-    return PolicySet(app for app in apps if app)
+    return PolicySet((app for app in apps if app), account)
 
 
-def _load_app(document: Document, faults: list[Fault]) -> App | None:
+def _load_app(document: Document, account: App, faults: list[Fault]) -> App | None:
     header = read(document, PolicyDocument, faults)
     name = header.app if header else str(document.at("app"))
-    actions = {key: _load_action(document, name, key, faults) for key in _mapping(document.at("actions"))}
+    actions = {key: load_action(document, name, key, faults) for key in _mapping(document.at("actions"))}
     read_rules = {number: _load_rule(document, number, actions, faults) for number in _rules(document)}
     rules = {number: rule for number, rule in read_rules.items() if rule}
     faults.extend(_need_faults(document))
@@ -43,36 +43,17 @@ def _load_app(document: Document, faults: list[Fault]) -> App | None:
     return App(
         name=name,
         file=document.file,
-        title=header.title or _words(name),
+        title=header.title or title_of(name),
         hosts=header.hosts,
         upstreams=header.upstream,
         unmatched=header.unmatched,
-        actions={key: action for key, action in actions.items() if action},
+        # Who signs in to an app that says nothing about it is asked what the account's policy says.
+        actions={
+            SIGN_IN: account.actions[SIGN_IN],
+            **{key: action for key, action in actions.items() if action},
+        },
         rules=tuple(rules.values()),
         body_limit=header.body_limit,
-    )
-
-
-def _load_action(document: Document, app: str, name: str, faults: list[Fault]) -> Action | None:
-    found = read(document, ActionDocument, faults, at=("actions", name))
-    if found is None:
-        return None
-    once = found.fresh == ONCE
-    if "default" in found.model_fields_set and found.protect is not Protect.BY_CHOICE:
-        place = document.key_place("actions", name, "default")
-        faults.append(place.fault("default: only an action with 'protect: by-choice' has one"))
-    if name == SIGN_IN and (once or found.show):
-        key = "fresh" if once else "show"
-        faults.append(document.key_place("actions", name, key).fault(f"{key}: signing in is not one request"))
-    return Action(
-        app=app,
-        name=name,
-        title=found.title or _words(name),
-        protect=found.protect,
-        on_by_default=found.default,
-        fresh=UNSPENT if isinstance(found.fresh, str) else found.fresh,
-        single_use=once,
-        show=tuple(found.show.items()),
     )
 
 
@@ -198,8 +179,3 @@ def _list(data: object) -> list[object]:
 
 def _mapping(data: object) -> dict[str, object]:
     return data if isinstance(data, dict) else {}
-
-
-def _words(name: str) -> str:
-    """`approve-transaction` as a title: `Approve transaction`."""
-    return name.replace("-", " ").capitalize()

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from gateway.core.policy.model import App, Match, Need, Rule
+from gateway.core.policy.own import own_app
 from gateway.core.policy.patterns import Node, compile_trie, parse_pattern
 from gateway.core.target import Target
 
@@ -30,11 +31,15 @@ def applies_to_host(rule: Rule, host: str) -> bool:
 class PolicySet:
     """All policies, compiled. Immutable, and safe to share."""
 
-    __slots__ = ("_by_host", "apps")
+    __slots__ = ("_by_host", "account", "apps")
 
-    def __init__(self, apps: Iterable[App]) -> None:
-        """`apps` are as `loading` makes them: no host twice. Raises ValueError as `compile_trie` does."""
+    def __init__(self, apps: Iterable[App], account: App | None = None) -> None:
+        """`apps` are as `loading` makes them: no host twice. Raises ValueError as `compile_trie` does.
+
+        `account` is the app that the gateway's own pages are.
+        """
         self.apps = tuple(apps)
+        self.account = account or own_app()
         self._by_host = {host: entry for app in self.apps for host, entry in _compile(app)}
 
     def app_for(self, host: str) -> App | None:

@@ -8,7 +8,7 @@ SIGN_IN = "sign-in"
 """The action that stands for signing in; an app that protects it asks for a code at sign-in."""
 
 OWN_APP = "account"
-"""The app that the gateway's own pages belong to; grants name it, so no policy may take the name."""
+"""The app that the gateway's own pages are; its policy says what its actions ask for, not who answers."""
 
 OWN_SEGMENT = ".watchword"
 """The first segment of the gateway's own addresses; requests to them never reach a rule."""
@@ -27,9 +27,14 @@ class Need(StrEnum):
 
 
 class Protect(StrEnum):
-    """Whether an action asks for a code. `by-choice` is the account holder's own switch."""
+    """Whether an action asks for a code. `by-choice` is the account holder's own switch.
+
+    `always` sends somebody without a factor to set-up first; `with-factor` asks everybody who has one, and
+    nobody else.
+    """
 
     ALWAYS = "always"
+    WITH_FACTOR = "with-factor"
     BY_CHOICE = "by-choice"
     NEVER = "never"
 
@@ -41,6 +46,7 @@ class Action:
     `fresh` is the age in seconds up to which a code counts; for a `single_use` action it is how long
     an unspent grant waits for its request. `show` maps a label to a body field (`amount` of
     `body.amount`): what the person is shown before approving. One that `lowers` takes protection away.
+    For members of `always_for`, a group or several, it is as if `protect` were `always`.
     """
 
     app: str
@@ -52,6 +58,11 @@ class Action:
     single_use: bool = False
     lowers: bool = False
     show: tuple[tuple[str, str], ...] = ()
+    always_for: frozenset[str] = frozenset()
+
+    def protect_for(self, groups: frozenset[str]) -> Protect:
+        """What holds for a member of `groups`: the floor that a group has is below nobody's choice."""
+        return self.protect if self.always_for.isdisjoint(groups) else Protect.ALWAYS
 
     @property
     def key(self) -> str:
@@ -95,7 +106,7 @@ class App:
 
     @property
     def sign_in(self) -> Action | None:
-        """The action that signing in to this app stands for, if the policy has one."""
+        """The action that signing in to this app stands for: its own, or as loaded the account's."""
         return self.actions.get(SIGN_IN)
 
 

@@ -68,7 +68,6 @@ def test_a_rule() -> None:
 @pytest.mark.parametrize(
     ("kind", "data", "message"),
     [
-        (PolicyDocument, {**APP, "app": "account"}, "the name of the gateway's own pages"),
         (PolicyDocument, {**APP, "hosts": []}, "must not be empty"),
         (PolicyDocument, {**APP, "hosts": ["a:80"]}, "is not a host"),
         (PolicyDocument, {**APP, "upstream": []}, "must not be empty"),

@@ -1,0 +1,107 @@
+"""The profile: how a person is called, and where to write to them. Page and JSON."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from aiohttp import web
+
+from gateway.core.policy.own import MANAGE_PROFILE
+from gateway.core.profile import LONGEST_EMAIL, LONGEST_NAME, is_email, is_name
+from gateway.core.reasons import Reason
+from gateway.core.records import Account
+from gateway.portal.call import Call, Handler
+from gateway.portal.desk import Desk, fields_of, text_field
+from gateway.portal.pages import Notice, Pages, Trouble
+from gateway.portal.replies import SECURITY, as_json, holder_of, lead_to, page
+from gateway.web.problems import problem, status_of
+from gateway.web.routes import Route
+
+PROFILE = "/.watchword/profile"
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """`email_fixed`: only operators change the address. Apps may know their people by it."""
+
+    desk: Desk
+    pages: Pages
+    email_fixed: bool
+
+    def routes(self) -> tuple[Route[Handler], ...]:
+        own, api = PROFILE, "/.watchword/api/profile"
+        return (
+            Route("GET", own, self.form),
+            Route("POST", own, self.save, action=MANAGE_PROFILE),
+            Route("GET", api, self.show),
+            Route("PUT", api, self.put, action=MANAGE_PROFILE),
+        )
+
+    async def form(self, call: Call) -> web.Response:
+        account = call.person.account
+        return self._form(call, account.name, account.email)
+
+    def _form(self, call: Call, name: str, email: str, trouble: Trouble | None = None) -> web.Response:
+        html = self.pages.render(
+            "profile.html",
+            holder=holder_of(call, call.person),
+            name=name,
+            email=email,
+            email_fixed=self.email_fixed,
+            longest_name=LONGEST_NAME,
+            longest_email=LONGEST_EMAIL,
+            error=self.pages.said("profile", trouble),
+            wrong=None if trouble is None else "name" if trouble.reason is Reason.UNFIT_NAME else "email",
+        )
+        return page(html, status=status_of(trouble.reason) if trouble else 200)
+
+    async def save(self, call: Call) -> web.Response:
+        name, email = await self._wanted(call)
+        refused = await self._change(call, name, email)
+        if refused is Reason.SESSION_REVOKED:
+            return lead_to(PROFILE)
+        if refused is not None:
+            return self._form(call, name, email, Trouble(refused))
+        return lead_to(f"{SECURITY}?notice={Notice.PROFILE_CHANGED}")
+
+    async def show(self, call: Call) -> web.Response:
+        account = call.person.account
+        return as_json(_shown(account, account.name, account.email))
+
+    async def put(self, call: Call) -> web.Response:
+        name, email = await self._wanted(call)
+        refused = await self._change(call, name, email)
+        return as_json(_shown(call.person.account, name, email)) if refused is None else problem(refused)
+
+    async def _wanted(self, call: Call) -> tuple[str, str]:
+        """What is not said stays as it is. Raises BadRequest."""
+        account, fields = call.person.account, await fields_of(call.inbound)
+        name = text_field(fields, "name", default=account.name)
+        return name.strip(), text_field(fields, "email", default=account.email).strip()
+
+    async def _change(self, call: Call, name: str, email: str) -> Reason | None:
+        person, now = call.person, call.inbound.now
+        if refused := self._unfit(person.account, name, email):
+            return refused
+        before = await self.desk.store.accounts.change_profile(
+            person.session.id, name=name, email=email, now=now
+        )
+        if before is None:
+            return Reason.SESSION_REVOKED
+        changed = {"name": name != person.account.name, "e-mail": email != before}
+        about = " and ".join(what for what, differs in changed.items() if differs)
+        await self.desk.note(call.inbound, person, "profile-changed", about or "nothing")
+        return None
+
+    def _unfit(self, account: Account, name: str, email: str) -> Reason | None:
+        if not is_name(name):
+            return Reason.UNFIT_NAME
+        if email == account.email:
+            return None
+        if self.email_fixed:
+            return Reason.EMAIL_FIXED
+        return None if is_email(email) else Reason.UNFIT_EMAIL
+
+
+def _shown(account: Account, name: str, email: str) -> Mapping[str, Any]:
+    return {"subject": account.subject, "name": name, "email": email}

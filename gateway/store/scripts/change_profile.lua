@@ -1,0 +1,8 @@
+-- Keep how a person is called and where to write to them. args: now, session, name, email
+-- The address that it was before, or false when the session ended meanwhile.
+local session = live_session(args.session)
+if not session then return false end
+local account = key('account', session.subject)
+local before = redis.call('HGET', account, 'email') or ''
+redis.call('HSET', account, 'name', args.name, 'email', args.email)
+return before

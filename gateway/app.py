@@ -34,7 +34,7 @@ from gateway.proxy.delivery import Delivery
 from gateway.proxy.pipeline import Pipeline
 from gateway.proxy.upstream import UpstreamLimits
 from gateway.settings import EMBEDDED, Listen, Settings, insecure_hosts, load_settings
-from gateway.store.attempts import AttemptLimit
+from gateway.store.attempts import AttemptLimit, GrowingDelay
 from gateway.store.keyring import KeyRing, load_or_create
 from gateway.store.opening import Store, StoreOptions, open_store
 from gateway.store.sessions import SessionLimits
@@ -46,6 +46,8 @@ from gateway.web.reading import Reader
 
 STOP_SECONDS = {"production": 10.0, "demo": 1.0}
 """How long requests in flight may take when the gateway stops; streams never end by themselves."""
+
+_DAY = 86400.0
 
 _log = structlog.get_logger("gateway")
 
@@ -251,8 +253,7 @@ class _Basis:
 def _pipeline(basis: _Basis, policies: PolicySet, passwords: Passwords, delivery: Delivery) -> Pipeline:
     settings, store, ring = basis.settings, basis.store, basis.ring
     jar = CookieJar(secure=settings.public_scheme == "https")
-    codes = AttemptLimit(settings.codes.attempts, settings.codes.per)
-    second_factor = SecondFactor(store, ring, codes, settings.issuer, basis.metrics.code)
+    second_factor = SecondFactor(store, ring, _code_delay(settings), settings.issuer, basis.metrics.code)
     step_ups = StepUps(store, ring, second_factor, settings.challenges.lifetime)
     static = StaticFiles.load()
     pages = Pages(static, Texts.load("en"))
@@ -308,10 +309,18 @@ async def _start_admin(basis: _Basis, parts: AsyncExitStack) -> int:
     return port
 
 
+def _code_delay(settings: Settings) -> GrowingDelay:
+    codes = settings.codes
+    return GrowingDelay(codes.attempts, codes.delay, codes.longest_delay, lock=codes.lock)
+
+
 def _sign_in_limits(settings: Settings) -> SignInLimits:
     limits = settings.sign_in
     return SignInLimits(
-        by_account=AttemptLimit(limits.attempts_by_account, limits.per),
+        # Strangers type names that no account has: what they leave behind is forgotten again.
+        by_account=GrowingDelay(
+            limits.attempts_by_account, limits.delay, limits.longest_delay, forget_after=_DAY
+        ),
         by_address=AttemptLimit(limits.attempts_by_address, limits.per),
         approve_later_devices=settings.devices.later == "approve",
     )

@@ -109,14 +109,29 @@ class Devices(Shape):
     later: Literal["allow", "approve"] = "allow"
 
 
-class Codes(Shape):
-    """`attempts` within `per`, for an account across all its sessions."""
+class _Growing(Shape):
+    """How long an attempt waits once the free ones are used up: `delay`, then twice as long each time."""
+
+    delay: Duration = 30.0
+    longest_delay: Duration = 15 * _MINUTE
+
+    @model_validator(mode="after")
+    def _delay_within_longest(self) -> Self:
+        if self.delay > self.longest_delay:
+            raise ValueError("delay must not be longer than longest-delay")
+        return self
+
+
+class Codes(_Growing):
+    """Wrong codes in a row of one account, across all its sessions: `attempts` are free, `lock` locks."""
 
     attempts: Count = 5
-    per: Duration = 5 * _MINUTE
+    lock: Annotated[Count, Field(le=100)] = 100  # NIST SP 800-63B section 3.2.2
 
 
-class SignInLimits(Shape):
+class SignInLimits(_Growing):
+    """Failed sign-ins in a row of one account; and from one address, within `per`."""
+
     attempts_by_account: Count = 10
     attempts_by_address: Count = 50
     per: Duration = 15 * _MINUTE

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 from structlog.testing import capture_logs
-from support.gateway import POLICY, OpenScene, Scene, policy_in, settings_in
+from support.gateway import PASSWORD, POLICY, OpenScene, Scene, policy_in, settings_in
 from support.raw_client import Answer, RawClient
 from support.store import running_server
 from support.tls import self_signed
@@ -198,6 +198,39 @@ async def wrong_codes(scene: Scene) -> list[int]:
     return [(await ada.call("GET /password", headers=wrong)).status for _ in range(3)]
 
 
+async def code_delays(scene: Scene) -> list[int]:
+    """After five wrong codes: one more at once, another after 30 s and 60 s each, a right one after 90 s."""
+    ada = await scene.signed_in(factor=True)
+
+    async def attempt(code: str) -> int:
+        return (await ada.call("GET /password", headers={"Watchword-Code": code})).status
+
+    for _ in range(5):
+        await attempt(ada.wrong_code())
+    statuses = [await attempt(ada.wrong_code())]
+    for code_then in (ada.wrong_code, ada.wrong_code, ada.code):
+        scene.clock.advance(30)
+        statuses.append(await attempt(code_then()))
+    return statuses
+
+
+async def sign_in_delays(scene: Scene) -> list[int]:
+    """The same with passwords, of which ten are free."""
+    await scene.signed_in()
+
+    async def attempt(password: str) -> int:
+        fields = {"subject": "ada", "password": password}
+        return (await scene.client().call("POST /.watchword/api/sign-in", fields)).status
+
+    for _ in range(10):
+        await attempt("wrong")
+    statuses = [await attempt("wrong")]
+    for password in ("wrong", "wrong", PASSWORD):
+        scene.clock.advance(30)
+        statuses.append(await attempt(password))
+    return statuses
+
+
 async def later_devices(scene: Scene) -> list[int]:
     return [(await (await scene.signed_in()).call("GET /mine")).status for _ in range(2)]
 
@@ -219,6 +252,13 @@ async def later_devices(scene: Scene) -> list[int]:
         ({"sessions": {"grace": "1s"}}, no_grace, [401]),
         ({}, wrong_codes, [403, 403, 403]),
         ({"codes": {"attempts": 2}}, wrong_codes, [403, 403, 429]),
+        ({}, code_delays, [429, 403, 429, 200]),
+        ({"codes": {"delay": 60}}, code_delays, [429, 429, 403, 429]),
+        ({"codes": {"longest_delay": 30}}, code_delays, [429, 403, 403, 200]),
+        ({"codes": {"lock": 4}}, code_delays, [403, 403, 403, 403]),
+        ({}, sign_in_delays, [429, 401, 429, 200]),
+        ({"sign_in": {"delay": 60}}, sign_in_delays, [429, 429, 401, 429]),
+        ({"sign_in": {"longest_delay": 30}}, sign_in_delays, [429, 401, 401, 200]),
         ({}, later_devices, [200, 200]),
         ({"devices": {"later": "approve"}}, later_devices, [200, 401]),
     ],

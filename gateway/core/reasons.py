@@ -44,8 +44,11 @@ class Reason(StrEnum):
     # codes
     WRONG_CODE = "wrong-code"
     USED_CODE = "used-code"
+    EXPIRED_CODE = "expired-code"
+    WRONG_CLOCK = "wrong-clock"
     MALFORMED_CODE = "malformed-code"
     TOO_MANY_ATTEMPTS = "too-many-attempts"
+    CODES_LOCKED = "codes-locked"
     CHALLENGE_EXPIRED = "challenge-expired"
 
     # sign-in attempts

@@ -57,7 +57,8 @@ class FactorState(StrEnum):
 class Factor:
     """An authenticator. `sealed_seed` opens only with the key ring, and only for this record.
 
-    `session_id` is the session that it was begun in, the only one that may see it through.
+    `session_id` is the session that it was begun in, the only one that may see it through. `last_step`
+    is the last one spent; `drift` is where the factor's clock is known to be, in steps from ours.
     """
 
     id: str
@@ -68,6 +69,8 @@ class Factor:
     last_used_at: float | None
     sealed_seed: bytes
     session_id: str = ""
+    last_step: int | None = None
+    drift: int = 0
 
 
 @dataclass(frozen=True, slots=True)

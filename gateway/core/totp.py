@@ -1,14 +1,20 @@
 """Time-based codes (RFC 6238): a code, a seed and a time give the step that the code belongs to.
 
-Matching says nothing about whether a step was used before; spending it, once, is the store's
-business. SHA-1, six digits and 30 seconds are what every authenticator app supports.
+A code counts within one step of where the clock of its factor is known to be. What lies further
+off is diagnosed, never accepted: a code that was typed too slowly, a clock that is wrong. Spending a
+step, once, is the store's business. SHA-1, six digits and 30 seconds are what every authenticator
+app supports.
 """
 
 import base64
 import hmac
 import re
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 import pyotp
+
+from gateway.core.reasons import Reason
 
 PERIOD = 30
 """Seconds in a step."""
@@ -16,7 +22,44 @@ PERIOD = 30
 SEED_BYTES = 20
 """160 bits, as RFC 4226 section 4 R6 recommends."""
 
+TOLERANCE = 1
+"""Steps to each side of a factor's own clock at which its codes count (RFC 6238 section 5.2)."""
+
+LATE = 2
+"""Steps before those, at which a code was read in time and typed too slowly."""
+
+FAR = 20
+"""Steps to each side of our clock that a diagnosis looks at: ten minutes."""
+
 _CODE = re.compile(r"[0-9]{6}", re.ASCII)
+
+_MOST_TELLING = (
+    None,
+    # What the store may find of a code that was right.
+    Reason.SESSION_REVOKED,
+    Reason.CHALLENGE_EXPIRED,
+    Reason.FACTOR_MISSING,
+    Reason.USED_CODE,
+    Reason.EXPIRED_CODE,
+    Reason.WRONG_CLOCK,
+    Reason.WRONG_CODE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What a code is to one factor: right, and its `step` to be spent, when there is no `reason`.
+
+    `clock_off_by` is in seconds, half a minute more or less: below zero when the factor's clock is
+    behind. It is zero unless the reason is WRONG_CLOCK.
+    """
+
+    reason: Reason | None
+    step: int = 0
+    clock_off_by: int = 0
+
+
+WRONG = Judgement(Reason.WRONG_CODE)
 
 
 def is_code(text: str) -> bool:
@@ -34,20 +77,44 @@ def seconds_to_next_code(now: float) -> int:
     return PERIOD - int(now) % PERIOD
 
 
-def matching_step(seed: bytes, code: str, now: float, *, drift: int = 1) -> int | None:
-    """The step within `drift` steps of `now` whose code is `code`, or None.
+def judge(seed: bytes, code: str, now: float, *, drift: int = 0, last_step: int | None = None) -> Judgement:
+    """What `code` is to the factor with this seed.
 
-    Every candidate is compared, in constant time, so the answer's timing tells nothing.
+    `drift` is where its clock is known to be, in steps from ours. `last_step` is the last one spent:
+    it and all before it are used up. A factor without one was never used, so nothing is known of its
+    clock, and nothing is diagnosed.
+
+    Every candidate is made and compared, in constant time, so the answer's timing tells nothing.
     """
     if not is_code(code):
-        return None
+        return WRONG
     generator = pyotp.HOTP(setup_key(seed))
     current = step_at(now)
-    found = None
-    for step in range(current - drift, current + drift + 1):
-        if hmac.compare_digest(generator.at(step), code):
-            found = step
-    return found
+    steps = range(max(0, current - FAR), current + FAR + 1)
+    fitting = [step for step in steps if hmac.compare_digest(generator.at(step), code)]
+    nearest_first = sorted(fitting, key=lambda step: abs(step - current - drift))
+    return most_telling(_judge_step(step, current, drift, last_step) for step in nearest_first)
+
+
+def _judge_step(step: int, current: int, drift: int, last_step: int | None) -> Judgement:
+    off = step - current
+    if last_step is not None and step <= last_step:
+        return Judgement(Reason.USED_CODE, step)
+    if abs(off - drift) <= TOLERANCE:
+        return Judgement(None, step)
+    if last_step is None:
+        return WRONG
+    if -TOLERANCE - LATE <= off - drift < 0:
+        return Judgement(Reason.EXPIRED_CODE, step)
+    return Judgement(Reason.WRONG_CLOCK, step, clock_off_by=off * PERIOD)
+
+
+def most_telling(judgements: Iterable[Judgement]) -> Judgement:
+    """Of several, the one to act on or to tell: what comes closest to a code that counts.
+
+    The first of equals; without any, the code is wrong.
+    """
+    return min(judgements, key=lambda judged: _MOST_TELLING.index(judged.reason), default=WRONG)
 
 
 def setup_key(seed: bytes) -> str:

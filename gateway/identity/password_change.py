@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from gateway.core.reasons import Reason
 from gateway.core.records import Snapshot
 from gateway.identity.passwords import LONGEST, SHORTEST, Passwords
-from gateway.store.attempts import AttemptLimit
+from gateway.store.attempts import GrowingDelay
 from gateway.store.factors import Rotation
 from gateway.store.keys import Shard
 from gateway.store.opening import Store
@@ -44,14 +44,14 @@ class ChangeRefused:
 class PasswordChanges:
     store: Store
     passwords: Passwords
-    limit: AttemptLimit
+    delay: GrowingDelay
 
     async def change(self, asked: Change, now: float) -> Changed | ChangeRefused:
         """Check the current password, counted before it is, and put the new one in its place."""
         account, session = asked.snapshot.account, asked.snapshot.session
         if not _fits(asked.new, asked.current, account.subject):
             return ChangeRefused(Reason.UNFIT_PASSWORD)
-        attempt = await self.store.attempts.count(_COUNTER, account.subject, self.limit)
+        attempt = await self.store.attempts.begin(_COUNTER, account.subject, self.delay, now)
         if not attempt.allowed:
             return ChangeRefused(Reason.TOO_MANY_ATTEMPTS, attempt.retry_after)
         known = await self.store.accounts.credentials(account.subject)
@@ -69,7 +69,7 @@ class PasswordChanges:
         actor = f"account:{account.subject}"
         if await self.store.revocations.by_new_password(change, actor=actor, now=now) is None:
             return ChangeRefused(Reason.SESSION_REVOKED)
-        await self.store.attempts.forget(_COUNTER, account.subject)
+        await self.store.attempts.succeed(_COUNTER, account.subject)
         return Changed(new_cookie)
 
 

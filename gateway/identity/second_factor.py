@@ -1,7 +1,7 @@
 """The second factor: setting up authenticators, and using codes up.
 
 A code is counted as an attempt before anything about it is checked, whatever door it came through;
-then it is matched against the account's factors, and then its step is spent in the store, which
+then it is judged for each of the account's factors, and then its step is spent in the store, which
 alone knows whether somebody was first.
 """
 
@@ -14,8 +14,9 @@ from gateway import entropy
 from gateway.core import totp
 from gateway.core.reasons import Reason
 from gateway.core.records import Factor, FactorState, Grant, Session, Snapshot
+from gateway.core.totp import Judgement
 from gateway.errors import SealBroken
-from gateway.store.attempts import AttemptLimit
+from gateway.store.attempts import CODES, Attempt, GrowingDelay
 from gateway.store.audit import AuditEntry
 from gateway.store.factors import Rotation, Spending
 from gateway.store.keyring import KeyRing
@@ -41,11 +42,13 @@ class GivenCode:
 class CodeRefused:
     """Why a code was not taken.
 
-    `wait` is in seconds: until the next attempt is allowed, or until the next code comes.
+    `wait` is in seconds: until the next attempt is allowed, or until the next code comes. `clock_off_by`
+    is what a `Judgement` has.
     """
 
     reason: Reason
     wait: int
+    clock_off_by: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +74,7 @@ class SecondFactor:
         self,
         store: Store,
         ring: KeyRing,
-        attempts: AttemptLimit,
+        attempts: GrowingDelay,
         issuer: str,
         observe: Callable[[Reason | None], None],
     ) -> None:
@@ -138,52 +141,61 @@ class SecondFactor:
         return Rotation(cookie, sessions.new_cookie(shard), now + sessions.limits.grace)
 
     async def _take(self, given: GivenCode, spending: Spending, now: float) -> CodeTaken | CodeRefused:
-        outcome = await self._judge(given, spending, now)
+        subject = given.snapshot.account.subject
+        attempt = await self._store.attempts.begin(CODES, subject, self._attempts, now)
+        outcome = _not_now(attempt) or await self._judge(given, spending, now)
         refused = outcome.reason if isinstance(outcome, CodeRefused) else None
         self._observe(refused)
+        await self._note(given, "code-refused" if refused else "code-taken", refused or given.purpose, now)
+        if refused and attempt.allowed and attempt.locked:
+            await self._note(given, "codes-locked", refused, now)
+        return outcome
+
+    async def _note(self, given: GivenCode, event: str, reason: str, now: float) -> None:
         session = given.snapshot.session
         await self._store.audit.record(
             AuditEntry(
                 at=now,
-                event="code-refused" if refused else "code-taken",
+                event=event,
                 actor=f"account:{session.subject}",
                 subject=session.subject,
                 session_id=session.id,
                 device_id=session.device_id,
                 address=given.address,
-                reason=refused or given.purpose,
+                reason=reason,
             )
         )
-        return outcome
 
     async def _judge(self, given: GivenCode, spending: Spending, now: float) -> CodeTaken | CodeRefused:
-        subject, code = given.snapshot.account.subject, given.code
-        attempt = await self._store.attempts.count("code", subject, self._attempts)
-        if not attempt.allowed:
-            return CodeRefused(Reason.TOO_MANY_ATTEMPTS, attempt.retry_after)
         next_code = totp.seconds_to_next_code(now)
-        if not totp.is_code(code):
+        if not totp.is_code(given.code):
             return CodeRefused(Reason.MALFORMED_CODE, next_code)
-        refusal = Reason.WRONG_CODE
-        for factor in self._candidates(await self._store.factors.list(subject), spending):
-            step = self._matching_step(factor, code, now)
-            if step is None:
-                continue
-            spent = replace(spending, factor_id=factor.id, step=step)
-            reason = await self._store.factors.spend(spent, now)
-            if reason is None:
-                cookie = spending.rotation.new_cookie if spending.rotation else None
-                return CodeTaken(factor.id, cookie, spending.grant)
-            refusal = reason
-        return CodeRefused(refusal, next_code)
+        refusals = []
+        factors = await self._store.factors.list(given.snapshot.account.subject)
+        for factor in self._candidates(factors, spending):
+            judged = self._judge_for(factor, given.code, now)
+            if judged.reason is None:
+                spent = replace(spending, factor_id=factor.id, step=judged.step)
+                reason = await self._store.factors.spend(spent, now)
+                if reason is None:
+                    cookie = spending.rotation.new_cookie if spending.rotation else None
+                    return CodeTaken(factor.id, cookie, spending.grant)
+                judged = Judgement(reason)
+            elif judged.clock_off_by > 0:
+                # Who guesses is told so, and must not come back with the code when its time has come.
+                await self._store.factors.void(factor, judged.step, now)
+            refusals.append(judged)
+        told = totp.most_telling(refusals)
+        return CodeRefused(told.reason or Reason.WRONG_CODE, next_code, told.clock_off_by)
 
-    def _matching_step(self, factor: Factor, code: str, now: float) -> int | None:
-        """The step of a code; None also for a factor whose seed no key opens: the others still count."""
+    def _judge_for(self, factor: Factor, code: str, now: float) -> Judgement:
+        """What a code is to a factor; wrong also for one whose seed no key opens: the others still count."""
         try:
-            return totp.matching_step(self._seed(factor), code, now)
+            seed = self._seed(factor)
         except SealBroken:
             _log.error("a seed cannot be opened: is its key missing from the key ring?", factor=factor.id)
-            return None
+            return totp.WRONG
+        return totp.judge(seed, code, now, drift=factor.drift, last_step=factor.last_step)
 
     def _candidates(self, factors: Iterable[Factor], spending: Spending) -> list[Factor]:
         if spending.confirms:
@@ -196,6 +208,15 @@ class SecondFactor:
     def _enrolment(self, factor: Factor, seed: bytes) -> Enrolment:
         uri = totp.otpauth_uri(seed, issuer=self._issuer, account=factor.subject)
         return Enrolment(factor, totp.setup_key(seed), uri)
+
+
+def _not_now(attempt: Attempt) -> CodeRefused | None:
+    """The refusal of an attempt that may not be checked, right or wrong."""
+    if attempt.allowed:
+        return None
+    if attempt.locked:
+        return CodeRefused(Reason.CODES_LOCKED, 0)
+    return CodeRefused(Reason.TOO_MANY_ATTEMPTS, attempt.retry_after)
 
 
 def _pending(factors: Iterable[Factor], session_id: str) -> list[Factor]:

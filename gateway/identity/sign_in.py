@@ -2,7 +2,8 @@
 
 An unknown name and a wrong password get the same answer in the same time. Attempts count before
 they are checked, by account and by address; a device that the account has authorised has a
-counter of its own, so that strangers who guess do not lock its owner out.
+counter of its own, so that strangers who guess do not keep its owner waiting. Sessions that are
+signed in go on, whatever anybody guesses.
 """
 
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from gateway.core.reasons import Reason
 from gateway.core.records import DeviceState
 from gateway.identity.device_names import LONGEST_USER_AGENT, device_name
 from gateway.identity.passwords import Passwords
-from gateway.store.attempts import AttemptLimit
+from gateway.store.attempts import AttemptLimit, GrowingDelay
 from gateway.store.audit import AuditEntry
 from gateway.store.opening import Store
 from gateway.store.sessions import NewDevice
@@ -24,9 +25,9 @@ LONGEST_SUBJECT = 128
 
 @dataclass(frozen=True, slots=True)
 class SignInLimits:
-    """How many attempts one account and one address have; whether later devices wait for approval."""
+    """How often one account and one address may try; whether later devices wait for approval."""
 
-    by_account: AttemptLimit
+    by_account: GrowingDelay
     by_address: AttemptLimit
     approve_later_devices: bool
 
@@ -91,20 +92,18 @@ class SignIns:
             subject = ""
         counter = await self._counter(subject, attempted.device_cookie)
         place = _place(attempted.address)
-        for kind, name, limit in (
-            ("address", place, self._limits.by_address),
-            (counter, subject, self._limits.by_account),
-        ):
-            attempt = await self._store.attempts.count(kind, name, limit)
-            if not attempt.allowed:
-                return SignInRefused(Reason.TOO_MANY_ATTEMPTS, attempt.retry_after)
+        attempt = await self._store.attempts.count("address", place, self._limits.by_address)
+        if attempt.allowed:
+            attempt = await self._store.attempts.begin(counter, subject, self._limits.by_account, now)
+        if not attempt.allowed:
+            return SignInRefused(Reason.TOO_MANY_ATTEMPTS, attempt.retry_after)
 
         known = await self._store.accounts.credentials(subject) if subject else None
         right = await self._passwords.verify(known.password_hash if known else None, attempted.password)
         if known is None or not right or known.account.disabled:
             await self._note("sign-in-refused", subject if known else "", attempted, now)
             return SignInRefused(Reason.WRONG_CREDENTIALS)
-        await self._store.attempts.forget(counter, subject)
+        await self._store.attempts.succeed(counter, subject)
         await self._store.attempts.uncount("address", place)
         return await self._begin(attempted, now)
 

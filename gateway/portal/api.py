@@ -84,7 +84,7 @@ class Api:
         if taken is None:
             return problem(Reason.NOT_FOUND)
         if isinstance(taken, CodeRefused):
-            return code_problem(taken.reason, taken.wait)
+            return code_problem(taken.reason, taken.wait, taken.clock_off_by)
         cookies = (self._desk.session_cookie(taken.session_cookie),) if taken.session_cookie else ()
         return as_json({"id": taken.factor_id, "state": "confirmed"}, cookies=cookies)
 
@@ -155,7 +155,7 @@ class Api:
             return problem(Reason.CHALLENGE_EXPIRED, "Repeat the request to get a new challenge.")
         outcome = await self._desk.answer(call.inbound, snapshot, challenge, action, code)
         if isinstance(outcome, CodeRefused):
-            return code_problem(outcome.reason, outcome.wait)
+            return code_problem(outcome.reason, outcome.wait, outcome.clock_off_by)
         grant = _grant(outcome.taken.grant) if outcome.taken.grant else None
         return as_json({"grant": grant}, cookies=self._desk.cookies_after(outcome))
 

@@ -62,10 +62,14 @@ class Holder:
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """Why the last attempt failed. `wait` is in seconds: until a new attempt or the next code."""
+    """Why the last attempt failed. `wait` is in seconds: until a new attempt or the next code.
+
+    So is `clock_off_by`: how far a wrong clock is, below zero when it is behind.
+    """
 
     reason: Reason
     wait: int = 0
+    clock_off_by: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,7 +314,11 @@ class Pages:
         """What the texts about something (`code`, `password`) say of a trouble."""
         if trouble is None:
             return None
-        return self._texts(f"{about}.{trouble.reason}", wait=self._texts.wait(trouble.wait))
+        t, off = self._texts, trouble.clock_off_by
+        if off:
+            key = f"{about}.{trouble.reason}.{'behind' if off < 0 else 'ahead'}"
+            return t(key, off=t.roughly(abs(off)))
+        return t(f"{about}.{trouble.reason}", wait=t.wait(trouble.wait))
 
     def render(self, template: str, **values: object) -> str:
         """A template of ours with its values. What it shows of reasons comes from `said`."""

@@ -16,7 +16,15 @@ from gateway.portal.pages import PAGE_HEADERS, Holder, Notice, Trouble
 SECURITY = "/.watchword/security"
 DEVICES = "/.watchword/devices"
 
-_ABOUT_CODES = {Reason.WRONG_CODE, Reason.USED_CODE, Reason.MALFORMED_CODE, Reason.TOO_MANY_ATTEMPTS}
+_ABOUT_CODES = {
+    Reason.WRONG_CODE,
+    Reason.USED_CODE,
+    Reason.EXPIRED_CODE,
+    Reason.WRONG_CLOCK,
+    Reason.MALFORMED_CODE,
+    Reason.TOO_MANY_ATTEMPTS,
+    Reason.CODES_LOCKED,
+}
 
 
 def page(
@@ -71,4 +79,6 @@ def trouble_with(refused: CodeRefused) -> Trouble | None:
 
     Then the page that would be shown again has other things to say, so it is asked for afresh.
     """
-    return Trouble(refused.reason, refused.wait) if refused.reason in _ABOUT_CODES else None
+    if refused.reason not in _ABOUT_CODES:
+        return None
+    return Trouble(refused.reason, refused.wait, refused.clock_off_by)

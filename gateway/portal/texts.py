@@ -49,6 +49,15 @@ class Texts:
             return self.counted("wait.second", max(1, seconds))
         return self.counted("wait.minute", -(-seconds // 60))
 
+    def roughly(self, seconds: int) -> str:
+        """A length of time, to half a minute: "30 seconds", "1 minute", "2½ minutes"."""
+        halves = round(seconds / 30)
+        if halves < 2:
+            return self.counted("wait.second", 30)
+        if halves % 2:
+            return self("wait.minutes_and_a_half", count=halves // 2)
+        return self.counted("wait.minute", halves // 2)
+
 
 def _flat(tables: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
     for name, value in tables.items():

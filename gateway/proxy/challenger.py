@@ -82,7 +82,7 @@ class Challenger:
             action, given, binding=binding, cookie=inbound.cookies.session or "", now=inbound.now
         )
         if isinstance(taken, CodeRefused):
-            return code_problem(taken.reason, taken.wait)
+            return code_problem(taken.reason, taken.wait, taken.clock_off_by)
         # The code is used up: should the request come by here again, it must not be tried again.
         headers = tuple((name, value) for name, value in inbound.headers if name.lower() != CODE_HEADER)
         visit = replace(visit, inbound=replace(inbound, headers=headers)).with_grant(taken.grant)

@@ -1,10 +1,18 @@
-"""Counters of attempts. An attempt counts before it is checked, so no race gives one for free."""
+"""Counters of attempts. An attempt counts before it is checked, so no race gives one for free.
+
+What can be told by account counts in a row: each failure makes the next attempt wait longer, whatever
+the hour, until one succeeds. Addresses, which people share, have a window.
+"""
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from gateway.store.connection import Connection
 from gateway.store.keys import Shard, shard_of_subject
+
+CODES = "code"
+"""The kind of attempt that every code is, whatever door it comes through."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,19 +24,74 @@ class AttemptLimit:
 
 
 @dataclass(frozen=True, slots=True)
+class GrowingDelay:
+    """How failures in a row slow down. Times are in seconds.
+
+    `free` of them make nobody wait; the next attempt then waits for `first`, and after each further
+    failure twice as long, up to `longest`. After `lock` failures there is no next one (NIST SP 800-63B
+    section 3.2.2 wants that after 100 at the latest). They are forgotten once nothing was tried for
+    `forget_after`.
+    """
+
+    free: int
+    first: float
+    longest: float
+    lock: int | None = None
+    forget_after: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Attempt:
-    """Whether an attempt may be checked, and if not, in how many seconds the next one may."""
+    """Whether an attempt may be checked, and if not, in how many seconds the next one may.
+
+    `locked`: if this one fails as well, or may not be checked, there is no next one.
+    """
 
     allowed: bool
-    retry_after: int
+    retry_after: int = 0
+    locked: bool = False
 
 
 class Attempts:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
+    async def begin(self, kind: str, name: str, delay: GrowingDelay, now: float) -> Attempt:
+        """Count an attempt of `kind` by `name` (a subject), as a failure until it succeeds.
+
+        One that comes too early, or after the lock, is not allowed and does not count.
+        """
+        allowed, locked, seconds = await self._connection.run(
+            "begin_attempt",
+            self._shard(name),
+            name=f"{kind}:{_key_part(name)}",
+            now=now,
+            free=delay.free,
+            first=delay.first,
+            longest=delay.longest,
+            lock=delay.lock,
+            forget_after=delay.forget_after,
+        )
+        return Attempt(bool(allowed), seconds, bool(locked))
+
+    async def succeed(self, kind: str, name: str) -> None:
+        """Forget the failures before a success."""
+        key = self._shard(name).key("failures", f"{kind}:{_key_part(name)}")
+        await self._connection.call(self._connection.redis.delete(key))
+
+    async def unlock(self, subject: str) -> None:
+        """Let an account's codes count again, the next one at once."""
+        await self.succeed(CODES, subject)
+
+    async def locked(self, subjects: Iterable[str]) -> frozenset[str]:
+        """Those of these accounts whose codes are locked."""
+        subjects = list(subjects)
+        keys = (self._shard(subject).key("failures", f"{CODES}:{subject}") for subject in subjects)
+        found = await self._connection.fields(keys, "locked")
+        return frozenset(subject for subject, locked in zip(subjects, found, strict=True) if locked)
+
     async def count(self, kind: str, name: str, limit: AttemptLimit) -> Attempt:
-        """Count one attempt of `kind` (such as `code`) by `name` (a subject or an address)."""
+        """Count one attempt of `kind` by `name` (an address) within its window."""
         count, seconds = await self._connection.run(
             "count_attempt", self._shard(name), name=f"{kind}:{_key_part(name)}", window=int(limit.window)
         )
@@ -37,11 +100,6 @@ class Attempts:
     async def uncount(self, kind: str, name: str) -> None:
         """Take one attempt back, since it turned out to be none that is to be limited."""
         await self._connection.run("uncount_attempt", self._shard(name), name=f"{kind}:{_key_part(name)}")
-
-    async def forget(self, kind: str, name: str) -> None:
-        """Start afresh after a success."""
-        key = self._shard(name).key("attempts", f"{kind}:{_key_part(name)}")
-        await self._connection.call(self._connection.redis.delete(key))
 
     def _shard(self, name: str) -> Shard:
         return shard_of_subject(name, self._connection.shards)

@@ -70,6 +70,14 @@ class Connection:
                 pipeline.hgetall(key)
             return [found for found in await pipeline.execute() if found]
 
+    async def fields(self, keys: Iterable[str], field: str) -> list[str | None]:
+        """One field of each of these hashes, in one round trip. Raises StoreUnavailable."""
+        with store_errors():
+            pipeline = self.redis.pipeline(transaction=False)
+            for key in keys:
+                pipeline.hget(key, field)
+            return list(await pipeline.execute())
+
     async def close(self) -> None:
         await self.redis.aclose()
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from gateway.core.reasons import Reason
 from gateway.core.records import Factor, FactorState, Grant
+from gateway.core.totp import FAR, PERIOD, step_at
 from gateway.errors import WatchwordError
 from gateway.store.connection import Connection, time_text
 from gateway.store.keys import Shard, hash_of, shard_of_id, shard_of_subject
@@ -13,6 +14,9 @@ from gateway.store.sessions import grant_argument
 MOST_FACTORS = 10
 PENDING_SECONDS = 3600
 """How long a factor waits to be confirmed before it is forgotten."""
+
+VOID_SECONDS = (FAR + 5) * PERIOD
+"""How long a code that came before its time is remembered: until it could count nowhere any more."""
 
 
 class FactorRefused(WatchwordError):
@@ -115,8 +119,21 @@ class Factors:
         shard = shard_of_id(spending.session_id, self._connection.shards)
         if shard is None:
             return Reason.SESSION_REVOKED
-        outcome = await self._connection.run("spend_code", shard, now=now, **spending.arguments())
+        offset = spending.step - step_at(now)
+        outcome = await self._connection.run(
+            "spend_code", shard, now=now, offset=offset, **spending.arguments()
+        )
         return None if outcome == "spent" else Reason(outcome)
+
+    async def void(self, factor: Factor, step: int, now: float) -> None:
+        """Let a step that is still to come never count: somebody was told that they have its code."""
+        await self._connection.run(
+            "void_step",
+            self._shard(factor.subject),
+            factor=factor.id,
+            step=step,
+            expires_at=now + VOID_SECONDS,
+        )
 
     async def remove(self, subject: str, factor_id: str, *, even_confirmed: bool = True) -> bool:
         """Remove a factor of this account; False when it has none such."""
@@ -134,7 +151,7 @@ class Factors:
 
 
 def _factor_from(row: dict[str, str]) -> Factor:
-    last_used_at = row.get("last_used_at")
+    last_used_at, last_step = row.get("last_used_at"), row.get("last_step")
     return Factor(
         id=row["id"],
         subject=row["subject"],
@@ -144,4 +161,6 @@ def _factor_from(row: dict[str, str]) -> Factor:
         last_used_at=None if last_used_at is None else float(last_used_at),
         sealed_seed=row["sealed_seed"].encode("ascii"),
         session_id=row["session"],
+        last_step=None if last_step is None else int(last_step),
+        drift=int(row.get("drift", 0)),
     )

@@ -13,12 +13,13 @@ sessions:<subject>     zset    its session ids by expiry
 grants:<session>       hash    field -> JSON grant
 device:<id>            hash    one browser of one account
 devices:<subject>      zset    its device ids by last use
-factor:<id>            hash    one factor with its sealed seed
+factor:<id>            hash    one factor with its sealed seed and the last step spent
 factors:<subject>      set     its factor ids
-steps:<subject>        hash    factor id -> last step spent
+voided:<factor>        set     its steps to come that never count
 challenge:<id>         hash    a pending demand for a code, with its sealed parked request
 challenges:<session>   zset    its open challenges by creation
 resume:<sha256>        string  what a resume cookie's hash leads to: a challenge id
+failures:<name>        hash    failed attempts in a row, and when the next one may be made
 attempts:<name>        string  a counter that expires with its window
 epoch                  string  this shard's copy of the global epoch
 revocations            stream  every revocation, in order

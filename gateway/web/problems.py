@@ -35,8 +35,12 @@ _PROBLEMS: Mapping[str, tuple[int, str]] = {
     Reason.OVERLOADED: (503, "The gateway is busy"),
     Reason.WRONG_CODE: (403, "The code is not right"),
     Reason.USED_CODE: (403, "The code was used already"),
+    Reason.EXPIRED_CODE: (403, "The code is too old"),
+    Reason.WRONG_CLOCK: (403, "The clock that made the code is off"),
     Reason.MALFORMED_CODE: (422, "A code is six digits"),
     Reason.TOO_MANY_ATTEMPTS: (429, "Too many attempts"),
+    # Not 429: no waiting helps.
+    Reason.CODES_LOCKED: (403, "Codes are locked"),
     Reason.CHALLENGE_EXPIRED: (410, "This request for a code has expired"),
     Reason.WRONG_CREDENTIALS: (401, "The name or the password is not right"),
     Reason.WRONG_PASSWORD: (403, "The current password is not right"),
@@ -91,8 +95,12 @@ def problem(
     )
 
 
-def code_problem(reason: Reason, wait: int) -> web.Response:
-    """Why a code was not taken; `wait` is in seconds, until the next one can be."""
+def code_problem(reason: Reason, wait: int, clock_off_by: int = 0) -> web.Response:
+    """Why a code was not taken.
+
+    `wait` is in seconds, until the next one can be. So is `clock_off_by`, which is told of a wrong clock
+    only: below zero when it is behind.
+    """
     if reason is Reason.TOO_MANY_ATTEMPTS:
         return problem(
             reason,
@@ -100,10 +108,16 @@ def code_problem(reason: Reason, wait: int) -> web.Response:
             headers={"Retry-After": str(wait)},
             retry_after=wait,
         )
+    if reason is Reason.CODES_LOCKED:
+        return problem(reason, "Use a recovery code, or ask support to unlock them.")
+    off = f"{abs(clock_off_by)} s {'behind' if clock_off_by < 0 else 'ahead'}"
     detail = {
         Reason.WRONG_CODE: f"Check the app and its clock. The next code comes in {wait} s.",
         Reason.USED_CODE: f"A code counts once. The next one comes in {wait} s.",
+        Reason.EXPIRED_CODE: f"Send the one that the app shows now. The next one comes in {wait} s.",
+        Reason.WRONG_CLOCK: f"The phone's clock seems to be about {off}: set it to automatic.",
         Reason.MALFORMED_CODE: "Send the six digits that the authenticator app shows, without spaces.",
         Reason.CHALLENGE_EXPIRED: "Repeat the request to get a new challenge.",
     }.get(reason, "")
-    return problem(reason, detail, next_code_in=wait)
+    members: dict[str, Any] = {"clock_off_by": clock_off_by} if reason is Reason.WRONG_CLOCK else {}
+    return problem(reason, detail, next_code_in=wait, **members)

@@ -9,6 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core import totp
+from gateway.core.reasons import Reason
+from gateway.core.totp import Judgement
 
 RFC_SEED = b"12345678901234567890"
 # RFC 6238 appendix B, SHA-1: its eight digits end in the six that authenticator apps show.
@@ -34,7 +36,7 @@ def code_at(step: int, seed: bytes = RFC_SEED) -> str:
 
 @pytest.mark.parametrize(("now", "digits"), VECTORS)
 def test_the_vectors_of_rfc_6238(now: int, digits: str) -> None:
-    assert totp.matching_step(RFC_SEED, digits[-6:], now, drift=0) == now // 30
+    assert totp.judge(RFC_SEED, digits[-6:], now) == Judgement(None, now // 30)
 
 
 @pytest.mark.parametrize(
@@ -53,19 +55,55 @@ def test_where_a_step_begins_and_ends(now: float, step: int, left: int) -> None:
     assert totp.seconds_to_next_code(now) == left
 
 
-@pytest.mark.parametrize(
-    ("steps_away", "drift", "found"),
-    [(-2, 1, False), (-1, 1, True), (0, 1, True), (1, 1, True), (2, 1, False), (-1, 0, False), (1, 0, False)],
+RIGHT, USED, OLD, CLOCK, WRONG = (
+    None,
+    Reason.USED_CODE,
+    Reason.EXPIRED_CODE,
+    Reason.WRONG_CLOCK,
+    Reason.WRONG_CODE,
 )
+
+
 @pytest.mark.parametrize("now", [NOW, NOW + 29.99])
-def test_how_far_a_clock_may_be_off(now: float, steps_away: int, drift: int, found: bool) -> None:
-    step = STEP + steps_away
-    assert totp.matching_step(RFC_SEED, code_at(step), now, drift=drift) == (step if found else None)
+@pytest.mark.parametrize(
+    ("drift", "told"),
+    [
+        (0, {-21: WRONG, -20: CLOCK, -4: CLOCK, -3: OLD, -2: OLD, -1: RIGHT, 0: RIGHT, 1: RIGHT, 2: CLOCK}),
+        (-1, {-5: CLOCK, -4: OLD, -3: OLD, -2: RIGHT, -1: RIGHT, 0: RIGHT, 1: CLOCK, 20: CLOCK, 21: WRONG}),
+        (1, {-3: CLOCK, -2: OLD, -1: OLD, 0: RIGHT, 1: RIGHT, 2: RIGHT, 3: CLOCK, 20: CLOCK, 21: WRONG}),
+    ],
+)
+def test_what_a_code_is_by_how_far_it_is_off(drift: int, told: dict[int, Reason | None], now: float) -> None:
+    judged = {off: totp.judge(RFC_SEED, code_at(STEP + off), now, drift=drift, last_step=1) for off in told}
+    assert {off: judgement.reason for off, judgement in judged.items()} == told
+    for off, judgement in judged.items():
+        if judgement.reason is not WRONG:
+            assert judgement.step == STEP + off
+        assert judgement.clock_off_by == (off * 30 if judgement.reason is CLOCK else 0)
 
 
-def test_one_step_either_way_is_the_rule() -> None:
-    found = [totp.matching_step(RFC_SEED, code_at(STEP + away), NOW) for away in (-2, -1, 0, 1, 2)]
-    assert found == [None, STEP - 1, STEP, STEP + 1, None]
+@pytest.mark.parametrize("off", [-20, -4, -2, 2, 20])
+def test_nothing_is_diagnosed_before_the_first_right_code(off: int) -> None:
+    assert totp.judge(RFC_SEED, code_at(STEP + off), NOW) == totp.WRONG
+
+
+@pytest.mark.parametrize("off", [-20, -4, -2, -1, 0, 1])
+def test_the_last_step_and_all_before_it_are_used(off: int) -> None:
+    judged = totp.judge(RFC_SEED, code_at(STEP + off), NOW, last_step=STEP + 1)
+    assert judged == Judgement(USED, STEP + off)
+
+
+def test_of_several_answers_the_one_closest_to_right_is_told() -> None:
+    in_order = [
+        Judgement(RIGHT, 5),
+        Judgement(USED, 4),
+        Judgement(OLD, 3),
+        Judgement(CLOCK, 2, -180),
+        Judgement(WRONG),
+    ]
+    for best, *others in (in_order[start:] for start in range(len(in_order))):
+        assert totp.most_telling([*others[::-1], best, *others]) == best
+    assert totp.most_telling([]) == totp.WRONG
 
 
 DIGITS = "0123456789"
@@ -92,25 +130,68 @@ LOOKALIKES = {
 @pytest.mark.parametrize("text", LOOKALIKES.values(), ids=LOOKALIKES.keys())
 def test_case_20_what_only_looks_like_a_code(text: str) -> None:
     assert not totp.is_code(text)
-    assert totp.matching_step(RFC_SEED, text, NOW) is None
+    assert totp.judge(RFC_SEED, text, NOW, last_step=1) == totp.WRONG
 
 
 @pytest.mark.parametrize("digits", [FULL_WIDTH, SUPERSCRIPT])
 def test_case_20_the_right_code_in_other_digits(digits: dict[int, int]) -> None:
-    assert totp.matching_step(RFC_SEED, code_at(STEP).translate(digits), NOW) is None
+    assert totp.judge(RFC_SEED, code_at(STEP).translate(digits), NOW, last_step=1) == totp.WRONG
 
 
-@given(seed=SEEDS, now=TIMES, steps_away=st.integers(-5, 5), drift=st.integers(0, 2))
-def test_an_accepted_step_is_within_drift_and_has_that_code(
-    seed: bytes, now: float, steps_away: int, drift: int
+DRIFTS = st.integers(-1, 1)
+LAST_STEPS = st.none() | st.integers(-25, 25)
+
+
+@given(seed=SEEDS, now=TIMES, off=st.integers(-25, 25), drift=DRIFTS, last=LAST_STEPS)
+def test_what_is_right_is_within_three_steps_and_above_the_last(
+    seed: bytes, now: float, off: int, drift: int, last: int | None
 ) -> None:
-    code = code_at(totp.step_at(now) + steps_away, seed)
-    found = totp.matching_step(seed, code, now, drift=drift)
-    if abs(steps_away) <= drift:
-        assert found is not None
-    if found is not None:
-        assert abs(found - totp.step_at(now)) <= drift
-        assert code_at(found, seed) == code
+    """`off` and `last` are counted from the step of now; a diagnosis is never called right."""
+    current = totp.step_at(now)
+    last_step = None if last is None else current + last
+    judged = totp.judge(seed, code_at(current + off, seed), now, drift=drift, last_step=last_step)
+    spendable = abs(off - drift) <= 1 and (last is None or off > last)
+    if spendable:
+        assert judged.reason is RIGHT
+    if judged.reason is RIGHT:
+        assert code_at(judged.step, seed) == code_at(current + off, seed)
+        assert judged.step in range(current + drift - 1, current + drift + 2)
+        assert last_step is None or judged.step > last_step
+    assert bool(judged.clock_off_by) == (judged.reason is CLOCK)
+    if last is None:
+        assert judged.reason in (RIGHT, WRONG)
+
+
+@given(seed=SEEDS, now=TIMES, drift=DRIFTS, last=LAST_STEPS)
+def test_no_more_than_three_codes_are_right_at_a_time(
+    seed: bytes, now: float, drift: int, last: int | None
+) -> None:
+    current = totp.step_at(now)
+    last_step = None if last is None else current + last
+    codes = {code_at(current + off, seed) for off in range(-25, 26)}
+    judged = [totp.judge(seed, code, now, drift=drift, last_step=last_step) for code in codes]
+    assert sum(judgement.reason is RIGHT for judgement in judged) <= 3
+
+
+@pytest.mark.parametrize("drift", [-1, 0, 1])
+@pytest.mark.parametrize("last_step", [None, 1, STEP, STEP + 30])
+def test_every_code_costs_the_same_work(
+    monkeypatch: pytest.MonkeyPatch, drift: int, last_step: int | None
+) -> None:
+    made = []
+    for code in ("000000", *(code_at(STEP + off) for off in (-30, -20, -2, 0, 1, 2, 20))):
+        steps: list[int] = []
+
+        class Counting(pyotp.HOTP):
+            def at(self, count: int, made: list[int] = steps) -> str:
+                made.append(count)
+                return super().at(count)
+
+        monkeypatch.setattr(totp.pyotp, "HOTP", Counting)
+        totp.judge(RFC_SEED, code, NOW, drift=drift, last_step=last_step)
+        monkeypatch.undo()
+        made.append(steps)
+    assert all(steps == list(range(STEP - 20, STEP + 21)) for steps in made)
 
 
 @given(st.text())

@@ -8,7 +8,7 @@ from support.store import RING
 
 from gateway.identity.passwords import Passwords
 from gateway.identity.second_factor import SecondFactor
-from gateway.store.attempts import AttemptLimit
+from gateway.store.attempts import GrowingDelay
 from gateway.store.opening import Store
 
 
@@ -26,4 +26,5 @@ def passwords(hasher: CountingHasher) -> Iterator[Passwords]:
 
 @pytest.fixture
 def second_factor(store: Store) -> SecondFactor:
-    return SecondFactor(store, RING, AttemptLimit(most=5, window=300), "Watchword", observe=lambda _: None)
+    delay = GrowingDelay(free=5, first=60, longest=900, lock=8)
+    return SecondFactor(store, RING, delay, "Watchword", observe=lambda _: None)

@@ -13,7 +13,7 @@ from support.store import NOW, contents, every_size, signed_in
 from gateway.core.reasons import Reason
 from gateway.identity.password_change import Change, Changed, ChangeRefused, PasswordChanges
 from gateway.identity.passwords import Passwords
-from gateway.store.attempts import AttemptLimit
+from gateway.store.attempts import GrowingDelay
 from gateway.store.opening import Store
 from gateway.store.sessions import Started
 
@@ -28,7 +28,7 @@ def passwords() -> Passwords:
 
 @pytest.fixture
 def changes(store: Store, passwords: Passwords) -> PasswordChanges:
-    return PasswordChanges(store, passwords, AttemptLimit(most=3, window=900))
+    return PasswordChanges(store, passwords, GrowingDelay(free=3, first=60, longest=900))
 
 
 async def session_of(store: Store, subject: str = "ada") -> Started:
@@ -118,8 +118,8 @@ async def test_guesses_count_for_the_account_and_not_at_sign_in(
         refused = await changes.change(await asked(store, session), NOW)
         assert isinstance(refused, ChangeRefused)
         assert refused.reason is Reason.TOO_MANY_ATTEMPTS
-        assert 0 < refused.retry_after <= 900
-    assert (await store.attempts.count("password", "ada", AttemptLimit(1, 900))).allowed
+        assert refused.retry_after == 60
+    assert (await store.attempts.begin("password", "ada", changes.delay, NOW)).allowed
 
 
 async def test_guesses_at_once_are_counted_before_they_are_checked(

@@ -1,23 +1,29 @@
 """Authenticators: set up by a code, asked for a code, and no code twice."""
 
 import asyncio
+from dataclasses import replace
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from hypothesis import given as with_any
+from hypothesis import settings
+from hypothesis import strategies as st
 from redis.asyncio import Redis
 from support.identity import code_of, enrolled_key, given, snapshot_of, wrong_code
-from support.store import NOW, RING, contents, every_size, signed_in
+from support.store import NOW, RING, contents, every_size, opened_store, signed_in
 
+from gateway import entropy
 from gateway.core.reasons import Reason
 from gateway.core.records import FactorState, Grant, Session
+from gateway.core.totp import Judgement, step_at
 from gateway.identity.second_factor import LONGEST_LABEL, CodeRefused, CodeTaken, Enrolment, SecondFactor
-from gateway.store.attempts import AttemptLimit
+from gateway.store.attempts import GrowingDelay
 from gateway.store.factors import MOST_FACTORS, Spending, TooManyFactors
 from gateway.store.opening import Store
 from gateway.store.sessions import Started
 
-MOST = 5
-"""Attempts that the fixture `second_factor` allows."""
+MOST, LOCK = 5, 8
+"""Attempts in a row that the fixture `second_factor` allows at once, and at all."""
 
 GRANT = Grant("exchange/approve", NOW, NOW + 60)
 NEXT_CODE = 30 - int(NOW) % 30
@@ -200,11 +206,14 @@ async def test_what_others_began_vanishes_with_the_confirmation(
 @pytest.mark.parametrize(
     ("steps", "reason"),
     [
-        (-2, Reason.WRONG_CODE),
+        (-4, Reason.WRONG_CLOCK),
+        (-3, Reason.EXPIRED_CODE),
+        (-2, Reason.EXPIRED_CODE),
         (-1, None),
         (0, None),
         (1, None),
-        (2, Reason.WRONG_CODE),
+        (2, Reason.WRONG_CLOCK),
+        (21, Reason.WRONG_CODE),
     ],
 )
 async def test_one_step_of_drift_either_way(
@@ -225,7 +234,7 @@ async def test_no_code_counts_after_a_later_one(store: Store, second_factor: Sec
 
 
 async def test_of_many_at_once_one_is_first(store: Store, second_factor: SecondFactor) -> None:
-    generous = SecondFactor(store, RING, AttemptLimit(100, 300), "Watchword", observe=lambda _: None)
+    generous = SecondFactor(store, RING, GrowingDelay(100, 30, 900), "Watchword", observe=lambda _: None)
     session = await signed_in(store)
     code = code_of(await enrolled_key(second_factor, store, session.cookie), NOW)
     outcomes = await asyncio.gather(*(take(generous, store, session, code) for _ in range(30)))
@@ -269,6 +278,144 @@ async def test_a_session_that_ended_meanwhile_gets_nothing(store: Store, second_
     assert reason_of(outcome) is Reason.SESSION_REVOKED
     again = await signed_in(store, browser="phone", now=NOW + 1)
     assert isinstance(await take(second_factor, store, again, code, now=NOW + 1), CodeTaken)
+
+
+# --- told honestly
+
+
+@pytest.mark.parametrize(
+    ("steps", "told"),
+    [
+        (-20, CodeRefused(Reason.WRONG_CLOCK, NEXT_CODE, -600)),
+        (-6, CodeRefused(Reason.WRONG_CLOCK, NEXT_CODE, -180)),
+        (-3, CodeRefused(Reason.EXPIRED_CODE, NEXT_CODE)),
+        (6, CodeRefused(Reason.WRONG_CLOCK, NEXT_CODE, 180)),
+        (20, CodeRefused(Reason.WRONG_CLOCK, NEXT_CODE, 600)),
+        (-21, CodeRefused(Reason.WRONG_CODE, NEXT_CODE)),
+        (21, CodeRefused(Reason.WRONG_CODE, NEXT_CODE)),
+    ],
+)
+async def test_a_code_of_another_time_is_told_from_a_wrong_one_and_counts_as_one(
+    store: Store, second_factor: SecondFactor, steps: int, told: CodeRefused
+) -> None:
+    session = await signed_in(store)
+    key = await enrolled_key(second_factor, store, session.cookie, at=NOW - 3600)
+    for _ in range(MOST):
+        assert await take(second_factor, store, session, code_of(key, NOW, steps)) == told
+    refused = await take(second_factor, store, session, code_of(key, NOW, steps))
+    assert reason_of(refused) is Reason.TOO_MANY_ATTEMPTS
+
+
+@pytest.mark.parametrize("steps", [-20, -6, -2, 2, 6, 20])
+async def test_a_factor_that_was_never_used_is_not_diagnosed(
+    store: Store, second_factor: SecondFactor, steps: int
+) -> None:
+    session = await signed_in(store)
+    enrolment = await begun(second_factor, store, session)
+    refused = await confirm(
+        second_factor, store, session, enrolment, code_of(enrolment.setup_key, NOW, steps)
+    )
+    assert refused == CodeRefused(Reason.WRONG_CODE, NEXT_CODE)
+
+
+async def test_the_code_of_one_phone_counts_although_it_looks_old_on_another(
+    store: Store, second_factor: SecondFactor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever is found for the others, a right code is right; else the best news is told."""
+    session = await signed_in(store)
+    for label in ("One", "Two", "Three", "Four"):
+        await enrolled_key(second_factor, store, session.cookie, label)
+    now_step = step_at(NOW)
+    answers = {
+        "One": Judgement(Reason.WRONG_CLOCK, now_step - 6, -180),
+        "Two": Judgement(Reason.EXPIRED_CODE, now_step - 2),
+        "Three": Judgement(Reason.USED_CODE, now_step - 1),
+        "Four": Judgement(None, now_step),
+    }
+    monkeypatch.setattr(second_factor, "_judge_for", lambda factor, *_: answers[factor.label])
+    taken = await take(second_factor, store, session, "123456")
+    assert isinstance(taken, CodeTaken)
+    told = []
+    for label in ("Four", "Three", "Two", "One"):
+        answers[label] = replace(answers[label], reason=answers[label].reason or Reason.USED_CODE)
+        told.append(reason_of(await take(second_factor, store, session, "123456")))
+        answers[label] = Judgement(Reason.WRONG_CODE)
+    assert told == [Reason.USED_CODE, Reason.USED_CODE, Reason.EXPIRED_CODE, Reason.WRONG_CLOCK]
+
+
+async def test_who_was_told_that_a_guess_comes_too_early_cannot_come_back_with_it(
+    store: Store, second_factor: SecondFactor
+) -> None:
+    """A diagnosis must not turn three chances for each guess into twenty."""
+    session = await signed_in(store)
+    key = await enrolled_key(second_factor, store, session.cookie)
+    guess, its_time = code_of(key, NOW, 9), NOW + 9 * 30
+    assert reason_of(await take(second_factor, store, session, guess)) is Reason.WRONG_CLOCK
+    for early in (-30, 0, 30):
+        later = await take(second_factor, store, session, guess, now=its_time + early)
+        assert reason_of(later) is Reason.USED_CODE
+    next_one = code_of(key, its_time + 30)
+    assert isinstance(await take(second_factor, store, session, next_one, now=its_time + 30), CodeTaken)
+
+
+async def test_a_clock_that_is_one_step_off_may_be_one_more(
+    store: Store, second_factor: SecondFactor
+) -> None:
+    session = await signed_in(store)
+    key = await enrolled_key(second_factor, store, session.cookie)
+    for minute in range(3):
+        now = NOW + 60 * minute
+        assert isinstance(await take(second_factor, store, session, code_of(key, now, 1), now=now), CodeTaken)
+    now = NOW + 600
+    for steps, reason in ((-1, Reason.EXPIRED_CODE), (3, Reason.WRONG_CLOCK), (2, None)):
+        outcome = await take(second_factor, store, session, code_of(key, now, steps), now=now)
+        assert reason_of(outcome) is reason
+
+
+TRIALS = st.lists(
+    st.tuples(
+        st.sampled_from((0, 0, 1, 29, 30, 31, 60, 300)),  # seconds that pass
+        st.sampled_from((0, 1)),  # which factor
+        st.one_of(st.integers(-3, 3), st.integers(-22, 22)),  # which of its codes
+    ),
+    min_size=5,
+    max_size=30,
+)
+
+
+@pytest.mark.usefixtures("valkey")
+@settings(max_examples=25)
+@with_any(trials=TRIALS)
+def test_no_sequence_of_codes_accepts_a_step_twice_or_a_lower_one(
+    valkey_url: str, trials: list[tuple[int, int, int]]
+) -> None:
+    asyncio.run(_play(valkey_url, trials))
+
+
+async def _play(valkey_url: str, trials: list[tuple[int, int, int]]) -> None:
+    store = await opened_store(valkey_url)
+    generous = SecondFactor(store, RING, GrowingDelay(1000, 30, 900), "Watchword", observe=lambda _: None)
+    try:
+        subject = f"ada-{entropy.identifier()}"
+        session, now = await signed_in(store, subject), NOW
+        keys = [await enrolled_key(generous, store, session.cookie, label) for label in ("0", "1")]
+        accepted: list[list[int]] = [[step_at(NOW - 600)] for _ in keys]
+        too_early: list[set[int]] = [set() for _ in keys]
+        for seconds, index, off in trials:
+            now += seconds
+            step = step_at(now) + off
+            factors = {factor.label: factor for factor in await store.factors.list(subject)}
+            drift = factors[str(index)].drift
+            outcome = await take(generous, store, session, code_of(keys[index], now, off), now=now)
+            may_count = abs(off - drift) <= 1 and step > accepted[index][-1]
+            assert isinstance(outcome, CodeTaken) == (may_count and step not in too_early[index])
+            assert drift in (-1, 0, 1)
+            if isinstance(outcome, CodeTaken):
+                accepted[index].append(step)
+            elif outcome.clock_off_by > 0:
+                too_early[index].add(step)
+    finally:
+        await store.close()
 
 
 # --- how often
@@ -320,7 +467,7 @@ async def test_attempts_are_shared_by_all_sessions_and_doors(
     refused = await take(second_factor, store, await signed_in(store, browser="tv"), code_of(key, NOW))
     assert isinstance(refused, CodeRefused)
     assert refused.reason is Reason.TOO_MANY_ATTEMPTS
-    assert NEXT_CODE < refused.wait <= 300
+    assert refused.wait == 60
     assert reason_of(await confirm(second_factor, store, phone, enrolment)) is Reason.TOO_MANY_ATTEMPTS
 
     grace = await signed_in(store, "grace")
@@ -346,9 +493,67 @@ async def test_a_right_code_forgives_the_wrong_ones(store: Store, second_factor:
         assert isinstance(await take(second_factor, store, session, code_of(key, now), now=now), CodeTaken)
 
 
+async def locked_out(second_factor: SecondFactor, store: Store, session: Started) -> float:
+    """Guess, with all the patience that it takes, until nothing counts any more; when that was."""
+    now, reasons = NOW, []
+    for _ in range(LOCK):
+        reasons.append(reason_of(await take(second_factor, store, session, "x", now=now)))
+        now += 900
+    assert reasons == [Reason.MALFORMED_CODE] * LOCK
+    return now
+
+
+async def test_after_so_many_in_a_row_no_code_counts(store: Store, second_factor: SecondFactor) -> None:
+    session = await signed_in(store)
+    key = await enrolled_key(second_factor, store, session.cookie)
+    now = await locked_out(second_factor, store, session)
+    for later in (now, now + 3000):
+        code = code_of(key, later)
+        for browser in ("laptop", "phone"):
+            again = await signed_in(store, browser=browser, now=now)
+            refused = await take(second_factor, store, again, code, now=later)
+            assert refused == CodeRefused(Reason.CODES_LOCKED, 0)
+    assert (await snapshot_of(store, session.cookie)).fault(NOW) is None, "the session goes on"
+
+
+async def test_a_lock_is_on_record_once(store: Store, second_factor: SecondFactor) -> None:
+    session = await signed_in(store)
+    key = await enrolled_key(second_factor, store, session.cookie)
+    now = await locked_out(second_factor, store, session)
+    await take(second_factor, store, await signed_in(store, now=now), code_of(key, now), now=now)
+    entries = [entry for entry in await store.audit.latest("ada") if entry.event == "codes-locked"]
+    assert [(entry.actor, entry.at, entry.session_id) for entry in entries] == [
+        ("account:ada", now - 900, session.session_id)
+    ]
+
+
+async def test_a_right_code_at_the_last_moment_locks_nothing(
+    store: Store, second_factor: SecondFactor
+) -> None:
+    session = await signed_in(store)
+    key = await enrolled_key(second_factor, store, session.cookie)
+    for attempt in range(LOCK):
+        now = NOW + 900 * attempt
+        code = code_of(key, now) if attempt == LOCK - 1 else "x"
+        again = await signed_in(store, now=now)
+        outcome = await take(second_factor, store, again, code, now=now)
+    assert isinstance(outcome, CodeTaken)
+    assert await store.attempts.locked(["ada"]) == frozenset()
+    assert "codes-locked" not in [entry.event for entry in await store.audit.latest("ada")]
+
+
+async def test_once_it_is_lifted_codes_count_again(store: Store, second_factor: SecondFactor) -> None:
+    session = await signed_in(store)
+    key = await enrolled_key(second_factor, store, session.cookie)
+    now = await locked_out(second_factor, store, session)
+    await store.attempts.unlock("ada")
+    again = await signed_in(store, now=now)
+    assert isinstance(await take(second_factor, store, again, code_of(key, now), now=now), CodeTaken)
+
+
 async def test_every_code_is_observed_and_on_record(store: Store) -> None:
     observed: list[Reason | None] = []
-    second_factor = SecondFactor(store, RING, AttemptLimit(2, 300), "Watchword", observed.append)
+    second_factor = SecondFactor(store, RING, GrowingDelay(2, 30, 900), "Watchword", observed.append)
     session = await signed_in(store)
     key = await enrolled_key(second_factor, store, session.cookie)
     for code in (code_of(key, NOW), code_of(key, NOW), "x", "x"):

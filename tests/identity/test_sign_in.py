@@ -13,13 +13,15 @@ from gateway.core.reasons import Reason
 from gateway.core.records import DeviceState
 from gateway.identity.passwords import Passwords
 from gateway.identity.sign_in import Attempted, SignedIn, SignInLimits, SignInRefused, SignIns
-from gateway.store.attempts import AttemptLimit
+from gateway.store.attempts import AttemptLimit, GrowingDelay
 from gateway.store.opening import Store
 
 PASSWORD = "correct horse battery staple"
 MOST, MOST_OF_ADDRESS = 3, 8
 LIMITS = SignInLimits(
-    AttemptLimit(MOST, 900), AttemptLimit(MOST_OF_ADDRESS, 900), approve_later_devices=False
+    GrowingDelay(MOST, first=60, longest=900, forget_after=86_400),
+    AttemptLimit(MOST_OF_ADDRESS, 900),
+    approve_later_devices=False,
 )
 REFUSED = SignInRefused(Reason.WRONG_CREDENTIALS)
 
@@ -157,7 +159,7 @@ async def test_attempts_are_limited_by_account(sign_ins: SignIns, hasher: Counti
         refused = await sign_ins.sign_in(attempt(subject), NOW)
         assert isinstance(refused, SignInRefused)
         assert refused.reason is Reason.TOO_MANY_ATTEMPTS
-        assert 0 < refused.retry_after <= 900
+        assert refused.retry_after == 60
         assert hasher.verified == before
     await signed_in(sign_ins, attempt("grace", address="192.0.2.4"))
 

@@ -243,6 +243,10 @@ def test_a_step_up_that_shows_nothing_approves_nothing() -> None:
         (Trouble(Reason.USED_CODE, 12), "it comes in 12 seconds"),
         (Trouble(Reason.MALFORMED_CODE, 12), "exactly six digits"),
         (Trouble(Reason.TOO_MANY_ATTEMPTS, 301), "Wait 6 minutes"),
+        (Trouble(Reason.EXPIRED_CODE, 12), "too old"),
+        (Trouble(Reason.WRONG_CLOCK, 12, -180), "clock seems to be about 3 minutes behind"),
+        (Trouble(Reason.WRONG_CLOCK, 12, 90), "clock seems to be about 1½ minutes ahead"),
+        (Trouble(Reason.CODES_LOCKED), "Use a recovery code, or ask support"),
     ],
 )
 def test_f6_what_is_wrong_with_a_code_is_explained(trouble: Trouble, said: str) -> None:

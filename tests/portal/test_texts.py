@@ -17,7 +17,15 @@ LANGUAGES = [entry.name.removesuffix(".toml") for entry in (PORTAL / "languages"
 
 # Keys that are put together from a prefix and a value of these.
 COMPOSED = {
-    "code.": [Reason.WRONG_CODE, Reason.USED_CODE, Reason.MALFORMED_CODE, Reason.TOO_MANY_ATTEMPTS],
+    "code.": [
+        Reason.WRONG_CODE,
+        Reason.USED_CODE,
+        Reason.EXPIRED_CODE,
+        Reason.MALFORMED_CODE,
+        Reason.TOO_MANY_ATTEMPTS,
+        Reason.CODES_LOCKED,
+    ],
+    f"code.{Reason.WRONG_CLOCK}.": ["behind", "ahead"],
     "sign_in.": [
         Reason.WRONG_CREDENTIALS,
         Reason.TOO_MANY_ATTEMPTS,
@@ -74,7 +82,7 @@ def counted(key: str) -> bool:
 
 
 def test_every_text_is_used_and_every_used_text_exists() -> None:
-    texts = {key for key in ENGLISH.entries if not counted(key)} - {"ago.now"}
+    texts = {key for key in ENGLISH.entries if not counted(key)} - {"ago.now", "wait.minutes_and_a_half"}
     assert texts == literal() | composed()
 
 
@@ -142,6 +150,24 @@ def test_ago(seconds: float, text: str) -> None:
 )
 def test_wait(seconds: int, text: str) -> None:
     assert ENGLISH.wait(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (1, "30 seconds"),
+        (30, "30 seconds"),
+        (60, "1 minute"),
+        (70, "1 minute"),
+        (80, "1½ minutes"),
+        (90, "1½ minutes"),
+        (180, "3 minutes"),
+        (570, "9½ minutes"),
+        (600, "10 minutes"),
+    ],
+)
+def test_roughly(seconds: int, text: str) -> None:
+    assert ENGLISH.roughly(seconds) == text
 
 
 @given(st.integers(0, 10**6))

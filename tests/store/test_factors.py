@@ -22,7 +22,7 @@ from support.store import (
 
 from gateway.core.reasons import Reason
 from gateway.core.records import FactorState, Grant
-from gateway.store.attempts import AttemptLimit
+from gateway.store.attempts import CODES, GrowingDelay
 from gateway.store.factors import (
     MOST_FACTORS,
     PENDING_SECONDS,
@@ -35,7 +35,7 @@ from gateway.store.factors import (
 from gateway.store.opening import Store
 from gateway.store.sessions import Started
 
-ONE_ATTEMPT = AttemptLimit(most=1, window=60)
+ONE_ATTEMPT = GrowingDelay(free=1, first=60, longest=60)
 GRANT = Grant("exchange/approve", NOW, NOW + 60, binding="b1")
 
 
@@ -57,7 +57,7 @@ async def test_a_factor_is_pending_until_a_code_confirms_it(store: Store) -> Non
     assert await confirmed(store) == 0
     assert await spent(store, session, factor.id, STEP, now=NOW + 1, confirms=True) is None
     assert await store.factors.list("ada") == [
-        replace(factor, state=FactorState.CONFIRMED, last_used_at=NOW + 1)
+        replace(factor, state=FactorState.CONFIRMED, last_used_at=NOW + 1, last_step=STEP)
     ]
     assert await confirmed(store) == 1
 
@@ -185,6 +185,83 @@ async def test_each_factor_has_its_own_steps(store: Store) -> None:
     assert await spent(store, session, second, STEP) is None
 
 
+# --- where a factor's clock is
+
+
+async def drifts(store: Store, *offsets: int) -> list[int]:
+    """Where the clock of a new factor is known to be after each of these codes, a minute apart."""
+    session = await signed_in(store)
+    factor_id = await enrolled(store, session)
+    known = []
+    for minute, offset in enumerate(offsets, 1):
+        now, step = NOW + 300 * minute, STEP + 10 * minute + offset
+        assert await spent(store, session, factor_id, step, now=now) is None
+        known += [factor.drift for factor in await store.factors.list("ada") if factor.id == factor_id]
+    return known
+
+
+@pytest.mark.parametrize(
+    ("offsets", "known"),
+    [
+        ((0, 0, 0, 0), [0, 0, 0, 0]),
+        ((-1, -1, -1, 0), [0, 0, -1, -1]),
+        ((1, 1, 0, 1, 1), [0, 0, 0, 0, 0]),
+        ((1, 1, 1, 2, 2, 2), [0, 0, 1, 1, 1, 1]),
+        ((-1, -1, -1, -2, -2, -2), [0, 0, -1, -1, -1, -1]),
+        ((1, 1, 1, 0, 0, 0), [0, 0, 1, 1, 1, 0]),
+        ((1, 1, 1, -1, -1, -1), [0, 0, 1, 1, 1, -1]),
+    ],
+)
+async def test_three_codes_in_a_row_tell_where_a_clock_is_to_one_step(
+    store: Store, offsets: tuple[int, ...], known: list[int]
+) -> None:
+    assert await drifts(store, *offsets) == known
+
+
+async def test_a_clock_is_a_factors_own(store: Store) -> None:
+    await drifts(store, 1, 1, 1)
+    session = await signed_in(store)
+    other = await enrolled(store, session)
+    assert {factor.id: factor.drift for factor in await store.factors.list("ada")}[other] == 0
+
+
+async def test_a_refused_code_says_nothing_of_a_clock(store: Store) -> None:
+    session = await signed_in(store)
+    factor_id = await enrolled(store, session, step=STEP + 1)
+    for _ in range(5):
+        assert await spent(store, session, factor_id, STEP + 1) is Reason.USED_CODE
+    assert [factor.drift for factor in await store.factors.list("ada")] == [0]
+
+
+# --- steps to come that somebody was told of
+
+
+@every_size
+async def test_a_step_that_was_told_of_before_its_time_never_counts(store: Store) -> None:
+    session = await signed_in(store)
+    factor_id = await enrolled(store, session)
+    (factor,) = await store.factors.list("ada")
+    for step in (STEP + 6, STEP + 9):
+        await store.factors.void(factor, step, NOW)
+    outcomes = {
+        step: await spent(store, session, factor_id, step, now=step * 30.0)
+        for step in range(STEP + 5, STEP + 11)
+    }
+    assert [step for step, reason in outcomes.items() if reason is Reason.USED_CODE] == [STEP + 6, STEP + 9]
+    assert list(outcomes.values()).count(None) == 4
+
+
+async def test_a_voided_step_is_remembered_until_it_could_count_nowhere(store: Store, valkey: Redis) -> None:
+    await enrolled(store, await signed_in(store))
+    (factor,) = await store.factors.list("ada")
+    await store.factors.void(factor, STEP + 20, NOW)
+    ends_at = await valkey.pexpiretime(f"ww:{{s00}}:voided:{factor.id}") / 1000
+    assert ends_at > (STEP + 20 + 3) * 30
+    assert await store.factors.remove("ada", factor.id)
+    await store.factors.void(factor, STEP + 20, NOW)
+    assert await valkey.keys("*:voided:*") == [], "nor of a factor that is gone"
+
+
 # --- all or nothing
 
 
@@ -212,7 +289,7 @@ async def cast(store: Store) -> tuple[Started, dict[str, str]]:
         ids[name] = challenge.id
     answer = {"challenge_id": ids["answered challenge"]}
     assert await spent(store, session, ids["factor"], STEP - 5, **answer) is None
-    await store.attempts.count("code", "ada", ONE_ATTEMPT)
+    await store.attempts.begin(CODES, "ada", ONE_ATTEMPT, NOW)
     return session, ids
 
 
@@ -241,7 +318,7 @@ async def test_a_code_brings_all_that_it_was_for(store: Store) -> None:
     assert snapshot is not None and snapshot.grants == (GRANT,)
     used = {factor.id: factor.last_used_at for factor in await store.factors.list("ada")}
     assert used[ids["factor"]] == NOW + 1
-    assert (await store.attempts.count("code", "ada", ONE_ATTEMPT)).allowed, "attempts start afresh"
+    assert (await store.attempts.begin(CODES, "ada", ONE_ATTEMPT, NOW)).allowed, "attempts start afresh"
     parked = await store.challenges.claim(session.session_id, "resume", "/withdrawals", NOW + 1)
     assert parked is not None and parked.id == ids["challenge"]
 

@@ -24,9 +24,9 @@ from support.store import (
 from gateway.core import totp
 from gateway.core.records import Grant
 from gateway.store import keys
-from gateway.store.attempts import AttemptLimit
+from gateway.store.attempts import CODES, AttemptLimit, GrowingDelay
 from gateway.store.audit import AuditEntry
-from gateway.store.factors import Rotation
+from gateway.store.factors import VOID_SECONDS, Rotation
 from gateway.store.keys import MAX_SHARDS, META, Shard, hash_of, shard_of_id, shard_of_subject
 from gateway.store.opening import Store
 from gateway.store.sessions import FORGET_DEVICE_SECONDS
@@ -108,7 +108,9 @@ async def whole_story(store: Store) -> list[str]:
         "resume": (RESUME, NOW + 60),
     }
     assert await spent(store, session, factor.id, STEP + 1, **brings) is None
-    await store.attempts.count("code", "ada", AttemptLimit(5, 60))
+    await store.factors.void(factor, STEP + 9, NOW)
+    await store.attempts.begin(CODES, "ada", GrowingDelay(5, 30, 900), NOW)
+    await store.attempts.count("address", "ada", AttemptLimit(5, 60))
     await store.audit.record(AuditEntry(NOW, "code-taken", "account:ada", "ada", session.session_id))
     elsewhere = await signed_in(store, browser="phone cookie")
     await store.revocations.session(elsewhere.session_id, reason="lost", actor="account:ada", now=NOW)
@@ -148,6 +150,7 @@ TIDIED = {
     "challenges": {LIMITS.absolute},
     "challenge": {60},  # once it was answered: as long as its parked request waits
     "resume": {60},
+    "voided": {VOID_SECONDS},
 }
 
 

@@ -170,9 +170,9 @@ class Client:
         return pyotp.TOTP(self.setup_key).at(int(self._clock.now) + 30 * steps)
 
     def wrong_code(self) -> str:
-        """A code that the authenticator shows neither now nor just before or after."""
-        near = {self.code(steps) for steps in (-1, 0, 1)}
-        return next(code for code in ("000000", "111111", "222222", "333333") if code not in near)
+        """A code that the authenticator shows at no time near now."""
+        near = {self.code(steps) for steps in range(-25, 26)}
+        return next(code for code in map("{:06}".format, range(99)) if code not in near)
 
     def next_code(self) -> str:
         """The code that comes when half a minute has passed."""

@@ -43,18 +43,20 @@ def code_of(setup_key: str, now: float, steps: int = 0) -> str:
 
 def wrong_code(setup_key: str, now: float) -> str:
     """Six digits that are the code of no step near `now`."""
-    near = {code_of(setup_key, now, steps) for steps in range(-2, 3)}
-    return next(code for code in map("{:06}".format, range(6)) if code not in near)
+    near = {code_of(setup_key, now, steps) for steps in range(-20, 21)}
+    return next(code for code in map("{:06}".format, range(99)) if code not in near)
 
 
 def given(snapshot: Snapshot, code: str) -> GivenCode:
     return GivenCode(snapshot, code, address="192.0.2.1", purpose="test")
 
 
-async def enrolled_key(second_factor: SecondFactor, store: Store, cookie: str, label: str = "Phone") -> str:
-    """The setup key of a factor that was confirmed ten minutes ago."""
-    session, before = (await snapshot_of(store, cookie)).session, NOW - 600
-    enrolment = await second_factor.enrol(session, label, before, code_given=True)
-    confirming = Spending(session.id, enrolment.factor.id, step_at(before), confirms=True)
-    assert await store.factors.spend(confirming, before) is None
+async def enrolled_key(
+    second_factor: SecondFactor, store: Store, cookie: str, label: str = "Phone", *, at: float = NOW - 600
+) -> str:
+    """The setup key of a factor that was confirmed ten minutes ago, or at some other time."""
+    session = (await snapshot_of(store, cookie)).session
+    enrolment = await second_factor.enrol(session, label, at, code_given=True)
+    confirming = Spending(session.id, enrolment.factor.id, step_at(at), confirms=True)
+    assert await store.factors.spend(confirming, at) is None
     return enrolment.setup_key

@@ -18,7 +18,7 @@ from gateway.identity.step_up import StepUps
 from gateway.portal.account_app import own_match
 from gateway.portal.call import Call
 from gateway.portal.desk import Desk
-from gateway.store.attempts import AttemptLimit
+from gateway.store.attempts import AttemptLimit, GrowingDelay
 from gateway.store.opening import Store
 from gateway.web.cookies import CookieJar, OwnCookies
 from gateway.web.inbound import Inbound
@@ -54,15 +54,16 @@ def call_of(request: Inbound, person: Snapshot | None, **captured: str) -> Call:
 
 
 def desk_of(store: Store) -> Desk:
-    metrics, limit = Metrics(), AttemptLimit(most=100, window=300)
-    second_factor = SecondFactor(store, RING, limit, "Watchword", metrics.code)
+    metrics, delay = Metrics(), GrowingDelay(free=100, first=30, longest=900)
+    second_factor = SecondFactor(store, RING, delay, "Watchword", metrics.code)
+    limits = SignInLimits(delay, AttemptLimit(most=100, window=300), approve_later_devices=False)
     return Desk(
         store,
-        SignIns(store, Passwords(), SignInLimits(limit, limit, approve_later_devices=False), metrics.sign_in),
+        SignIns(store, Passwords(), limits, metrics.sign_in),
         second_factor,
         StepUps(store, RING, second_factor, lifetime=300),
         CookieJar(secure=False),
         metrics,
-        PasswordChanges(store, Passwords(), limit),
+        PasswordChanges(store, Passwords(), delay),
         policies=lambda: PolicySet([APP]),
     )

@@ -129,6 +129,7 @@ def everything(strings: Strings = Strings()) -> dict[str, str]:
     """HTML by name."""
     holder = Holder(strings.name, strings.app)
     wrong, used = Trouble(Reason.WRONG_CODE, 9), Trouble(Reason.USED_CODE, 12)
+    clock, locked = Trouble(Reason.WRONG_CLOCK, 12, clock_off_by=-180), Trouble(Reason.CODES_LOCKED)
     ours, other = device(1, strings), device(2, strings, used=86400)
     pending, revoked = device(3, strings, DeviceState.PENDING), device(4, strings, DeviceState.REVOKED)
     current = session(1, 1, strings)
@@ -153,6 +154,8 @@ def everything(strings: Strings = Strings()) -> dict[str, str]:
         "step-up": p.step_up(holder, asked(strings)),
         "step-up, nothing shown": p.step_up(holder, asked(strings, shown=False)),
         "step-up, used": p.step_up(holder, asked(strings), trouble=used),
+        "step-up, wrong clock": p.step_up(holder, asked(strings), trouble=clock),
+        "step-up, locked": p.step_up(holder, asked(strings), trouble=locked),
         "factor needed": p.factor_needed(holder, "Approving a transaction"),
         "challenge ended": p.challenge_ended(holder),
         "security": p.security(holder, factors, protections(strings), NOW, notice=Notice.FACTOR_ADDED),

@@ -49,6 +49,7 @@ def test_titles_tell_reasons_apart() -> None:
         (Reason.UNKNOWN_HOST, 421),
         (Reason.STORE_UNAVAILABLE, 503),
         (Reason.TOO_MANY_ATTEMPTS, 429),
+        (Reason.CODES_LOCKED, 403),
         (UpstreamFault.REFUSED, 502),
         (UpstreamFault.BROKEN, 502),
         (UpstreamFault.TIMEOUT, 504),
@@ -68,12 +69,34 @@ def test_a_problem_says_more_where_there_is_more() -> None:
 
 @pytest.mark.parametrize(
     "reason",
-    [Reason.WRONG_CODE, Reason.USED_CODE, Reason.MALFORMED_CODE, Reason.CHALLENGE_EXPIRED],
+    [
+        Reason.WRONG_CODE,
+        Reason.USED_CODE,
+        Reason.EXPIRED_CODE,
+        Reason.WRONG_CLOCK,
+        Reason.MALFORMED_CODE,
+        Reason.CHALLENGE_EXPIRED,
+    ],
 )
 def test_a_refused_code_says_what_to_do_next(reason: Reason) -> None:
     said = document(code_problem(reason, 17))
     assert (said["reason"], said["next_code_in"]) == (reason, 17)
     assert said["detail"]
+    assert ("clock_off_by" in said) == (reason is Reason.WRONG_CLOCK)
+
+
+@pytest.mark.parametrize(("off", "said"), [(-180, "180 s behind"), (90, "90 s ahead")])
+def test_a_wrong_clock_is_told_as_a_number_and_in_words(off: int, said: str) -> None:
+    told = document(code_problem(Reason.WRONG_CLOCK, 17, off))
+    assert told["clock_off_by"] == off
+    assert said in str(told["detail"])
+
+
+def test_locked_codes_are_not_waited_for() -> None:
+    response = code_problem(Reason.CODES_LOCKED, 0)
+    assert "Retry-After" not in response.headers
+    assert document(response).keys().isdisjoint({"retry_after", "next_code_in"})
+    assert "support" in str(document(response)["detail"])
 
 
 def test_too_many_codes_say_when_to_come_back() -> None:

@@ -1,4 +1,4 @@
--- Count an attempt before it is checked; the window starts with the first one.
+-- Count an attempt within its window, which starts with the first one.
 -- args: name, window (seconds)
 local counter = key('attempts', args.name)
 local count = redis.call('INCR', counter)

@@ -28,6 +28,11 @@ local function expire_at(name, seconds)
   redis.call('PEXPIREAT', name, math.ceil(tonumber(seconds) * 1000))
 end
 
+-- Let an account's codes count again: one was right, a recovery code stood in, or support says so.
+local function forget_failures(subject)
+  redis.call('DEL', key('failures', 'code:' .. subject))
+end
+
 -- End a cookie at args.old_until; what ends before that stays as it is.
 local function end_cookie(hash)
   local cookie = key('cookie', hash)

@@ -1,5 +1,5 @@
 -- Use up one step of one factor, once, and give what the code was asked for: all or nothing.
--- args: now, session, factor, step, and as the case may be
+-- args: now, session, factor, step, offset (of the step, from that of now), and as the case may be
 --   confirm     the factor is pending, and this code confirms it
 --   challenge   the challenge that this code answers
 --   resume      {hash, until} the resume cookie that lets its parked request go
@@ -8,7 +8,7 @@
 local session = live_session(args.session)
 if not session then return 'session-revoked' end
 local factor = key('factor', args.factor)
-local known = redis.call('HMGET', factor, 'subject', 'state')
+local known = redis.call('HMGET', factor, 'subject', 'state', 'last_step', 'offset', 'offset_run')
 if known[1] ~= session.subject then return 'factor-missing' end
 if known[2] ~= (args.confirm and 'pending' or 'confirmed') then return 'factor-missing' end
 
@@ -20,12 +20,16 @@ if challenge then
   end
 end
 
-local steps = key('steps', session.subject)
-local last = redis.call('HGET', steps, args.factor)
-if last and tonumber(args.step) <= tonumber(last) then return 'used-code' end
-redis.call('HSET', steps, args.factor, args.step)
-redis.call('HSET', factor, 'last_used_at', args.now)
-redis.call('DEL', key('attempts', 'code:' .. session.subject))
+if known[3] and args.step <= tonumber(known[3]) then return 'used-code' end
+if redis.call('SISMEMBER', key('voided', args.factor), args.step) == 1 then return 'used-code' end
+redis.call('HSET', factor, 'last_step', args.step, 'last_used_at', args.now)
+forget_failures(session.subject)
+
+-- Three codes in a row that are off by the same tell where the factor's clock is (RFC 6238 section 6).
+local run = tonumber(known[4]) == args.offset and tonumber(known[5]) + 1 or 1
+redis.call('HSET', factor, 'offset', args.offset, 'offset_run', run)
+if run >= 3 then redis.call('HSET', factor, 'drift', math.max(-1, math.min(1, args.offset))) end
+
 if args.confirm then
   redis.call('HSET', factor, 'state', 'confirmed')
   redis.call('PERSIST', factor)

@@ -8,9 +8,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from aiohttp import web
+from pydantic import BaseModel
 
 from gateway.admin.call import Call, Outcome
 from gateway.admin.operations import MOST_LISTED, USUALLY_LISTED, Operations
+from gateway.admin.orders import ORDERS, UnlockCodes
 from gateway.admin.probes import Probes
 from gateway.admin.tokens import Scope
 from gateway.admin.views import (
@@ -32,7 +34,8 @@ class Endpoint:
     """What operators call with a token that has `scope`.
 
     The answer is one `answer`, or with `many` an array of them; `refusals` are the problems that it may
-    be instead, beyond those that every endpoint has. `query` has a JSON Schema for each parameter.
+    be instead, beyond those that every endpoint has. `order` is the body that it takes, or several by
+    their `scope`. `query` has a JSON Schema for each parameter.
     """
 
     method: str
@@ -43,7 +46,7 @@ class Endpoint:
     answer: type[View]
     many: bool = False
     refusals: tuple[Reason, ...] = ()
-    takes_order: bool = False
+    order: type[BaseModel] | Mapping[str, type[BaseModel]] | None = None
     query: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
@@ -60,6 +63,7 @@ class Probe:
 _ACCOUNT = "/v1/accounts/{subject}"
 _REVOCATIONS = "/v1/revocations"
 _MISSING = (Reason.NOT_FOUND,)
+_MISSING_OR_FAULTY = (Reason.NOT_FOUND, Reason.BODY_TOO_LARGE, Reason.INVALID_BODY)
 
 ENDPOINTS = (
     Endpoint("GET", _ACCOUNT, "An account", Scope.READ, Operations.account, AccountView, refusals=_MISSING),
@@ -94,6 +98,16 @@ ENDPOINTS = (
         refusals=_MISSING,
     ),
     Endpoint(
+        "POST",
+        f"{_ACCOUNT}/unlock-codes",
+        "Let its codes count again, after too many wrong ones",
+        Scope.RESET,
+        Operations.unlock_codes,
+        AccountView,
+        refusals=_MISSING_OR_FAULTY,
+        order=UnlockCodes,
+    ),
+    Endpoint(
         "GET",
         _REVOCATIONS,
         "The latest revocations, newest first",
@@ -111,8 +125,8 @@ ENDPOINTS = (
         Scope.REVOKE,
         Operations.revoke,
         Confirmation,
-        refusals=(Reason.NOT_FOUND, Reason.BODY_TOO_LARGE, Reason.INVALID_BODY),
-        takes_order=True,
+        refusals=_MISSING_OR_FAULTY,
+        order=ORDERS,
     ),
 )
 

@@ -1,14 +1,14 @@
 """The operators' API described in OpenAPI 3.1, from the same tables and models that answer."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from gateway import __version__
 from gateway.admin.endpoints import Endpoint, Probe
-from gateway.admin.orders import ORDERS
 from gateway.core.reasons import Reason
 from gateway.web.problems import PROBLEM_TYPE, status_of, title_of
 
@@ -69,8 +69,9 @@ def _operation(endpoint: Endpoint) -> Json:
     }
     if parameters := _parameters(endpoint):
         described["parameters"] = parameters
-    if endpoint.takes_order:
-        described["requestBody"] = {"required": True, "content": {"application/json": {"schema": _order()}}}
+    if endpoint.order:
+        schema = _order(endpoint.order)
+        described["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
     return described
 
 
@@ -107,8 +108,10 @@ def _parameters(endpoint: Endpoint) -> list[Json]:
     ]
 
 
-def _order() -> Json:
-    references = {scope: _SCHEMAS + order.__name__ for scope, order in ORDERS.items()}
+def _order(order: type[BaseModel] | Mapping[str, type[BaseModel]]) -> Json:
+    if not isinstance(order, Mapping):
+        return _ref(order.__name__)
+    references = {scope: _SCHEMAS + each.__name__ for scope, each in order.items()}
     return {
         "oneOf": [{"$ref": reference} for reference in references.values()],
         "discriminator": {"propertyName": "scope", "mapping": references},
@@ -123,6 +126,12 @@ def _ref(name: str) -> Json:
     return {"$ref": _SCHEMAS + name}
 
 
+def _orders(endpoint: Endpoint) -> Iterable[type[BaseModel]]:
+    if isinstance(endpoint.order, Mapping):
+        return endpoint.order.values()
+    return (endpoint.order,) if endpoint.order else ()
+
+
 def _schemas(endpoints: Iterable[Endpoint], probes: Iterable[Probe]) -> Json:
     answers = {endpoint.answer for endpoint in endpoints}
     answers |= {
@@ -131,7 +140,7 @@ def _schemas(endpoints: Iterable[Endpoint], probes: Iterable[Probe]) -> Json:
     _, described = models_json_schema(
         [
             *((answer, "serialization") for answer in sorted(answers, key=lambda model: model.__name__)),
-            *((order, "validation") for order in ORDERS.values()),
+            *((order, "validation") for endpoint in endpoints for order in _orders(endpoint)),
         ],
         ref_template=_SCHEMAS + "{model}",
     )

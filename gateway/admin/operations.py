@@ -9,6 +9,7 @@ from gateway.admin.orders import (
     RevokeEverybody,
     RevokeSession,
     read_order,
+    read_unlock,
 )
 from gateway.admin.views import (
     AccountView,
@@ -41,7 +42,9 @@ class Operations:
 
     async def account(self, call: Call) -> Outcome:
         account = await self._account(call)
-        return Outcome(AccountView.of(account), call.entry("account-read", account.subject))
+        locked = await self._store.attempts.locked([account.subject])
+        view = AccountView.seen(account, codes_locked=account.subject in locked)
+        return Outcome(view, call.entry("account-read", account.subject))
 
     async def sessions(self, call: Call) -> Outcome:
         """Sessions are read first: what is revoked in the meantime does not show as live."""
@@ -63,6 +66,13 @@ class Operations:
         subject = (await self._account(call)).subject
         views = [FactorView.of(factor) for factor in await self._store.factors.list(subject)]
         return Outcome(views, call.entry("factors-read", subject))
+
+    async def unlock_codes(self, call: Call) -> Outcome:
+        why = (await read_unlock(call.request)).reason
+        account = await self._account(call)
+        await self._store.attempts.unlock(account.subject)
+        entry = call.entry("codes-unlocked", account.subject, reason=why)
+        return Outcome(AccountView.seen(account, codes_locked=False), entry)
 
     async def revocations(self, call: Call) -> Outcome:
         revocations = await self._store.revocations.list(_limit(call))

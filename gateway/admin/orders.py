@@ -1,7 +1,7 @@
-"""What operators order: the body of a revocation, read strictly, with every fault told at once."""
+"""What operators order: the body of a call, read strictly, with every fault told at once."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from aiohttp import web
 from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints, ValidationError
@@ -38,6 +38,10 @@ class _Order(BaseModel):
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
     reason: Why
+
+
+class UnlockCodes(_Order):
+    """Let an account's codes count again."""
 
 
 class RevokeSession(_Order):
@@ -86,12 +90,21 @@ class _NoOrder(_Order):
 
 
 async def read_order(request: web.Request) -> Order:
-    """The order in a request's body. Raises Refused, with all faults of the body."""
+    """The revocation in a request's body. Raises Refused, with all faults of the body."""
+    return parse_order(await _fields_of(request))
+
+
+async def read_unlock(request: web.Request) -> UnlockCodes:
+    """Why codes are to count again, in a request's body. Raises Refused, with all faults of the body."""
+    return _validated(UnlockCodes, await _fields_of(request))
+
+
+async def _fields_of(request: web.Request) -> Mapping[str, Any]:
     if request.content_type != "application/json":
         raise _refused([("", "the body must be application/json")])
     try:
         body = await request.read()
-        return parse_order(read_fields(body, request.headers["Content-Type"]))
+        return read_fields(body, request.headers["Content-Type"])
     except web.HTTPRequestEntityTooLarge:
         raise Refused(Reason.BODY_TOO_LARGE, f"The body may have {LARGEST_BODY} bytes.") from None
     except web.RequestPayloadError:
@@ -101,15 +114,22 @@ async def read_order(request: web.Request) -> Order:
 
 
 def parse_order(fields: Mapping[str, Any]) -> Order:
-    """The order that a JSON object is. Raises Refused."""
+    """The revocation that a JSON object is. Raises Refused."""
     shape = ORDERS.get(str(fields.get("scope")))
-    faults: list[ErrorDetails] = []
+    if shape is not None:
+        return _validated(shape, fields)
+    _validated(_NoOrder, fields)
+    raise AssertionError("a body without a scope has a fault")
+
+
+S = TypeVar("S", bound=_Order)
+
+
+def _validated(shape: type[S], fields: Mapping[str, Any]) -> S:
     try:
-        if shape is not None:
-            return shape.model_validate(fields)
-        _NoOrder.model_validate(fields)
+        return shape.model_validate(fields)
     except ValidationError as error:
-        faults = error.errors(include_url=False, include_input=False)
+        faults: list[ErrorDetails] = error.errors(include_url=False, include_input=False)
     raise _refused([(str(fault["loc"][0]), _message(fault)) for fault in faults])
 
 

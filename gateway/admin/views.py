@@ -10,7 +10,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 from gateway.core.reasons import Reason
-from gateway.core.records import DeviceState, FactorState, Snapshot
+from gateway.core.records import Account, DeviceState, FactorState, Snapshot
 from gateway.store.revocations import Revocation, Scope
 
 
@@ -24,7 +24,10 @@ class View(BaseModel):
 
 
 class AccountView(View):
-    """A person. Without an epoch, none of the account's sessions is accepted."""
+    """A person. Without an epoch, none of the account's sessions is accepted.
+
+    Locked codes count nowhere, right or wrong, until a recovery code or support lifts that.
+    """
 
     subject: str
     name: str
@@ -33,6 +36,20 @@ class AccountView(View):
     disabled: bool
     epoch: int | None
     confirmed_factors: int
+    codes_locked: bool
+
+    @classmethod
+    def seen(cls, account: Account, *, codes_locked: bool) -> Self:
+        return cls(
+            subject=account.subject,
+            name=account.name,
+            email=account.email,
+            groups=list(account.groups),
+            disabled=account.disabled,
+            epoch=account.epoch,
+            confirmed_factors=account.confirmed_factors,
+            codes_locked=codes_locked,
+        )
 
 
 class SessionView(View):

@@ -89,13 +89,14 @@ def add(
 def list_accounts(config: Config = None, as_json: Json = False) -> None:
     """List all accounts."""
 
-    async def listed(store: Store, _: KeyRing) -> list[Account]:
-        return await store.accounts.list()
+    async def listed(store: Store, _: KeyRing) -> tuple[list[Account], frozenset[str]]:
+        accounts = await store.accounts.list()
+        return accounts, await store.attempts.locked(account.subject for account in accounts)
 
     with failures(as_json=as_json):
-        accounts = with_store(settings_from(config), listed)
+        accounts, locked = with_store(settings_from(config), listed)
     if as_json:
-        show_json([_row(account) for account in accounts])
+        show_json([_row(account, locked) for account in accounts])
         return
     if not accounts:
         console.print("There is no account yet; watchword user add makes one.")
@@ -109,7 +110,7 @@ def list_accounts(config: Config = None, as_json: Json = False) -> None:
                 account.email,
                 ", ".join(sorted(account.groups)),
                 str(account.confirmed_factors),
-                "disabled" if account.disabled else "active",
+                _state(account, locked),
             )
             for account in accounts
         ),
@@ -126,6 +127,32 @@ def disable(subject: Subject, config: Config = None, as_json: Json = False) -> N
 def enable(subject: Subject, config: Config = None, as_json: Json = False) -> None:
     """Let a disabled account sign in again; its old sessions stay ended."""
     _switch(subject, config, disabled=False, as_json=as_json)
+
+
+@app.command()
+def unlock(
+    subject: Subject,
+    reason: Annotated[str, typer.Option(help="Why, for the audit stream.")] = "unlocked by an operator",
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Let an account's codes count again, after too many wrong ones in a row. Check who asks for it first."""
+
+    async def unlocked(store: Store, _: KeyRing) -> bool:
+        if await store.accounts.find(subject) is None:
+            return False
+        await store.attempts.unlock(subject)
+        await store.audit.record(AuditEntry(clock.now(), "codes-unlocked", actor(), subject, reason=reason))
+        return True
+
+    with failures(as_json=as_json):
+        done = with_store(settings_from(config), unlocked)
+    if not done:
+        raise fail(f"There is no account {subject!r}.", as_json=as_json)
+    if as_json:
+        show_json({"subject": subject, "codes_locked": False})
+    else:
+        console.print(f"The codes of {subject} count again.")
 
 
 def _switch(subject: str, config: Path | None, *, disabled: bool, as_json: bool) -> None:
@@ -169,7 +196,12 @@ def _ask_password() -> str:
     return password
 
 
-def _row(account: Account) -> dict[str, object]:
+def _state(account: Account, locked: frozenset[str]) -> str:
+    state = "disabled" if account.disabled else "active"
+    return f"{state}, codes locked" if account.subject in locked else state
+
+
+def _row(account: Account, locked: frozenset[str]) -> dict[str, object]:
     return {
         "subject": account.subject,
         "name": account.name,
@@ -177,4 +209,5 @@ def _row(account: Account) -> dict[str, object]:
         "groups": sorted(account.groups),
         "factors": account.confirmed_factors,
         "disabled": account.disabled,
+        "codes_locked": account.subject in locked,
     }

@@ -8,7 +8,8 @@ from gateway.admin.tokens import Scope
 
 def test_what_changes_something_takes_more_than_read() -> None:
     assert {endpoint.scope for endpoint in ENDPOINTS if endpoint.method == "GET"} == {Scope.READ}
-    assert {endpoint.scope for endpoint in ENDPOINTS if endpoint.method != "GET"} == {Scope.REVOKE}
+    changing = {endpoint.scope for endpoint in ENDPOINTS if endpoint.method != "GET"}
+    assert changing == {Scope.REVOKE, Scope.RESET}
 
 
 def test_these_are_the_addresses() -> None:
@@ -18,6 +19,7 @@ def test_these_are_the_addresses() -> None:
         ("GET", f"{account}/sessions"),
         ("GET", f"{account}/devices"),
         ("GET", f"{account}/factors"),
+        ("POST", f"{account}/unlock-codes"),
         ("GET", "/v1/revocations"),
         ("POST", "/v1/revocations"),
     ]

@@ -71,12 +71,24 @@ async def answers_of_a_working_store(operators: Operators, store: Store) -> Told
             await get(ACCOUNT + part, f"/v1/accounts/{subject}{part}")
         await get(ACCOUNT + part, f"/v1/accounts/ada{part}", None)
         await get(ACCOUNT + part, f"/v1/accounts/ada{part}", token_of("grace", Scope.REVOKE))
+    unlock = "/v1/accounts/{subject}/unlock-codes"
+    too_large = {"data": b" " * 70_000, "headers": [("Content-Type", "application/json")]}
+    for subject, token, options in (
+        ("ada", ALL, {"json": {"reason": "a drill"}}),
+        ("nobody", ALL, {"json": {"reason": "a drill"}}),
+        ("ada", ALL, {"json": {}}),
+        ("ada", ALL, too_large),
+        ("ada", None, {"json": {"reason": "a drill"}}),
+        ("ada", token_of("grace", Scope.READ, Scope.REVOKE), {"json": {"reason": "a drill"}}),
+    ):
+        answer = await operators.call("POST", unlock.replace("{subject}", subject), token, **options)
+        told.add(check(unlock, "POST", answer))
     order = {"scope": "session", "id": session.session_id, "reason": "a drill"}
     for _ in ("there", "gone"):
         await revoke(json=order)
     await revoke(json={"scope": "everybody", "reason": "a drill"})
     await revoke(json={"else": 1})
-    await revoke(data=b" " * 70_000, headers=[("Content-Type", "application/json")])
+    await revoke(**too_large)
     for token in (None, token_of("grace", Scope.READ)):
         await revoke(token, json=order)
         await get(REVOCATIONS, REVOCATIONS, token)
@@ -96,6 +108,8 @@ async def answers_without_a_store(operators: Operators) -> Told:
     order = {"scope": "everybody", "reason": "a drill"}
     answer = await operators.call("POST", REVOCATIONS, ALL, json=order)
     told.add(check(REVOCATIONS, "POST", answer))
+    answer = await operators.call("POST", "/v1/accounts/ada/unlock-codes", ALL, json={"reason": "a drill"})
+    told.add(check("/v1/accounts/{subject}/unlock-codes", "POST", answer))
     return told
 
 
@@ -149,6 +163,7 @@ def test_every_operation_has_its_own_name_and_its_scope() -> None:
     assert scopes == {
         **{name: [{"operator": ["read"]}] for name in ("account", "sessions", "devices", "factors")},
         "revocations": [{"operator": ["read"]}],
+        "unlock_codes": [{"operator": ["reset"]}],
         "revoke": [{"operator": ["revoke"]}],
         **{name: [] for name in ("healthz", "readyz", "metrics", "openapi")},
     }

@@ -2,11 +2,13 @@
 
 import pytest
 from redis.asyncio import Redis
-from support.operators import Operators
+from support.operators import Operators, token_of
 from support.store import NOW, contents, device_of, enrolled, every_size, new_factor, signed_in
 
 from gateway.admin.operations import MOST_LISTED
+from gateway.admin.tokens import Scope
 from gateway.core.reasons import Reason
+from gateway.store.attempts import CODES, GrowingDelay
 from gateway.store.opening import Store
 
 NOBODYS_ID = "00" + "f" * 30
@@ -43,6 +45,7 @@ async def test_an_account_is_shown(operators: Operators, store: Store) -> None:
             "disabled": False,
             "epoch": account.epoch,
             "confirmed_factors": 1,
+            "codes_locked": False,
         },
     )
 
@@ -324,3 +327,54 @@ async def test_what_was_not_found_is_in_the_audit_stream(operators: Operators, s
         "operator-refused",
         f"POST /v1/revocations: not-found (device {NOBODYS_ID})",
     )
+
+
+# --- codes
+
+
+async def codes_locked(store: Store, subject: str = "ada") -> None:
+    delay = GrowingDelay(free=9, first=30, longest=900, lock=2)
+    for _ in range(2):
+        attempt = await store.attempts.begin(CODES, subject, delay, NOW)
+    assert attempt.locked
+
+
+UNLOCK = "/v1/accounts/ada/unlock-codes"
+
+
+@every_size
+async def test_locked_codes_are_seen_and_unlocked(operators: Operators, store: Store) -> None:
+    for subject in ("ada", "bob"):
+        await signed_in(store, subject)
+        await codes_locked(store, subject)
+    assert (await operators.read("/v1/accounts/ada")).body["codes_locked"]
+    token = token_of("grace", Scope.RESET)
+    answer = await operators.call("POST", UNLOCK, token, json={"reason": "called back, ticket 4711"})
+    assert (answer.status, answer.body["subject"], answer.body["codes_locked"]) == (200, "ada", False)
+    assert not (await operators.read("/v1/accounts/ada")).body["codes_locked"]
+    assert (await operators.read("/v1/accounts/bob")).body["codes_locked"]
+    entry = next(entry for entry in await store.audit.latest("ada") if entry.event == "codes-unlocked")
+    assert (entry.actor, entry.reason) == ("operator:grace", "called back, ticket 4711")
+    assert entry.token_id
+
+
+async def test_who_may_revoke_may_not_unlock(operators: Operators, store: Store) -> None:
+    await signed_in(store)
+    await codes_locked(store)
+    token = token_of("grace", Scope.READ, Scope.REVOKE)
+    answer = await operators.call("POST", UNLOCK, token, json={"reason": "x"})
+    assert (answer.status, answer.body["reason"]) == (403, "insufficient-scope")
+    assert await store.attempts.locked(["ada"]) == {"ada"}
+
+
+@pytest.mark.parametrize(
+    "body", [{}, {"reason": ""}, {"reason": "x", "scope": "account"}, {"reason": "a\nb"}]
+)
+async def test_without_a_reason_nothing_is_unlocked(
+    operators: Operators, store: Store, body: dict[str, str]
+) -> None:
+    await signed_in(store)
+    await codes_locked(store)
+    answer = await operators.call("POST", UNLOCK, token_of("grace", Scope.RESET), json=body)
+    assert (answer.status, answer.body["reason"]) == (422, "invalid-body")
+    assert await store.attempts.locked(["ada"]) == {"ada"}

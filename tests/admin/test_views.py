@@ -28,7 +28,7 @@ def test_times_are_rfc_3339_in_utc() -> None:
 
 
 def test_groups_are_in_order() -> None:
-    assert AccountView.of(ACCOUNT).groups == ["a", "b", "c"]
+    assert AccountView.seen(ACCOUNT, codes_locked=False).groups == ["a", "b", "c"]
 
 
 def test_a_session_is_judged_by_the_clock_given() -> None:

@@ -20,6 +20,7 @@ COMMANDS = {
     "explain",
     "user add",
     "user list",
+    "user unlock",
     "user disable",
     "user enable",
     "token",

@@ -13,6 +13,7 @@ from support.running_demo import WATCHWORD
 
 from gateway.cli.common import settings_from, with_store
 from gateway.identity.passwords import LONGEST, Passwords
+from gateway.store.attempts import CODES, Attempt, GrowingDelay
 from gateway.store.opening import Store
 
 T = TypeVar("T")
@@ -58,6 +59,7 @@ def test_an_account_is_added_and_listed(command: CommandLine) -> None:
             "groups": ["a b", "staff"],
             "factors": 0,
             "disabled": False,
+            "codes_locked": False,
         },
         {
             "subject": "bob@example.org",
@@ -66,6 +68,7 @@ def test_an_account_is_added_and_listed(command: CommandLine) -> None:
             "groups": [],
             "factors": 0,
             "disabled": False,
+            "codes_locked": False,
         },
     ]
     lines = command("user", "list").stdout.splitlines()
@@ -211,7 +214,33 @@ def test_disabling_ends_sessions_and_enabling_brings_none_back(command: CommandL
     assert epochs[0] == epochs[1]  # raised by disabling, and never lowered
 
 
-@pytest.mark.parametrize("action", ["disable", "enable"])
+def locked(command: CommandLine, subject: str) -> None:
+    """Too many wrong codes in a row."""
+    delay = GrowingDelay(free=9, first=30, longest=900, lock=3)
+
+    async def failed(store: Store) -> list[Attempt]:
+        return [await store.attempts.begin(CODES, subject, delay, 0.0) for _ in range(3)]
+
+    assert in_store(command, failed)[-1] == Attempt(allowed=True, locked=True)
+
+
+def test_locked_codes_are_seen_and_unlocked(command: CommandLine) -> None:
+    for subject in ("ada", "bob"):
+        added(command, subject)
+        locked(command, subject)
+    assert [account["codes_locked"] for account in command.json("user", "list")] == [True, True]
+    assert command("user", "list").stdout.count("active, codes locked") == 2
+    result = command("user", "unlock", "ada", "--reason", "ticket 4711")
+    assert (result.exit_code, result.stdout) == (0, "The codes of ada count again.\n")
+    assert [account["codes_locked"] for account in command.json("user", "list")] == [False, True]
+    assert command.json("user", "unlock", "bob") == {"subject": "bob", "codes_locked": False}
+    assert command("user", "list").stdout.count("codes locked") == 0
+    for subject, reason in (("ada", "ticket 4711"), ("bob", "unlocked by an operator")):
+        entry = in_store(command, lambda store, subject=subject: store.audit.latest(subject, 1))[0]
+        assert (entry.event, entry.actor, entry.reason) == ("codes-unlocked", "cli:grace", reason)
+
+
+@pytest.mark.parametrize("action", ["disable", "enable", "unlock"])
 @pytest.mark.parametrize("subject", ["nobody", "[/red]", ""])
 def test_nobody_is_there_to_switch(command: CommandLine, action: str, subject: str) -> None:
     result = command("user", action, subject)

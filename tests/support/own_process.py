@@ -6,7 +6,7 @@ import signal
 import sys
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,6 +22,7 @@ listen: {{port: 0}}
 admin: {{port: 0}}
 store: {{url: "{store}"}}
 log: {{level: debug}}
+{settings}
 """
 
 
@@ -59,12 +60,35 @@ class OwnProcess:
 @asynccontextmanager
 async def own_process(folder: Path, upstream: str, store: str) -> AsyncIterator[OwnProcess]:
     """Run a gateway with the policy of `support.gateway` and an account, `ada`, while the block runs."""
+    async with own_processes(folder, upstream, store, number=1) as (running,):
+        yield running
+
+
+@asynccontextmanager
+async def own_processes(
+    folder: Path,
+    upstream: str,
+    store: str,
+    *,
+    number: int = 4,
+    accounts: tuple[str, ...] = ("ada",),
+    settings: str = "",
+) -> AsyncIterator[list[OwnProcess]]:
+    """Run as many gateways on one store; `settings` are further lines of their configuration."""
     config = folder / "gateway.yaml"
-    config.write_text(CONFIG.format(store=store))
+    config.write_text(CONFIG.format(store=store, settings=settings))
     policy_in(folder, upstream=upstream)
-    adding = await _start("user", "add", "ada", "--password-stdin", "--config", str(config))
-    _, said = await adding.communicate(f"{PASSWORD}\n".encode())
-    assert adding.returncode == 0, said.decode()
+    for subject in accounts:
+        adding = await _start("user", "add", subject, "--password-stdin", "--config", str(config))
+        _, said = await adding.communicate(f"{PASSWORD}\n".encode())
+        assert adding.returncode == 0, said.decode()
+    async with AsyncExitStack() as stack:
+        running = [stack.enter_async_context(_running(config)) for _ in range(number)]
+        yield list(await asyncio.gather(*running))
+
+
+@asynccontextmanager
+async def _running(config: Path) -> AsyncIterator[OwnProcess]:
     process = await _start("run", "--config", str(config))
     running = OwnProcess(0, process)
     following = None

@@ -216,3 +216,13 @@ async def test_many_hashes_are_one_round_trip(valkey: Redis) -> None:
     assert await connection.hashes(["h0", "missing", "h2"]) == [{"n": "0"}, {"n": "2"}]
     assert await connection.hashes([]) == []
     assert await commands_during(valkey, connection.hashes(["h0", "h1", "h2"])) == ["HGETALL"] * 3
+
+
+async def test_one_field_of_many_hashes_is_one_round_trip(valkey: Redis) -> None:
+    for number in range(2):
+        await valkey.hset(f"h{number}", "n", str(number))
+    connection = Connection(valkey, 1)
+    assert await connection.fields(["h1", "missing", "h0"], "n") == ["1", None, "0"]
+    assert await connection.fields(["h1"], "other") == [None]
+    assert await connection.fields([], "n") == []
+    assert await commands_during(valkey, connection.fields(["h0", "h1"], "n")) == ["HGET"] * 2

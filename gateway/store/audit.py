@@ -1,22 +1,44 @@
-"""The audit stream: who did what, from where, on which session and device, and why."""
+"""The audit stream: who did what, from where, on which session and device, and why.
 
+Each entry is also in a stream of the account that it is about, and where the account's holder is to be
+told of it (`gateway.core.telling.TOLD`), a message for each channel waits in the outbox: all in one step,
+so that nothing is ever on record that nobody will be told of.
+"""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
+import structlog
+
+from gateway.core.telling import TOLD, Channel
 from gateway.store.connection import Connection, time_text
 from gateway.store.keys import Shard, shard_of_subject
 
 MOST_ENTRIES = 100_000
 """Entries kept for each shard; older ones are trimmed."""
 
-_READ_AT_ONCE = 1000
+MOST_OWN_ENTRIES = 200
+"""Entries kept for each account, of those that its holder is told of, and of all others.
+
+Counted apart: whoever only fails to sign in, or looks at an account, washes nothing out that matters.
+"""
+
+FORGET_SECONDS = 400 * 86_400.0
+"""An account's entries are forgotten when nothing happened for so long."""
+
+MOST_WAITING = 20
+"""Messages about one event that wait for one account on one channel; what is more is not told."""
+
+_log = structlog.get_logger("gateway.audit")
 
 
 @dataclass(frozen=True, slots=True)
 class AuditEntry:
     """One thing that happened. `actor` is `account:<subject>`, `operator:<name>` or `cli:<user>`.
 
-    `token_id` tells an operator's tokens apart.
+    `token_id` tells an operator's tokens apart. `device_name` is what the device was called then: the
+    store fills it in.
     """
 
     at: float
@@ -28,39 +50,86 @@ class AuditEntry:
     address: str = ""
     reason: str = ""
     token_id: str = ""
+    device_name: str = ""
+
+
+Follower = Callable[[Sequence[Channel], Sequence[Channel]], None]
+"""Hears, after an entry, of a channel for each message that waits now, and for each that was too many."""
 
 
 class Audit:
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, channels: Collection[Channel] = ()) -> None:
+        """`channels` are the ones on which account holders are told."""
         self._connection = connection
+        self._channels = channels
+        self._follower: Follower | None = None
 
-    async def record(self, entry: AuditEntry) -> None:
-        """Append one entry, to the stream of the account it is about."""
-        values: dict[Any, Any] = {field.name: getattr(entry, field.name) for field in fields(entry)}
-        values["at"] = time_text(entry.at)
-        key = self._shard(entry.subject).key("audit")
-        await self._connection.call(
-            self._connection.redis.xadd(key, values, maxlen=MOST_ENTRIES, approximate=True)
+    def follow(self, follower: Follower) -> None:
+        """Let `follower` hear of what is to be told, from now on."""
+        self._follower = follower
+
+    async def record(self, entry: AuditEntry, *, also_to: str = "") -> None:
+        """Keep an entry on record. Who is told by mail is told at the account's e-mail address of now.
+
+        `also_to` is a further address, such as the one that the account had until now.
+        """
+        told = entry.event in TOLD and entry.subject != ""
+        shard = self._shard(entry.subject)
+        found = await self._connection.run(
+            "record",
+            shard,
+            now=entry.at,
+            event=entry.event,
+            subject=entry.subject,
+            device=entry.device_id,
+            entry=_pairs(entry),
+            stream="told" if told else "activity",
+            most=MOST_ENTRIES,
+            most_own=MOST_OWN_ENTRIES,
+            forget_at=entry.at + FORGET_SECONDS,
+            most_waiting=MOST_WAITING,
+            messages=self._messages(shard, also_to) if told else [],
         )
+        queued, dropped = ([Channel(channel) for channel in channels] for channels in found)
+        if dropped:
+            _log.error("too many notices of one kind wait for an account", event_untold=entry.event)
+        if self._follower is not None and (queued or dropped):
+            self._follower(queued, dropped)
 
     async def latest(self, subject: str, most: int = 100) -> list[AuditEntry]:
         """The latest entries about an account ("" for none in particular), newest first."""
-        key = self._shard(subject).key("audit")
-        found: list[AuditEntry] = []
-        before = "+"
-        while len(found) < most:  # a stream is shared with the other accounts of its shard
-            rows = await self._connection.call(
-                self._connection.redis.xrevrange(key, max=before, count=_READ_AT_ONCE)
-            )
-            if not rows:
-                break
-            found += [_entry_from(row) for _, row in rows if row["subject"] == subject]
-            before = f"({rows[-1][0]}"
-        return found[:most]
+        rows: list[tuple[str, dict[str, str]]] = []
+        for stream in ("told", "activity"):
+            key = self._shard(subject).key(stream, subject)
+            rows += await self._connection.call(self._connection.redis.xrevrange(key, count=most))
+        rows.sort(key=lambda row: _order(row[0]), reverse=True)
+        return [entry_from(row) for _, row in rows[:most]]
+
+    def _messages(self, shard: Shard, also_to: str) -> list[dict[str, Any]]:
+        """What the script is to queue: one message for each channel, and one for a further address."""
+        messages: list[dict[str, Any]] = [
+            {"channel": channel, "to_account": channel is Channel.MAIL} for channel in self._channels
+        ]
+        if also_to and Channel.MAIL in self._channels:
+            messages.append({"channel": Channel.MAIL, "also_to": also_to})
+        return [{"id": shard.new_id(), **message} for message in messages]
 
     def _shard(self, subject: str) -> Shard:
         return shard_of_subject(subject, self._connection.shards)
 
 
-def _entry_from(row: dict[str, Any]) -> AuditEntry:
-    return AuditEntry(**{**row, "at": float(row["at"])})
+def entry_from(row: Mapping[str, Any]) -> AuditEntry:
+    """An entry of its fields as stored; what else is in `row` is left out."""
+    values = {field.name: row[field.name] for field in fields(AuditEntry)}
+    return AuditEntry(**{**values, "at": float(row["at"])})
+
+
+def _pairs(entry: AuditEntry) -> list[str]:
+    """Names and values in turn, always the same names: a stream then keeps them only once for many."""
+    values = {field.name: getattr(entry, field.name) for field in fields(entry)} | {"at": time_text(entry.at)}
+    del values["device_name"]
+    return [str(part) for pair in values.items() for part in pair]
+
+
+def _order(entry_id: str) -> tuple[int, ...]:
+    return tuple(map(int, entry_id.split("-")))

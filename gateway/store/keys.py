@@ -24,6 +24,11 @@ attempts:<name>        string  a counter that expires with its window
 epoch                  string  this shard's copy of the global epoch
 revocations            stream  every revocation, in order
 audit                  stream  every change that someone would ask about
+told:<subject>         stream  of those about one account, the ones that its holder is told of
+activity:<subject>     stream  all others about it
+message:<id>           hash    something to tell a person, on one channel
+outbox:<channel>       zset    the ids of messages by when they are due, or their claim ends
+waiting:<subject>      hash    channel and event -> how many messages of these wait
 =====================  ======  ===============================================================
 
 `ww:meta` (no shard) holds what is fixed at first start: the number of shards and a sealed check

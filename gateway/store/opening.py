@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway import clock
+from gateway.core.telling import Channel
 from gateway.errors import SealBroken, StoreUnavailable, WrongKeyRing
 from gateway.store.accounts import Accounts, first_epoch
 from gateway.store.attempts import Attempts
@@ -18,6 +19,7 @@ from gateway.store.embedded import EmbeddedServer, start_embedded
 from gateway.store.factors import Factors
 from gateway.store.keyring import KeyRing
 from gateway.store.keys import MAX_SHARDS, META, Shard
+from gateway.store.outbox import Outbox
 from gateway.store.revocations import Revocations
 from gateway.store.sessions import SessionLimits, Sessions
 
@@ -28,7 +30,10 @@ _MOST_SKEW = 5.0
 
 @dataclass(frozen=True, slots=True)
 class StoreOptions:
-    """Where the store is. `url` is `embedded`, or a `redis://`, `rediss://` or `unix://` address."""
+    """Where the store is. `url` is `embedded`, or a `redis://`, `rediss://` or `unix://` address.
+
+    `channels` are the ones on which account holders are told what happens to their accounts.
+    """
 
     url: str
     data_dir: Path
@@ -36,12 +41,19 @@ class StoreOptions:
     timeout: float
     password: str | None = None
     strict: bool = True
+    channels: tuple[Channel, ...] = ()
 
 
 class Store:
     """All records, by kind, and the server behind them."""
 
-    def __init__(self, connection: Connection, server: EmbeddedServer | None, limits: SessionLimits) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        server: EmbeddedServer | None,
+        limits: SessionLimits,
+        channels: tuple[Channel, ...] = (),
+    ) -> None:
         self.accounts = Accounts(connection)
         self.sessions = Sessions(connection, limits)
         self.devices = Devices(connection)
@@ -50,7 +62,8 @@ class Store:
         self.attempts = Attempts(connection)
         self.choices = Choices(connection)
         self.revocations = Revocations(connection)
-        self.audit = Audit(connection)
+        self.audit = Audit(connection, channels)
+        self.outbox = Outbox(connection)
         self._connection = connection
         self._server = server
 
@@ -84,7 +97,7 @@ async def open_store(options: StoreOptions, ring: KeyRing, limits: SessionLimits
         if server is not None:
             await server.stop()
         raise
-    return Store(connection, server, limits), warnings
+    return Store(connection, server, limits, options.channels), warnings
 
 
 async def _doubts(connection: Connection) -> list[str]:

@@ -28,6 +28,7 @@ async def test_an_entry_says_who_did_what_from_where_and_why(operators: Operator
         address="127.0.0.1",
         reason="stolen",
         token_id=grace.token_id,
+        device_name="Firefox on Linux",
     )
     assert before - 1e-6 <= entry.at <= clock.now()
 

@@ -25,7 +25,7 @@ from gateway.core import totp
 from gateway.core.records import Grant
 from gateway.store import keys
 from gateway.store.attempts import CODES, AttemptLimit, GrowingDelay
-from gateway.store.audit import AuditEntry
+from gateway.store.audit import FORGET_SECONDS, AuditEntry
 from gateway.store.factors import VOID_SECONDS, Rotation
 from gateway.store.keys import MAX_SHARDS, META, Shard, hash_of, shard_of_id, shard_of_subject
 from gateway.store.opening import Store
@@ -111,7 +111,8 @@ async def whole_story(store: Store) -> list[str]:
     await store.factors.void(factor, STEP + 9, NOW)
     await store.attempts.begin(CODES, "ada", GrowingDelay(5, 30, 900), NOW)
     await store.attempts.count("address", "ada", AttemptLimit(5, 60))
-    await store.audit.record(AuditEntry(NOW, "code-taken", "account:ada", "ada", session.session_id))
+    for event in ("code-taken", "recovery-code-used"):
+        await store.audit.record(AuditEntry(NOW, event, "account:ada", "ada", session.session_id))
     elsewhere = await signed_in(store, browser="phone cookie")
     await store.revocations.session(elsewhere.session_id, reason="lost", actor="account:ada", now=NOW)
     return [
@@ -151,6 +152,8 @@ TIDIED = {
     "challenge": {60},  # once it was answered: as long as its parked request waits
     "resume": {60},
     "voided": {VOID_SECONDS},
+    "told": {FORGET_SECONDS},
+    "activity": {FORGET_SECONDS},
 }
 
 

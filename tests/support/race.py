@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from support.store import opened_store
 
+from gateway.core.telling import Channel
 from gateway.store.keyring import KeyRing, load_or_create
 
 PROCESSES = 4
@@ -50,3 +51,19 @@ def store_calls(url: str, method: str, times: int, *arguments: Any) -> list[Any]
 def ring_made(path: Path) -> KeyRing:
     _start.wait(60)
     return load_or_create(path)
+
+
+def ids_claimed(url: str, now: float) -> list[str]:
+    """The ids of the messages that one process gets, five at a time, until there are no more."""
+
+    async def claimed() -> list[str]:
+        store, ids = await opened_store(url), []
+        try:
+            _start.wait(60)
+            while batch := await store.outbox.claim(Channel.MAIL, now, seconds=60, most=5):
+                ids += [message.id for message in batch]
+            return ids
+        finally:
+            await store.close()
+
+    return asyncio.run(claimed())

@@ -17,6 +17,7 @@ from redis.retry import Retry
 from gateway import clock
 from gateway.core.reasons import Reason
 from gateway.core.records import Factor, FactorState
+from gateway.core.telling import Channel
 from gateway.core.totp import step_at
 from gateway.store.challenges import Challenge
 from gateway.store.embedded import server_binary
@@ -96,9 +97,11 @@ async def store(valkey: Redis, valkey_url: str, request: pytest.FixtureRequest) 
     await opened.close()
 
 
-async def opened_store(url: str, *, shards: int = 1, timeout: float = 20.0) -> Store:
+async def opened_store(
+    url: str, *, shards: int = 1, timeout: float = 20.0, channels: tuple[Channel, ...] = tuple(Channel)
+) -> Store:
     """A client of a store, as each node has one."""
-    options = StoreOptions(url=url, data_dir=Path(), shards=shards, timeout=timeout)
+    options = StoreOptions(url=url, data_dir=Path(), shards=shards, timeout=timeout, channels=channels)
     opened, _ = await open_store(options, RING, LIMITS)
     return opened
 

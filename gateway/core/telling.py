@@ -1,0 +1,38 @@
+"""What account holders are told of, and on which ways: one table for the store, the mails and the pages."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+
+class Channel(StrEnum):
+    """A way to tell somebody."""
+
+    MAIL = "mail"
+    WEBHOOK = "webhook"
+
+
+_SECURITY, _DEVICES, _ACTIVITY = (f"/.watchword/{page}" for page in ("security", "devices", "activity"))
+
+TOLD: Mapping[str, str] = {
+    "device-new": _DEVICES,
+    "device-authorised": _DEVICES,
+    "factor-confirmed": _SECURITY,
+    "factor-removed": _SECURITY,
+    "recovery-codes-made": _SECURITY,
+    "recovery-code-used": _SECURITY,
+    "codes-locked": _SECURITY,
+    "codes-unlocked": _SECURITY,
+    "protection-off": _SECURITY,
+    "password-changed": _DEVICES,
+    "profile-changed": _ACTIVITY,
+    "account-revoked": _DEVICES,
+    "account-disabled": _ACTIVITY,
+    "account-enabled": _ACTIVITY,
+    "reset-opened": _ACTIVITY,
+    "reset-approved": _ACTIVITY,
+    "reset-refused": _ACTIVITY,
+    "reset-stopped": _ACTIVITY,
+    "reset-abandoned": _ACTIVITY,
+    "reset-done": _SECURITY,
+}
+"""Events of the audit stream that the person is told of, each with the page where they can see to it."""

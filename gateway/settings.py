@@ -6,7 +6,7 @@ above it if that folder is called `config`; without a file, at the working direc
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 from urllib.parse import urlsplit
@@ -14,14 +14,22 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, SecretStr, model_validator
 
 from gateway.core.located import Data, Document, Place, Shape, Trail, nearest, nested_shape, read
-from gateway.core.values import Count, Duration, Port, Size, Text
+from gateway.core.values import Count, Duration, Port, Size, Text, is_loopback
 from gateway.documents import read_document
 from gateway.errors import Fault, Faulty
+from gateway.notice_settings import Notices
 
 PREFIX = "WATCHWORD_"
 EMBEDDED = "embedded"
 
-_PASSWORDS: tuple[Trail, ...] = (("store", "password"), ("store", "password-file"))
+_SECRETS: tuple[tuple[Trail, Trail], ...] = tuple(
+    ((*section, key), (*section, f"{key}-file"))
+    for section, key in (
+        (("store",), "password"),
+        (("notices", "mail"), "password"),
+        (("notices", "webhook"), "secret"),
+    )
+)
 """Two ways to say one thing: saying either in the environment unsays both in the file."""
 
 _MINUTE, _HOUR, _MIB = 60.0, 3600.0, 2**20
@@ -198,6 +206,7 @@ class Settings(Shape):
     challenges: Challenges = Challenges()
     limits: Limits = Limits()
     upstream: UpstreamLimits = UpstreamLimits()
+    notices: Notices = Notices()
     issuer: Text = "Watchword"
     log: Log = Log()
 
@@ -208,28 +217,16 @@ def load_settings(path: Path | None, environ: Mapping[str, str]) -> Settings:
     document = _read_file(path, faults)
     document = _overlay(document, environ, faults)
     root = _root(path)
-    password = _read_password(document, root, faults)
+    document = _with_secret_files(document, root, faults)
     settings = read(document, Settings, faults)
     if settings is None or faults:
         raise Faulty(faults)
-    settings = _rooted(settings, root)
-    if password is None:
-        return settings
-    return settings.model_copy(update={"store": settings.store.model_copy(update={"password": password})})
+    return _rooted(settings, root)
 
 
 def insecure_hosts(hosts: Iterable[str]) -> list[str]:
     """Those of `hosts` (as in `App.hosts`) that are not on loopback, so not to be served by plain http."""
-    return [host for host in hosts if not _is_loopback(host)]
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost" or host.endswith(".localhost"):  # RFC 6761 section 6.3
-        return True
-    try:
-        return ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
+    return [host for host in hosts if not is_loopback(host)]
 
 
 def _read_file(path: Path | None, faults: list[Fault]) -> Document:
@@ -269,8 +266,9 @@ def _overlay(document: Document, environ: Mapping[str, str], faults: list[Fault]
     said = {name: text for name, text in sorted(environ.items()) if name.startswith(PREFIX) and text}
     values = dict(document.values)
     data = document.data
-    if any(known.get(name) in _PASSWORDS for name in said):
-        data = _without_password(data)
+    for forms in _SECRETS:
+        if any(known.get(name) in forms for name in said):
+            data = _without(_without(data, forms[0]), forms[1])
     for name, text in said.items():
         place = Place("environment", 0, 0, name)
         trail = known.get(name)
@@ -283,10 +281,13 @@ def _overlay(document: Document, environ: Mapping[str, str], faults: list[Fault]
     return Document(document.file, data, document.keys, values)
 
 
-def _without_password(data: Data) -> Data:
-    if not isinstance(data, dict) or not isinstance(store := data.get("store"), dict):
+def _without(data: Data, trail: Trail) -> Data:
+    """`data` without what is at `trail`, if there is something."""
+    key = str(trail[0])
+    if not isinstance(data, dict) or key not in data:
         return data
-    return {**data, "store": {key: value for key, value in store.items() if ("store", key) not in _PASSWORDS}}
+    rest = {name: value for name, value in data.items() if name != key}
+    return {**rest, key: _without(data[key], trail[1:])} if len(trail) > 1 else rest
 
 
 def _variables(shape: type[Shape], trail: Trail) -> Iterator[tuple[str, Trail]]:
@@ -312,18 +313,30 @@ def _with(data: Data, trail: Trail, value: Data) -> Data:
     return {**data, key: _with(data.get(key), trail[1:], value)}
 
 
-def _read_password(document: Document, root: Path, faults: list[Fault]) -> SecretStr | None:
-    """What the `password-file` of the store holds, where one is given."""
-    name = document.at("store", "password-file")
-    if not isinstance(name, str):
-        return None
-    file, place = root / name, document.place("store", "password-file")
+def _with_secret_files(document: Document, root: Path, faults: list[Fault]) -> Document:
+    """The document with what each file of a secret holds in place of the file."""
+    data, values = document.data, dict(document.values)
+    for secret, file in _SECRETS:
+        name = document.at(*file)
+        if not isinstance(name, str) or document.at(*secret) is not None:
+            continue
+        place = document.place(*file)
+        text = _secret_in(root / name, place, faults)
+        if text is not None:
+            data = _with(_without(data, file), secret, text)
+            values[secret] = place
+    return Document(document.file, data, document.keys, values)
+
+
+def _secret_in(file: Path, place: Place, faults: list[Fault]) -> str | None:
+    """What a file holds, without a line break at its end; or None, and why not added to `faults`."""
     try:
-        password = file.read_text(encoding="utf-8").rstrip("\r\n")
+        text = file.read_text(encoding="utf-8").rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         faults.append(place.fault(f"{file} cannot be read: {reason}"))
         return None
-    if not password:
+    if not text:
         faults.append(place.fault(f"{file} is empty"))
-    return SecretStr(password)
+        return None
+    return text

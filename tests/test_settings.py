@@ -1,5 +1,6 @@
 """Settings from a file and the environment: what they are, who wins, and every fault at once."""
 
+from base64 import b64encode
 from dataclasses import dataclass
 from ipaddress import ip_network
 from pathlib import Path
@@ -76,14 +77,14 @@ def test_the_shipped_file_and_the_reference_name_every_key() -> None:
     for key in every_key(Settings):
         assert f"`{key}`" in reference, key
         leaf = key.rpartition(".")[2]
-        assert f"{leaf}:" in shipped or leaf == "password", key
+        assert f"{leaf}:" in shipped or leaf in {"password", "secret"}, key
 
 
 def every_key(shape: type[Shape], prefix: str = "") -> list[str]:
     keys = []
     for field in shape.model_fields.values():
         nested = nested_shape(field)
-        keys += every_key(nested, f"{field.alias}.") if nested else [f"{prefix}{field.alias}"]
+        keys += every_key(nested, f"{prefix}{field.alias}.") if nested else [f"{prefix}{field.alias}"]
     return keys
 
 
@@ -232,6 +233,48 @@ def test_a_fault_in_a_list_of_the_environment_is_not_blamed_on_the_file(home: Ho
 def test_a_variable_for_what_the_file_has_wrongly_is_no_crash(home: Home, text: str) -> None:
     [found] = home.faults(text, WATCHWORD_STORE__PASSWORD="x", WATCHWORD_STORE__TIMEOUT="1s")
     assert "must be a mapping of keys to values" in found
+
+
+SECRET = "whsec_" + b64encode(b"k" * 32).decode()
+MAIL = "address: https://exchange.example, mail: {host: m, from: a@b.example"
+HOOK = "webhook: {url: https://h"
+
+
+def test_the_secrets_of_notices_come_from_files_too(home: Home) -> None:
+    (home.path / "mail").write_text("mail-s3cret\n")
+    (home.path / "hook").write_text(f"{SECRET}\n")
+    text = f"notices: {{{MAIL}, user: u, password-file: mail}}, {HOOK}, secret-file: hook}}}}"
+    by_file = home.load(text)
+    by_variable = home.load(
+        text, WATCHWORD_NOTICES__MAIL__PASSWORD="mail-s3cret", WATCHWORD_NOTICES__WEBHOOK__SECRET=SECRET
+    )
+    for found in (by_file.notices, by_variable.notices):
+        assert found.mail and found.mail.password == SecretStr("mail-s3cret")
+        assert found.webhook and found.webhook.secret == SecretStr(SECRET)
+        assert "s3cret" not in repr(found) and SECRET not in repr(found)
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        (f"notices: {{{HOOK}, secret-file: empty}}}}", "{home}/empty is empty"),
+        (
+            f"notices: {{{HOOK}, secret-file: weak}}}}",
+            "secret: must be whsec_ and then 24 to 64",
+        ),
+        (f"notices: {{{HOOK}, secret: s3cret}}}}", "secret: must be whsec_ and then 24 to 64"),
+        (f"notices: {{{HOOK}, secret: {SECRET}, secret-file: weak}}}}", "give secret or secret-file, one of"),
+        (f"notices: {{{MAIL}, password-file: weak}}}}", "give both user and password, or neither"),
+        (f"notices: {{{MAIL}, password: s3cret, password-file: weak}}}}", "give password or password-file"),
+    ],
+)
+def test_a_fault_of_a_secret_has_its_place_and_tells_nothing(home: Home, text: str, fault: str) -> None:
+    (home.path / "empty").write_text("")
+    (home.path / "weak").write_text("whsec_s3cret")
+    [found] = home.faults(text)
+    assert found.startswith("config/gateway.yaml:1:")
+    assert fault.format(home=home.path) in found
+    assert "s3cret" not in found
 
 
 def test_all_faults_are_told_together(home: Home) -> None:

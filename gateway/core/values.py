@@ -6,6 +6,7 @@ says what to write instead.
 
 import re
 from collections.abc import Callable, Sized
+from ipaddress import ip_address
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
@@ -67,6 +68,16 @@ def _name(value: str) -> str:
     if not _NAME.fullmatch(value):
         raise ValueError(f"{value!r} is not a name; use small letters, digits and single hyphens")
     return value
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address (with brackets or without) can only be this machine."""
+    if host == "localhost" or host.endswith(".localhost"):  # RFC 6761 section 6.3
+        return True
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
 
 
 def one_of(known: tuple[str, ...], what: str) -> AfterValidator:

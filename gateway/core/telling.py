@@ -36,3 +36,8 @@ TOLD: Mapping[str, str] = {
     "reset-done": _SECURITY,
 }
 """Events of the audit stream that the person is told of, each with the page where they can see to it."""
+
+
+def is_by_support(actor: str) -> bool:
+    """Whether an actor of the audit stream is an operator, of whom people are told "support" and no more."""
+    return actor.startswith(("operator:", "cli:"))

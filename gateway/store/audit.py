@@ -119,8 +119,8 @@ class Audit:
 
 
 def entry_from(row: Mapping[str, Any]) -> AuditEntry:
-    """An entry of its fields as stored; what else is in `row` is left out."""
-    values = {field.name: row[field.name] for field in fields(AuditEntry)}
+    """An entry of its fields as stored; other versions may have stored more, or fewer."""
+    values = {field.name: row[field.name] for field in fields(AuditEntry) if field.name in row}
     return AuditEntry(**{**values, "at": float(row["at"])})
 
 

@@ -7,6 +7,7 @@ for a set of labels is looked up in a cache: `labels()` takes a lock each time.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from functools import cache
 
 from prometheus_client import (
@@ -21,6 +22,7 @@ from prometheus_client import (
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from gateway.core.reasons import Reason
+from gateway.core.telling import Channel
 from gateway.errors import UpstreamFault
 from gateway.store.revocations import Scope
 
@@ -29,6 +31,15 @@ NO_APP = ""
 """The app of a request whose host no app has."""
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+
+
+class NoticeOutcome(StrEnum):
+    """What became of an attempt to tell somebody. A notice that failed is tried again."""
+
+    SENT = "sent"
+    FAILED = "failed"
+    GIVEN_UP = "given-up"
+    DROPPED = "dropped"
 
 
 class Metrics:
@@ -56,18 +67,28 @@ class Metrics:
         codes = Counter("watchword_codes", "One-time codes judged", ("outcome",), registry=registry)
         sign_ins = Counter("watchword_sign_ins", "Attempts to sign in", ("outcome",), registry=registry)
         revocations = Counter("watchword_revocations", "Revocations", ("scope",), registry=registry)
+        notices = Counter(
+            "watchword_notices", "Attempts to tell people", ("channel", "outcome"), registry=registry
+        )
+        self._notices_waiting = Gauge(
+            "watchword_notices_waiting", "Notices not sent yet, of all nodes", ("channel",), registry=registry
+        )
         self._requests = cache(requests.labels)
         self._seconds = cache(seconds.labels)
         self._upstream_failures = cache(failures.labels)
         self._codes = cache(codes.labels)
         self._sign_ins = cache(sign_ins.labels)
         self._revocations = cache(revocations.labels)
+        self._notices = cache(notices.labels)
         self._store_errors = Counter(
             "watchword_store_errors", "Requests that the store could not answer", registry=registry
         )
         self._tunnels = Gauge("watchword_open_tunnels", "WebSockets that are open now", registry=registry)
         for scope in Scope:
             self._revocations(scope)  # a count from zero on: `rate()` misses the first of a series
+        for channel in Channel:
+            for outcome in NoticeOutcome:
+                self._notices(channel, outcome)
 
     def request(self, app: str, outcome: str, seconds: float) -> None:
         """A request was answered.
@@ -94,6 +115,13 @@ class Metrics:
 
     def revocation(self, scope: Scope) -> None:
         self._revocations(scope).inc()
+
+    def notice(self, channel: Channel, outcome: NoticeOutcome) -> None:
+        self._notices(channel, outcome).inc()
+
+    def notices_waiting(self, channel: Channel, count: int) -> None:
+        """How many notices wait in the store, as of now."""
+        self._notices_waiting.labels(channel).set(count)
 
     @contextmanager
     def tunnel(self) -> Iterator[None]:

@@ -5,22 +5,13 @@ from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from support.metrics import samples
 
 from gateway.core.reasons import Reason
+from gateway.core.telling import Channel
 from gateway.errors import UpstreamFault
 from gateway.store.revocations import Scope
-from gateway.web.metrics import NO_APP, Metrics
-
-
-def samples(metrics: Metrics) -> dict[tuple[str, ...], float]:
-    """Each sample of ours by its name and the values of its labels."""
-    families = text_string_to_metric_families(metrics.exposition().decode())
-    return {
-        (sample.name.removeprefix("watchword_"), *sample.labels.values()): sample.value
-        for family in families
-        for sample in family.samples
-        if sample.name.startswith("watchword_")
-    }
+from gateway.web.metrics import NO_APP, Metrics, NoticeOutcome
 
 
 def test_requests_are_counted_and_timed_by_app() -> None:
@@ -53,6 +44,18 @@ def test_everything_else_is_counted_by_what_it_was() -> None:
     assert found["codes_total", "accepted"] == found["codes_total", "used-code"] == 1
     assert found["sign_ins_total", "accepted"] == found["sign_ins_total", "wrong-credentials"] == 1
     assert found["revocations_total", "account"] == 1
+
+
+def test_notices_are_counted_by_channel_and_outcome() -> None:
+    metrics = Metrics()
+    found = samples(metrics)
+    for channel in Channel:
+        assert [found["notices_total", channel, outcome] for outcome in NoticeOutcome] == [0, 0, 0, 0]
+    metrics.notice(Channel.MAIL, NoticeOutcome.GIVEN_UP)
+    metrics.notices_waiting(Channel.WEBHOOK, 7)
+    found = samples(metrics)
+    assert found["notices_total", "mail", "given-up"] == 1
+    assert found["notices_waiting", "webhook"] == 7
 
 
 def test_tunnels_are_counted_while_they_are_open() -> None:

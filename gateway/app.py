@@ -20,6 +20,8 @@ from gateway.identity.passwords import Passwords
 from gateway.identity.second_factor import SecondFactor
 from gateway.identity.sign_in import SignInLimits, SignIns
 from gateway.identity.step_up import StepUps
+from gateway.notices.office import Office
+from gateway.portal.activity import ActivityPage
 from gateway.portal.api import Api
 from gateway.portal.desk import Desk
 from gateway.portal.forms import Forms
@@ -174,6 +176,7 @@ async def open_settings_store(settings: Settings, ring: KeyRing) -> Store:
             timeout=settings.store.timeout,
             password=password.get_secret_value() if password else None,
             strict=settings.mode == "production",
+            channels=settings.notices.channels,
         ),
         ring,
         SessionLimits(settings.sessions.idle, settings.sessions.absolute, settings.sessions.grace),
@@ -218,6 +221,8 @@ async def start_gateway(settings: Settings, policies: PolicySet | None = None) -
         passwords = Passwords()
         parts.callback(passwords.close)
         metrics, health = Metrics(), PolicyHealth()
+        office = Office(store, settings.notices, settings.issuer, metrics)
+        parts.push_async_callback(office.stop, STOP_SECONDS[settings.mode])
         delivery = Delivery(_upstream_limits(settings), metrics)
         parts.push_async_callback(delivery.close)
         basis = _Basis(settings, store, ring, metrics, health)
@@ -282,7 +287,10 @@ def _pipeline(basis: _Basis, policies: PolicySet, passwords: Passwords, delivery
         own_pages=Site(
             Forms(desk, pages, static),
             Api(desk),
-            topics=(Profile(desk, pages, email_fixed=settings.profile.email == "fixed"),),
+            topics=(
+                Profile(desk, pages, email_fixed=settings.profile.email == "fixed"),
+                ActivityPage(desk, pages),
+            ),
         ),
         to_app=delivery,
         metrics=basis.metrics,

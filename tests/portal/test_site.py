@@ -15,12 +15,16 @@ from gateway.core.policy.own import (
     MANAGE_PROTECTION,
     REMOVE_FACTOR,
 )
+from gateway.portal.activity import ActivityPage
 from gateway.portal.profile import Profile
 from gateway.portal.site import _routes
 
 UNKNOWN = "0" * 32
 UNUSED: Any = type("Unused", (), {"__getattr__": lambda self, name: name})()
-TOPICS = (Profile(UNUSED, UNUSED, email_fixed=False),)
+TOPICS = (
+    Profile(UNUSED, UNUSED, email_fixed=False),
+    ActivityPage(UNUSED, UNUSED),
+)
 ROUTES = (*_routes(UNUSED, UNUSED), *(route for topic in TOPICS for route in topic.routes()))
 LINES = {
     f"{route.method} {re.sub('{.*}', UNKNOWN, route.pattern)}".replace(

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core.reasons import Reason
+from gateway.core.telling import TOLD
 from gateway.errors import UpstreamFault
 from gateway.portal.pages import Notice
 from gateway.portal.texts import Texts
@@ -38,6 +39,12 @@ COMPOSED = {
     "password.": [Reason.WRONG_PASSWORD, Reason.UNFIT_PASSWORD, Reason.TOO_MANY_ATTEMPTS],
     "notice.": list(Notice),
     "devices.": ["pending", "revoked"],
+    "activity.event.": [
+        *TOLD,
+        *("account-added", "signed-in", "sign-in-refused", "password-refused", "protection-on"),
+        *("code-taken", "code-refused", "factor-begun", "recovery-code-refused"),
+        *("device-added", "device-renamed", "device-revoked", "session-revoked", "reset-evidence"),
+    ],
 }
 REFUSALS = [
     *UpstreamFault,

@@ -6,6 +6,7 @@ from gateway.core.policy.model import Action, App, Need, Protect
 from gateway.core.reasons import Reason
 from gateway.core.records import Device, DeviceState, Factor, FactorState, Session
 from gateway.errors import UpstreamFault
+from gateway.portal.activity import Happening
 from gateway.portal.pages import Asked, Holder, Notice, Pages, Trouble
 from gateway.portal.protection import Protection
 from gateway.portal.static_files import StaticFiles
@@ -32,6 +33,8 @@ class Strings:
     shown: str = "bc1qxy2kgdygjrsqtzq2n0yrf2493p83kkfjhx0wlh"
     address: str = "203.0.113.7"
     path: str = "/withdrawals?a=1&b=2"
+    action: str = "Managing your profile"
+    event: str = "unheard-of"
 
 
 def device(
@@ -125,6 +128,22 @@ def profile(holder: Holder, strings: Strings, *, wrong: str | None = None, error
     )
 
 
+def happened(strings: Strings) -> list[Happening]:
+    """One of each kind: by the person, by a stranger, by support, and what nobody has a text for."""
+    here = (f"{1:032x}", f"{strings.device} 1", strings.address)
+    return [
+        Happening(NOW - 60, "protection-off", strings.action, False, *here, current=True),
+        Happening(NOW - 3600, "sign-in-refused", "", False, "", "", strings.address, current=False),
+        Happening(NOW - 86400, "account-revoked", "", True, "", "", "", current=False),
+        Happening(NOW - 90000, strings.event, "", False, "", "", "", current=False),
+    ]
+
+
+def activity(strings: Strings, happenings: list[Happening], most: int = 100) -> str:
+    holder = Holder(strings.name, strings.app)
+    return PAGES.render("activity.html", holder=holder, happenings=happenings, now=NOW, most=most)
+
+
 def everything(strings: Strings = Strings()) -> dict[str, str]:
     """HTML by name."""
     holder = Holder(strings.name, strings.app)
@@ -174,6 +193,9 @@ def everything(strings: Strings = Strings()) -> dict[str, str]:
         "devices": p.devices(
             holder, [other, revoked, ours, pending], sessions, current, NOW, notice=Notice.DEVICE_AUTHORISED
         ),
+        "activity": activity(strings, happened(strings)),
+        "activity, none": activity(strings, []),
+        "activity, full": activity(strings, happened(strings), most=4),
         "device waiting": p.device_waiting(
             holder, strings.device, "exchange.localhost:8080/.watchword/devices"
         ),

@@ -1,0 +1,119 @@
+"""What happened to an account, for its holder: the page and its call."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from aiohttp import web
+
+from gateway.core.policy.model import App
+from gateway.core.records import Snapshot
+from gateway.core.telling import is_by_support
+from gateway.portal.account_app import OWN_ACTIONS
+from gateway.portal.call import Call, Handler
+from gateway.portal.desk import Desk
+from gateway.portal.pages import Pages
+from gateway.portal.replies import as_json, holder_of, moment, page
+from gateway.store.audit import AuditEntry
+from gateway.web.routes import Route
+
+MOST_SHOWN = 100
+
+_MOST_READ = 4 * MOST_SHOWN
+"""More than are shown, since not all are."""
+
+_FOR_OPERATORS = ("-read", "operator-refused")
+"""What ends so is on record about who looked, and no matter of the person's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """One thing that happened. `about` is the action or device that it concerns, or "".
+
+    `device` is what the device is called now, or was when it happened. Of what support did, neither
+    device nor address is known here, nor who it was.
+    """
+
+    at: float
+    event: str
+    about: str
+    by_support: bool
+    device_id: str
+    device: str
+    address: str
+    current: bool
+
+
+def happenings(
+    entries: Iterable[AuditEntry], of: Snapshot, devices: dict[str, str], apps: Iterable[App]
+) -> list[Happening]:
+    """Entries about an account as the person of a snapshot may see them; `devices` are names by id."""
+    titles = {action.key: action.title for action in OWN_ACTIONS.values()}
+    titles |= {action.key: action.title for app in apps for action in app.actions.values()}
+    return [_happening(entry, of, devices, titles) for entry in entries if _concerns(entry)]
+
+
+def _concerns(entry: AuditEntry) -> bool:
+    return not entry.event.endswith(_FOR_OPERATORS)
+
+
+def _happening(entry: AuditEntry, of: Snapshot, devices: dict[str, str], titles: dict[str, str]) -> Happening:
+    by_support = is_by_support(entry.actor)
+    return Happening(
+        at=entry.at,
+        event=entry.event,
+        # Of a reason only what is a name of ours: operators write there what is not for the person.
+        about=titles.get(entry.reason) or devices.get(entry.device_id if by_support else entry.reason, ""),
+        by_support=by_support,
+        device_id="" if by_support else entry.device_id,
+        device="" if by_support else devices.get(entry.device_id, entry.device_name),
+        address="" if by_support else entry.address,
+        current=not by_support and entry.device_id == of.session.device_id,
+    )
+
+
+class ActivityPage:
+    def __init__(self, desk: Desk, pages: Pages) -> None:
+        self._desk = desk
+        self._pages = pages
+
+    def routes(self) -> tuple[Route[Handler], ...]:
+        return (
+            Route("GET", "/.watchword/activity", self.show),
+            Route("GET", "/.watchword/api/activity", self.listed),
+        )
+
+    async def show(self, call: Call) -> web.Response:
+        found = await self._happenings(call)
+        return page(
+            self._pages.render(
+                "activity.html",
+                holder=holder_of(call, call.person),
+                happenings=found,
+                now=call.inbound.now,
+                most=MOST_SHOWN,
+            )
+        )
+
+    async def listed(self, call: Call) -> web.Response:
+        return as_json([_as_value(happening) for happening in await self._happenings(call)])
+
+    async def _happenings(self, call: Call) -> list[Happening]:
+        """The latest ones, newest first."""
+        subject = call.person.account.subject
+        entries = await self._desk.store.audit.latest(subject, _MOST_READ)
+        devices = {device.id: device.name for device in await self._desk.store.devices.list(subject)}
+        return happenings(entries, call.person, devices, self._desk.apps())[:MOST_SHOWN]
+
+
+def _as_value(happening: Happening) -> dict[str, Any]:
+    return {
+        "at": moment(happening.at),
+        "event": happening.event,
+        "about": happening.about or None,
+        "by": "support" if happening.by_support else None,
+        "device": happening.device_id or None,
+        "device_name": happening.device or None,
+        "address": happening.address or None,
+        "current": happening.current,
+    }

@@ -1,8 +1,10 @@
 """The gateway put together: what stops its start, what its settings change, and how it stops."""
 
 import asyncio
+import json
 import socket
 import ssl
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,16 +13,20 @@ import pytest
 from redis.asyncio import Redis
 from structlog.testing import capture_logs
 from support.gateway import PASSWORD, POLICY, OpenScene, Scene, policy_in, settings_in
+from support.mail import mail_server
 from support.raw_client import Answer, RawClient
 from support.store import running_server
 from support.tls import self_signed
 from support.upstreams import OK, Peer
+from support.webhooks import SECRET, receiving
 
 from gateway import app as composition
 from gateway.admin.tokens import Scope, issue_token
 from gateway.app import load_configuration, load_policies, start_gateway
 from gateway.core.policy.model import Need
+from gateway.core.telling import Channel
 from gateway.errors import Faulty, StoreUnavailable, WatchwordError
+from gateway.notices import worker
 
 
 async def ask(port: int, path: str) -> Answer:
@@ -274,6 +280,75 @@ async def test_authenticator_apps_show_the_issuer(open_scene: OpenScene) -> None
     async with open_scene(issuer="Ada's Exchange") as scene:
         begun = await (await scene.signed_in()).call("POST /.watchword/api/factors", {"label": ""})
         assert "issuer=Ada%27s%20Exchange" in begun.json["uri"]
+
+
+# --- telling people
+
+
+def by_mail(port: int) -> dict[str, Any]:
+    mail = {"host": "localhost", "port": port, "from": "no-reply@exchange.example", "security": "none"}
+    return {"mail": mail, "address": "https://exchange.example"}
+
+
+async def test_no_request_waits_for_a_mail_server(open_scene: OpenScene) -> None:
+    """It has the mail of the first answer in its hands, and says nothing, while the others are given."""
+    connected, let_go = asyncio.Event(), asyncio.Event()
+
+    async def silent(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connected.set()
+        await let_go.wait()
+        writer.close()
+
+    server = await asyncio.start_server(silent, "127.0.0.1", 0)
+    async with open_scene(notices=by_mail(server.sockets[0].getsockname()[1])) as scene:
+        ada = await scene.signed_in(factor=True)
+        await connected.wait()
+        assert (await ada.call("GET /mine")).status == 200
+        assert (await ada.call("POST /.watchword/api/sessions/revoke-all")).status == 200
+        assert await scene.gateway.store.outbox.waiting(Channel.MAIL) == 2
+        let_go.set()
+    server.close()
+
+
+async def test_a_dead_mail_server_loses_nothing(
+    open_scene: OpenScene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "IDLE_SECONDS", 0.02)
+    async with mail_server() as mailbox:
+        port = mailbox.port
+    async with open_scene(notices=by_mail(port)) as scene:
+        ada = await scene.signed_in(factor=True)
+        await ada.call("POST /.watchword/api/sessions/revoke-all")
+        assert (await scene.signed_in()).session
+    # Not even a gateway that was stopped meanwhile.
+    async with mail_server(port=port) as mailbox, open_scene(notices=by_mail(port)) as scene:
+        scene.clock.advance(worker.CLAIM_SECONDS)
+        mails = await mailbox.until(2)
+    assert {mail["Subject"] for mail in mails} == {
+        "Watchword: An authenticator app was added",
+        "Watchword: Every session has ended",
+    }
+    assert {mail["To"] for mail in mails} == {"ada@example.org"}
+
+
+async def test_two_gateways_tell_each_thing_once(open_scene: OpenScene) -> None:
+    async with receiving() as receiver:
+        notices = {"webhook": {"url": receiver.url, "secret": SECRET}}
+        async with open_scene(notices=notices) as one, open_scene(notices=notices) as other:
+            for subject, scene in (("ada", one), ("bob", other), ("eve", one)):
+                person = await scene.signed_in(subject, factor=True)
+                await person.call("POST /.watchword/api/sessions/revoke-all")
+            await receiver.until(6)
+            while await one.gateway.store.outbox.waiting(Channel.WEBHOOK):
+                await asyncio.sleep(0.001)
+    told = Counter(
+        (json.loads(call.body)["type"], json.loads(call.body)["data"]["subject"]) for call in receiver.calls
+    )
+    assert told == {
+        (event, subject): 1
+        for event in ("factor-confirmed", "account-revoked")
+        for subject in ("ada", "bob", "eve")
+    }
 
 
 # --- policies

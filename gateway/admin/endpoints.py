@@ -17,6 +17,7 @@ from gateway.admin.probes import Probes
 from gateway.admin.tokens import Scope
 from gateway.admin.views import (
     AccountView,
+    ActivityView,
     Confirmation,
     DeviceView,
     FactorView,
@@ -64,6 +65,7 @@ _ACCOUNT = "/v1/accounts/{subject}"
 _REVOCATIONS = "/v1/revocations"
 _MISSING = (Reason.NOT_FOUND,)
 _MISSING_OR_FAULTY = (Reason.NOT_FOUND, Reason.BODY_TOO_LARGE, Reason.INVALID_BODY)
+_LIMIT = {"limit": {"type": "integer", "minimum": 1, "maximum": MOST_LISTED, "default": USUALLY_LISTED}}
 
 ENDPOINTS = (
     Endpoint("GET", _ACCOUNT, "An account", Scope.READ, Operations.account, AccountView, refusals=_MISSING),
@@ -109,6 +111,17 @@ ENDPOINTS = (
     ),
     Endpoint(
         "GET",
+        f"{_ACCOUNT}/activity",
+        "What happened to it, newest first",
+        Scope.READ,
+        Operations.activity,
+        ActivityView,
+        many=True,
+        refusals=(Reason.BAD_REQUEST, *_MISSING),
+        query=_LIMIT,
+    ),
+    Endpoint(
+        "GET",
         _REVOCATIONS,
         "The latest revocations, newest first",
         Scope.READ,
@@ -116,7 +129,7 @@ ENDPOINTS = (
         RevocationView,
         many=True,
         refusals=(Reason.BAD_REQUEST,),
-        query={"limit": {"type": "integer", "minimum": 1, "maximum": MOST_LISTED, "default": USUALLY_LISTED}},
+        query=_LIMIT,
     ),
     Endpoint(
         "POST",

@@ -13,6 +13,7 @@ from gateway.admin.orders import (
 )
 from gateway.admin.views import (
     AccountView,
+    ActivityView,
     Confirmation,
     DeviceView,
     FactorView,
@@ -73,6 +74,11 @@ class Operations:
         await self._store.attempts.unlock(account.subject)
         entry = call.entry("codes-unlocked", account.subject, reason=why)
         return Outcome(AccountView.seen(account, codes_locked=False), entry)
+
+    async def activity(self, call: Call) -> Outcome:
+        subject, limit = (await self._account(call)).subject, _limit(call)
+        views = [ActivityView.recorded(entry) for entry in await self._store.audit.latest(subject, limit)]
+        return Outcome(views, call.entry("activity-read", subject))
 
     async def revocations(self, call: Call) -> Outcome:
         revocations = await self._store.revocations.list(_limit(call))

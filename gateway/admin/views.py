@@ -11,6 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 from gateway.core.reasons import Reason
 from gateway.core.records import Account, DeviceState, FactorState, Snapshot
+from gateway.store.audit import AuditEntry
 from gateway.store.revocations import Revocation, Scope
 
 
@@ -101,6 +102,32 @@ class FactorView(View):
     state: FactorState
     created_at: datetime
     last_used_at: datetime | None
+
+
+class ActivityView(View):
+    """One thing that happened to an account; null is what there is none of."""
+
+    at: datetime
+    event: str
+    actor: str
+    session: str | None
+    device: str | None
+    device_name: str | None
+    address: str | None
+    reason: str | None
+
+    @classmethod
+    def recorded(cls, entry: AuditEntry) -> Self:
+        return cls(
+            at=_moment(entry.at),
+            event=entry.event,
+            actor=entry.actor,
+            session=entry.session_id or None,
+            device=entry.device_id or None,
+            device_name=entry.device_name or None,
+            address=entry.address or None,
+            reason=entry.reason or None,
+        )
 
 
 class RevocationView(View):

@@ -6,7 +6,9 @@ from gateway.errors import BadRequest
 
 FRONT_PAGE = "/"
 
-_OWN_PAGES = frozenset((OWN_SEGMENT, page) for page in ("devices", "password", "profile", "security"))
+_OWN_PAGES = frozenset(
+    (OWN_SEGMENT, page) for page in ("activity", "devices", "password", "profile", "security")
+)
 """Pages of our own that somebody may have been on the way to."""
 
 

@@ -20,6 +20,7 @@ def test_these_are_the_addresses() -> None:
         ("GET", f"{account}/devices"),
         ("GET", f"{account}/factors"),
         ("POST", f"{account}/unlock-codes"),
+        ("GET", f"{account}/activity"),
         ("GET", "/v1/revocations"),
         ("POST", "/v1/revocations"),
     ]

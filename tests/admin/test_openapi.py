@@ -17,7 +17,7 @@ from gateway.store.opening import Store
 
 DOCUMENT = describe(ENDPOINTS, PROBES)
 ALL = token_of("grace", *Scope)
-ACCOUNT_PARTS = ("", "/sessions", "/devices", "/factors")
+ACCOUNT_PARTS = ("", "/sessions", "/devices", "/factors", "/activity")
 ACCOUNT = "/v1/accounts/{subject}"
 REVOCATIONS = "/v1/revocations"
 
@@ -93,6 +93,7 @@ async def answers_of_a_working_store(operators: Operators, store: Store) -> Told
         await revoke(token, json=order)
         await get(REVOCATIONS, REVOCATIONS, token)
     await get(REVOCATIONS, f"{REVOCATIONS}?limit=0")
+    await get(f"{ACCOUNT}/activity", "/v1/accounts/ada/activity?limit=0")
     await get(REVOCATIONS, REVOCATIONS, token_of("grace", Scope.REVOKE))
     await get(ACCOUNT + "/sessions", "/v1/accounts/ada/sessions")  # now with dead ones
     for probe in PROBES:
@@ -162,8 +163,8 @@ def test_every_operation_has_its_own_name_and_its_scope() -> None:
     scopes = {operation["operationId"]: operation["security"] for operation in operations}
     assert scopes == {
         **{name: [{"operator": ["read"]}] for name in ("account", "sessions", "devices", "factors")},
-        "revocations": [{"operator": ["read"]}],
         "unlock_codes": [{"operator": ["reset"]}],
+        **{name: [{"operator": ["read"]}] for name in ("activity", "revocations")},
         "revoke": [{"operator": ["revoke"]}],
         **{name: [] for name in ("healthz", "readyz", "metrics", "openapi")},
     }

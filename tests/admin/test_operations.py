@@ -9,6 +9,7 @@ from gateway.admin.operations import MOST_LISTED
 from gateway.admin.tokens import Scope
 from gateway.core.reasons import Reason
 from gateway.store.attempts import CODES, GrowingDelay
+from gateway.store.audit import AuditEntry
 from gateway.store.opening import Store
 
 NOBODYS_ID = "00" + "f" * 30
@@ -92,7 +93,31 @@ async def test_nothing_secret_is_shown(operators: Operators, store: Store, valke
         assert not [secret for secret in (password, seed, session.cookie, cookie_hash) if secret in text]
 
 
-@pytest.mark.parametrize("part", ["", "/sessions", "/devices", "/factors"])
+@every_size
+async def test_what_happened_to_an_account_is_shown_newest_first(operators: Operators, store: Store) -> None:
+    session = await signed_in(store)
+    device = device_of(store, "ada", "laptop").id
+    await store.audit.record(
+        AuditEntry(NOW, "device-new", "account:ada", "ada", session.session_id, device, "192.0.2.1", "why")
+    )
+    await store.audit.record(AuditEntry(NOW + 1, "account-disabled", "cli:root", "ada"))
+    latest, first = (await operators.read("/v1/accounts/ada/activity")).body
+    assert (latest["event"], latest["actor"], latest["device"]) == ("account-disabled", "cli:root", None)
+    assert first == {
+        "at": first["at"],
+        "event": "device-new",
+        "actor": "account:ada",
+        "session": session.session_id,
+        "device": device,
+        "device_name": "Firefox on Linux",
+        "address": "192.0.2.1",
+        "reason": "why",
+    }
+    limited = (await operators.read("/v1/accounts/ada/activity?limit=2")).body
+    assert [entry["event"] for entry in limited] == ["activity-read", "account-disabled"]
+
+
+@pytest.mark.parametrize("part", ["", "/sessions", "/devices", "/factors", "/activity"])
 @pytest.mark.parametrize(
     "subject", ["nobody", "ADA", "a%0Ab", "%00", "%ed%a0%80", "%ff", "a" * 129, "ada%2f"]
 )
@@ -286,12 +311,12 @@ async def test_a_limit_that_is_none(operators: Operators, limit: str) -> None:
 @every_size
 async def test_each_look_leaves_an_entry(operators: Operators, store: Store) -> None:
     await signed_in(store)
-    for part in ("", "/sessions", "/devices", "/factors"):
+    for part in ("", "/sessions", "/devices", "/factors", "/activity"):
         await operators.read(f"/v1/accounts/ada{part}")
     await operators.read("/v1/revocations")
     about_ada, about_nobody = await store.audit.latest("ada"), await store.audit.latest("")
     events = [entry.event for entry in about_ada]
-    assert events == ["factors-read", "devices-read", "sessions-read", "account-read"]
+    assert events == ["activity-read", "factors-read", "devices-read", "sessions-read", "account-read"]
     assert [entry.event for entry in about_nobody] == ["revocations-read"]
     assert {entry.actor for entry in about_ada + about_nobody} == {"operator:grace"}
 

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from gateway.admin.views import AccountView, DeviceView, FactorView, RevocationView, SessionView
+from gateway.admin.views import AccountView, ActivityView, DeviceView, FactorView, RevocationView, SessionView
 from gateway.core.reasons import Reason
 from gateway.core.records import (
     Account,
@@ -13,6 +13,7 @@ from gateway.core.records import (
     Session,
     Snapshot,
 )
+from gateway.store.audit import AuditEntry
 from gateway.store.revocations import Revocation, Scope
 
 NOW = 1_760_000_000.25
@@ -44,6 +45,12 @@ def test_a_factor_that_was_never_used() -> None:
     shown = FactorView.of(factor)
     assert shown.last_used_at is None
     assert "sealed" not in shown.model_dump_json()
+
+
+def test_what_an_entry_does_not_have_is_null() -> None:
+    shown = ActivityView.recorded(AuditEntry(NOW, "account-enabled", "cli:ops", "ada", token_id="t1"))
+    assert (shown.event, shown.actor) == ("account-enabled", "cli:ops")
+    assert {shown.session, shown.device, shown.device_name, shown.address, shown.reason} == {None}
 
 
 def test_a_revocation_names_what_it_ended() -> None:

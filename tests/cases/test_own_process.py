@@ -13,6 +13,7 @@ from support.raw_client import RawClient
 from support.recording import Recorder
 from support.store import LIKE_OURS, contents, running_server
 from support.upstreams import OK, Peer, serving
+from support.webhooks import SECRET as WEBHOOK_SECRET
 
 MIB = 2**20
 BLOCK = b"x" * 65536
@@ -105,22 +106,33 @@ async def a_day_with_ada(ada: Client, app: Recorder) -> tuple[set[str], list[str
     return cookies, codes
 
 
+# Nobody is there, so that all that is to be told is still in the store at the end.
+MAIL = "{host: localhost, port: 9, security: none, from: a@b.example, user: mailer, password: MAIL-PASSWORD}"
+WEBHOOK = f"{{url: 'http://localhost:9/WEBHOOK-PATH', secret: {WEBHOOK_SECRET}}}"
+NOTICES = f"address: https://exchange.example, mail: {MAIL}, webhook: {WEBHOOK}"
+TELLING = ["MAIL-PASSWORD", "WEBHOOK-PATH", WEBHOOK_SECRET, WEBHOOK_SECRET.removeprefix("whsec_")]
+
+
 async def test_case_41_no_secret_is_in_the_store_or_the_log(tmp_path: Path, short_path: Path) -> None:
     app = Recorder()
     app.respond = lambda _: b"HTTP/1.1 200 OK\r\nSet-Cookie: app=APP-COOKIE\r\nContent-Length: 0\r\n\r\n"
     with running_server(short_path, *LIKE_OURS) as server:
-        async with serving(app) as behind, own_process(tmp_path, behind.address, server.url) as gateway:
+        async with (
+            serving(app) as behind,
+            own_process(tmp_path, behind.address, server.url, NOTICES) as gateway,
+        ):
             ada = gateway.client()
             cookies, codes = await a_day_with_ada(ada, app)
         async with Redis.from_url(server.url, decode_responses=True) as valkey:
             dump = repr(await contents(valkey))
     log, keys = "".join(gateway.log), json.loads((tmp_path / "data" / "keys.json").read_text())["keys"]
     files = b"".join(file.read_bytes() for file in (short_path / "appendonlydir").iterdir())
+    assert ":message:" in dump and "a notice was not sent" in log
     assert '"path": "/withdrawals"' in log and ":challenge:" in dump and b":audit" in files
     seed = base64.b32decode(ada.setup_key)
     seeds = [ada.setup_key, base64.b64encode(seed).decode(), seed.hex()]
     assert "IN-THE-QUERY" not in log  # the store keeps the address to go on to, queries and all
     for where in (log, dump, files.decode("latin-1")):
-        secrets = [PASSWORD, *SAID, *seeds, *cookies, *keys.values()]
+        secrets = [PASSWORD, *SAID, *TELLING, *seeds, *cookies, *keys.values()]
         assert [secret for secret in secrets if secret in where] == []
         assert [code for code in codes if re.search(rf"(?<![0-9a-f.]){code}(?![0-9a-f])", where)] == []

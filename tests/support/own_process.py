@@ -58,9 +58,15 @@ class OwnProcess:
 
 
 @asynccontextmanager
-async def own_process(folder: Path, upstream: str, store: str) -> AsyncIterator[OwnProcess]:
-    """Run a gateway with the policy of `support.gateway` and an account, `ada`, while the block runs."""
-    async with own_processes(folder, upstream, store, number=1) as (running,):
+async def own_process(
+    folder: Path, upstream: str, store: str, notices: str = ""
+) -> AsyncIterator[OwnProcess]:
+    """Run a gateway with the policy of `support.gateway` and an account, `ada`, while the block runs.
+
+    `notices` is what the settings say there, in YAML's flow style.
+    """
+    settings = f"notices: {{{notices}}}"
+    async with own_processes(folder, upstream, store, number=1, settings=settings) as (running,):
         yield running
 
 
@@ -79,7 +85,8 @@ async def own_processes(
     config.write_text(CONFIG.format(store=store, settings=settings))
     policy_in(folder, upstream=upstream)
     for subject in accounts:
-        adding = await _start("user", "add", subject, "--password-stdin", "--config", str(config))
+        email = ("--email", f"{subject}@example.org")
+        adding = await _start("user", "add", subject, *email, "--password-stdin", "--config", str(config))
         _, said = await adding.communicate(f"{PASSWORD}\n".encode())
         assert adding.returncode == 0, said.decode()
     async with AsyncExitStack() as stack:

@@ -6,10 +6,9 @@ from typing import Any
 
 from aiohttp import web
 
-from gateway.core.policy.model import App
+from gateway.core.policy.matching import PolicySet
 from gateway.core.records import Snapshot
 from gateway.core.telling import is_by_support
-from gateway.portal.account_app import OWN_ACTIONS
 from gateway.portal.call import Call, Handler
 from gateway.portal.desk import Desk
 from gateway.portal.pages import Pages
@@ -45,11 +44,11 @@ class Happening:
 
 
 def happenings(
-    entries: Iterable[AuditEntry], of: Snapshot, devices: dict[str, str], apps: Iterable[App]
+    entries: Iterable[AuditEntry], of: Snapshot, devices: dict[str, str], policies: PolicySet
 ) -> list[Happening]:
     """Entries about an account as the person of a snapshot may see them; `devices` are names by id."""
-    titles = {action.key: action.title for action in OWN_ACTIONS.values()}
-    titles |= {action.key: action.title for app in apps for action in app.actions.values()}
+    apps = (policies.account, *policies.apps)
+    titles = {action.key: action.title for app in apps for action in app.actions.values()}
     return [_happening(entry, of, devices, titles) for entry in entries if _concerns(entry)]
 
 
@@ -103,7 +102,7 @@ class ActivityPage:
         subject = call.person.account.subject
         entries = await self._desk.store.audit.latest(subject, _MOST_READ)
         devices = {device.id: device.name for device in await self._desk.store.devices.list(subject)}
-        return happenings(entries, call.person, devices, self._desk.apps())[:MOST_SHOWN]
+        return happenings(entries, call.person, devices, self._desk.policies())[:MOST_SHOWN]
 
 
 def _as_value(happening: Happening) -> dict[str, Any]:

@@ -260,8 +260,13 @@ class Desk:
         self.metrics.revocation(Scope.ACCOUNT)
         await self.note(inbound, snapshot, "account-revoked", "force logout")
 
-    async def note(self, inbound: Inbound, snapshot: Snapshot, event: str, about: str) -> None:
-        """Put into the audit stream what the person did; `about` says to what, or why."""
+    async def note(
+        self, inbound: Inbound, snapshot: Snapshot, event: str, about: str, *, also_to: str = ""
+    ) -> None:
+        """Put into the audit stream what the person did; `about` says to what, or why.
+
+        `also_to` is a further address to tell, where people are told of this.
+        """
         await self.store.audit.record(
             AuditEntry(
                 at=inbound.now,
@@ -272,7 +277,8 @@ class Desk:
                 device_id=snapshot.session.device_id,
                 address=inbound.address,
                 reason=about,
-            )
+            ),
+            also_to=also_to,
         )
 
 

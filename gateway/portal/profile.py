@@ -90,7 +90,7 @@ class Profile:
             return Reason.SESSION_REVOKED
         changed = {"name": name != person.account.name, "e-mail": email != before}
         about = " and ".join(what for what, differs in changed.items() if differs)
-        await self.desk.note(call.inbound, person, "profile-changed", about or "nothing")
+        await self.desk.note(call.inbound, person, "profile-changed", about or "nothing", also_to=before)
         return None
 
     def _unfit(self, account: Account, name: str, email: str) -> Reason | None:

@@ -4,7 +4,7 @@ import asyncio
 import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import structlog
@@ -17,6 +17,7 @@ from gateway.documents import load_policy_directory
 from gateway.errors import Fault, Faulty, WrongKeyRing
 from gateway.identity.password_change import PasswordChanges
 from gateway.identity.passwords import Passwords
+from gateway.identity.recovery import Recovery
 from gateway.identity.second_factor import SecondFactor
 from gateway.identity.sign_in import SignInLimits, SignIns
 from gateway.identity.step_up import StepUps
@@ -25,8 +26,10 @@ from gateway.portal.activity import ActivityPage
 from gateway.portal.api import Api
 from gateway.portal.desk import Desk
 from gateway.portal.forms import Forms
+from gateway.portal.moving import Moving
 from gateway.portal.pages import PAGE_HEADERS, Pages
 from gateway.portal.profile import Profile
+from gateway.portal.recovery import Recovery as RecoveryTopic
 from gateway.portal.site import Site
 from gateway.portal.static_files import StaticFiles
 from gateway.portal.texts import Texts
@@ -259,7 +262,10 @@ def _pipeline(basis: _Basis, policies: PolicySet, passwords: Passwords, delivery
     settings, store, ring = basis.settings, basis.store, basis.ring
     jar = CookieJar(secure=settings.public_scheme == "https")
     second_factor = SecondFactor(store, ring, _code_delay(settings), settings.issuer, basis.metrics.code)
-    step_ups = StepUps(store, ring, second_factor, settings.challenges.lifetime)
+    # What is long enough not to be guessed is slowed down, and never locked: it is the way out of the lock.
+    recovery_delay = replace(_code_delay(settings), lock=None)
+    recovery = Recovery(store, passwords, recovery_delay, settings.recovery.waiting, basis.metrics.code)
+    step_ups = StepUps(store, ring, second_factor, recovery, settings.challenges.lifetime)
     static = StaticFiles.load()
     pages = Pages(static, Texts.load("en"))
     answers = Answers(pages.refused, PAGE_HEADERS)
@@ -269,6 +275,7 @@ def _pipeline(basis: _Basis, policies: PolicySet, passwords: Passwords, delivery
         store,
         sign_ins,
         second_factor,
+        recovery,
         step_ups,
         jar,
         basis.metrics,
@@ -290,6 +297,8 @@ def _pipeline(basis: _Basis, policies: PolicySet, passwords: Passwords, delivery
             topics=(
                 Profile(desk, pages, email_fixed=settings.profile.email == "fixed"),
                 ActivityPage(desk, pages),
+                RecoveryTopic(desk, pages),
+                Moving(desk, pages),
             ),
         ),
         to_app=delivery,

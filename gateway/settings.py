@@ -32,7 +32,7 @@ _SECRETS: tuple[tuple[Trail, Trail], ...] = tuple(
 )
 """Two ways to say one thing: saying either in the environment unsays both in the file."""
 
-_MINUTE, _HOUR, _MIB = 60.0, 3600.0, 2**20
+_MINUTE, _HOUR, _DAY, _MIB = 60.0, 3600.0, 86400.0, 2**20
 
 
 def _network(value: Any) -> IPv4Network | IPv6Network:
@@ -137,6 +137,12 @@ class Codes(_Growing):
     lock: Annotated[Count, Field(le=100)] = 100  # NIST SP 800-63B section 3.2.2
 
 
+class Recovery(Shape):
+    """`waiting` is how long a factor that was set up with a recovery code takes no protection away."""
+
+    waiting: Duration = 3 * _DAY
+
+
 class SignInLimits(_Growing):
     """Failed sign-ins in a row of one account; and from one address, within `per`."""
 
@@ -201,6 +207,7 @@ class Settings(Shape):
     sessions: Sessions = Sessions()
     devices: Devices = Devices()
     codes: Codes = Codes()
+    recovery: Recovery = Recovery()
     sign_in: SignInLimits = SignInLimits()
     profile: Profile = Profile()
     challenges: Challenges = Challenges()

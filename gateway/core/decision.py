@@ -6,7 +6,7 @@ decision. It has no effects; the shell acts on what it says. A request is forwar
 """
 
 import hashlib
-from dataclasses import InitVar, dataclass
+from dataclasses import InitVar, dataclass, replace
 
 from gateway.core.policy.model import OWN_APP, Action, Match, Need, Protect
 from gateway.core.reasons import Reason
@@ -18,13 +18,17 @@ _SEAL = object()
 
 @dataclass(frozen=True, slots=True)
 class Permit:
-    """The right to forward one request: to which app, as whom. `account` is None on a public path."""
+    """The right to forward one request: to which app, as whom. `account` is None on a public path.
+
+    `proof` is the grant that let it through; None where the action asked for none.
+    """
 
     target: Target
     match: Match
     account: Account | None
     session_id: str | None
     seal: InitVar[object]  # not kept, or dataclasses.replace() would turn one permit into another
+    proof: Grant | None = None
 
     def __post_init__(self, seal: object) -> None:
         if seal is not _SEAL:
@@ -96,12 +100,14 @@ def protects(action: Action, account: Account) -> bool:
 
 
 def find_grant(action: Action, snapshot: Snapshot, binding: str | None, now: float) -> Grant | None:
-    """The live grant for `action`, or None. A single-use action accepts only one for `binding`."""
+    """The live grant for `action`, or None. A single-use action accepts only one for `binding`, and one
+    that takes protection away only full proof.
+    """
     wanted = binding if action.single_use else None
     if action.single_use and binding is None:
         return None
     for grant in snapshot.grants:
-        if grant.allows(action.key, wanted, now):
+        if grant.allows(action.key, wanted, now) and not (action.lowers and now < grant.full_at):
             return grant
     return None
 
@@ -166,4 +172,5 @@ def _decide_action(permit: Permit, snapshot: Snapshot, now: float, binding: str 
     grant = find_grant(action, snapshot, binding, now)
     if grant is None:
         return StepUp(action, Reason.CODE_NEEDED)
+    permit = replace(permit, proof=grant, seal=_SEAL)
     return Forward(permit, Reason.CODE_GIVEN, spends=grant if action.single_use else None)

@@ -58,7 +58,9 @@ class Factor:
     """An authenticator. `sealed_seed` opens only with the key ring, and only for this record.
 
     `session_id` is the session that it was begun in, the only one that may see it through. `last_step`
-    is the last one spent; `drift` is where the factor's clock is known to be, in steps from ours.
+    is the last one spent; `drift` is where the factor's clock is known to be, in steps from ours. Until
+    `full_at` it is on trial: it was begun with a recovery code, or with a factor on trial, and its
+    codes take no protection away. 0 for one that was never on trial.
     """
 
     id: str
@@ -71,6 +73,10 @@ class Factor:
     session_id: str = ""
     last_step: int | None = None
     drift: int = 0
+    full_at: float = 0.0
+
+    def on_trial(self, now: float) -> bool:
+        return now < self.full_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,13 +84,15 @@ class Grant:
     """Proof that a code was given for `action`, an `app/action` name.
 
     `binding` names the one request that a single-use grant allows (see
-    `gateway.core.decision.binding_of`); None for a grant that lasts until `expires_at`.
+    `gateway.core.decision.binding_of`); None for a grant that lasts until `expires_at`. Proof by a
+    recovery code or by a factor on trial is not full before `full_at`; 0 for full proof.
     """
 
     action: str
     granted_at: float
     expires_at: float
     binding: str | None = None
+    full_at: float = 0.0
 
     def allows(self, action: str, binding: str | None, now: float) -> bool:
         """Whether this grant is proof for `action` now (and for that request, if it is bound)."""

@@ -39,6 +39,7 @@ _MOST_TELLING = (
     Reason.SESSION_REVOKED,
     Reason.CHALLENGE_EXPIRED,
     Reason.FACTOR_MISSING,
+    Reason.FACTOR_ON_TRIAL,
     Reason.USED_CODE,
     Reason.EXPIRED_CODE,
     Reason.WRONG_CLOCK,

@@ -5,6 +5,7 @@ then it is judged for each of the account's factors, and then its step is spent 
 alone knows whether somebody was first.
 """
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
@@ -42,8 +43,8 @@ class GivenCode:
 class CodeRefused:
     """Why a code was not taken.
 
-    `wait` is in seconds: until the next attempt is allowed, or until the next code comes. `clock_off_by`
-    is what a `Judgement` has.
+    `wait` is in seconds: until the next attempt is allowed, until the next code comes, or until the
+    trial of its factor is over. `clock_off_by` is what a `Judgement` has.
     """
 
     reason: Reason
@@ -53,11 +54,15 @@ class CodeRefused:
 
 @dataclass(frozen=True, slots=True)
 class CodeTaken:
-    """A code that was used up. `session_cookie` is the session's new cookie, if it changed."""
+    """A code that was used up. `session_cookie` is the session's new cookie, if it changed.
+
+    `factor_id` is empty for a recovery code, of which `recovery_codes_left` remain.
+    """
 
     factor_id: str
     session_cookie: str | None
     grant: Grant | None
+    recovery_codes_left: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +90,13 @@ class SecondFactor:
         self._issuer = issuer
         self._observe = observe
 
-    async def enrol(self, session: Session, label: str, now: float, *, code_given: bool) -> Enrolment:
-        """Begin a new factor; without a code only the first one. Raises FactorRefused."""
+    async def enrol(
+        self, session: Session, label: str, now: float, *, code_given: bool, full_at: float = 0.0
+    ) -> Enrolment:
+        """Begin a new factor; without a code only the first one. Raises FactorRefused.
+
+        Until `full_at` it is on trial (see `Factor`).
+        """
         subject = session.subject
         seed = entropy.octets(totp.SEED_BYTES)
         factor_id = self._store.factors.new_id(subject)
@@ -99,6 +109,7 @@ class SecondFactor:
             last_used_at=None,
             sealed_seed=self._ring.seal(seed, bound_to=_record_of(subject, factor_id)),
             session_id=session.id,
+            full_at=full_at,
         )
         await self._store.factors.add(factor, now, code_given=code_given)
         return self._enrolment(factor, seed)
@@ -170,23 +181,25 @@ class SecondFactor:
         next_code = totp.seconds_to_next_code(now)
         if not totp.is_code(given.code):
             return CodeRefused(Reason.MALFORMED_CODE, next_code)
-        refusals = []
+        refusals, trial = [], 0
         factors = await self._store.factors.list(given.snapshot.account.subject)
         for factor in self._candidates(factors, spending):
             judged = self._judge_for(factor, given.code, now)
             if judged.reason is None:
-                spent = replace(spending, factor_id=factor.id, step=judged.step)
+                grant = replace(spending.grant, full_at=factor.full_at) if spending.grant else None
+                spent = replace(spending, factor_id=factor.id, step=judged.step, grant=grant)
                 reason = await self._store.factors.spend(spent, now)
                 if reason is None:
                     cookie = spending.rotation.new_cookie if spending.rotation else None
-                    return CodeTaken(factor.id, cookie, spending.grant)
-                judged = Judgement(reason)
+                    return CodeTaken(factor.id, cookie, grant)
+                judged, trial = Judgement(reason), math.ceil(factor.full_at - now)
             elif judged.clock_off_by > 0:
                 # Who guesses is told so, and must not come back with the code when its time has come.
                 await self._store.factors.void(factor, judged.step, now)
             refusals.append(judged)
         told = totp.most_telling(refusals)
-        return CodeRefused(told.reason or Reason.WRONG_CODE, next_code, told.clock_off_by)
+        wait = trial if told.reason is Reason.FACTOR_ON_TRIAL else next_code
+        return CodeRefused(told.reason or Reason.WRONG_CODE, wait, told.clock_off_by)
 
     def _judge_for(self, factor: Factor, code: str, now: float) -> Judgement:
         """What a code is to a factor; wrong also for one whose seed no key opens: the others still count."""

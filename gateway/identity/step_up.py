@@ -9,6 +9,7 @@ from gateway.core.policy.model import Action
 from gateway.core.records import Grant, Snapshot
 from gateway.core.target import Target
 from gateway.errors import SealBroken
+from gateway.identity.recovery import Recovery
 from gateway.identity.second_factor import CodeRefused, CodeTaken, GivenCode, SecondFactor
 from gateway.store.challenges import Challenge
 from gateway.store.factors import Spending
@@ -17,6 +18,9 @@ from gateway.store.opening import Store
 
 RESUME_SECONDS = 60
 """How long a browser has to come back for its parked request once the code was right."""
+
+RECOVERED_RESUME_SECONDS = 300
+"""The same for a person, who is first told how many recovery codes are left."""
 
 RawHeaders = tuple[tuple[bytes, bytes], ...]
 
@@ -38,12 +42,19 @@ class Approved:
     challenge: Challenge
     resume_cookie: str | None
 
+    @property
+    def by_recovery(self) -> bool:
+        return self.taken.recovery_codes_left is not None
+
 
 class StepUps:
-    def __init__(self, store: Store, ring: KeyRing, factor: SecondFactor, lifetime: float) -> None:
+    def __init__(
+        self, store: Store, ring: KeyRing, factor: SecondFactor, recovery: Recovery, lifetime: float
+    ) -> None:
         self._store = store
         self._ring = ring
         self._factor = factor
+        self._recovery = recovery
         self._lifetime = lifetime
 
     async def challenge(
@@ -82,19 +93,40 @@ class StepUps:
         self, challenge: Challenge, action: Action, given: GivenCode, *, cookie: str, now: float
     ) -> Approved | CodeRefused:
         """Take a code for a challenge: proof goes into the session, which gets a new cookie."""
-        resume_cookie = entropy.token() if challenge.sealed_request is not None else None
-        spending = Spending(
+        spending = self._spending(challenge, action, given.snapshot, now, cookie=cookie)
+        return _approved(await self._factor.take(given, spending, cookie=None, now=now), challenge, spending)
+
+    async def answer_by_recovery(
+        self, challenge: Challenge, action: Action, given: GivenCode, *, cookie: str, now: float
+    ) -> Approved | CodeRefused:
+        """Take a recovery code for a challenge: the same, but for an action that takes protection away."""
+        spending = self._spending(
+            challenge, action, given.snapshot, now, cookie=cookie, resume_seconds=RECOVERED_RESUME_SECONDS
+        )
+        return _approved(await self._recovery.take(given, spending, now), challenge, spending)
+
+    def _spending(
+        self,
+        challenge: Challenge,
+        action: Action,
+        snapshot: Snapshot,
+        now: float,
+        *,
+        cookie: str,
+        resume_seconds: float = RESUME_SECONDS,
+    ) -> Spending:
+        """What the code for a challenge brings."""
+        parked = challenge.sealed_request is not None
+        return Spending(
             session_id=challenge.session_id,
             factor_id="",
             step=0,
-            grant=grant_for(action, given.snapshot, challenge.binding, now),
+            lowers=action.lowers,
+            grant=grant_for(action, snapshot, challenge.binding, now),
+            rotation=self._factor.rotation(challenge.session_id, cookie, now),
             challenge_id=challenge.id,
-            resume=(resume_cookie, now + RESUME_SECONDS) if resume_cookie else None,
+            resume=(entropy.token(), now + resume_seconds) if parked else None,
         )
-        taken = await self._factor.take(given, spending, cookie=cookie, now=now)
-        if isinstance(taken, CodeRefused):
-            return taken
-        return Approved(taken, challenge, resume_cookie)
 
     async def answer_at_once(
         self, action: Action, given: GivenCode, *, binding: str, cookie: str, now: float
@@ -105,7 +137,9 @@ class StepUps:
         behind and the session keeps its cookie; a lasting grant brings a new one.
         """
         grant = grant_for(action, given.snapshot, binding, now)
-        spending = Spending(session_id=given.snapshot.session.id, factor_id="", step=0, grant=grant)
+        spending = Spending(
+            session_id=given.snapshot.session.id, factor_id="", step=0, lowers=action.lowers, grant=grant
+        )
         return await self._factor.take(given, spending, cookie=None if action.single_use else cookie, now=now)
 
     async def resume(
@@ -133,6 +167,14 @@ def grant_for(action: Action, snapshot: Snapshot, binding: str | None, now: floa
         expires_at=min(now + action.fresh, snapshot.session.expires_at),
         binding=binding if action.single_use else None,
     )
+
+
+def _approved(
+    taken: CodeTaken | CodeRefused, challenge: Challenge, spending: Spending
+) -> Approved | CodeRefused:
+    if isinstance(taken, CodeRefused):
+        return taken
+    return Approved(taken, challenge, spending.resume[0] if spending.resume else None)
 
 
 def _record_of(subject: str, challenge_id: str) -> str:

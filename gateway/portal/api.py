@@ -56,6 +56,7 @@ class Api:
                 "session": snapshot.session.id,
                 "device": snapshot.session.device_id,
                 "factors": [_factor(factor) for factor in factors],
+                "recovery_codes_left": await self._desk.recovery_codes_left(snapshot),
                 "grants": [_grant(g) for g in snapshot.grants if call.inbound.now < g.expires_at],
             }
         )
@@ -64,7 +65,7 @@ class Api:
         fields = await fields_of(call.inbound)
         label = text_field(fields, "label", default="")
         try:
-            enrolment = await self._desk.enrol(call.inbound, call.person, label)
+            enrolment = await self._desk.enrol(call.inbound, call.person, label, call.proof)
         except FactorRefused as error:
             return problem(Reason.DENIED, str(error))
         answer = {
@@ -78,15 +79,17 @@ class Api:
 
     async def confirm_factor(self, call: Call) -> web.Response:
         code = text_field(await fields_of(call.inbound), "code")
-        taken = await self._desk.confirm(
+        outcome = await self._desk.confirm(
             call.inbound, call.person, call.captured["id"], code, call.visit.app.sign_in
         )
-        if taken is None:
+        if outcome is None:
             return problem(Reason.NOT_FOUND)
-        if isinstance(taken, CodeRefused):
-            return code_problem(taken.reason, taken.wait, taken.clock_off_by)
-        cookies = (self._desk.session_cookie(taken.session_cookie),) if taken.session_cookie else ()
-        return as_json({"id": taken.factor_id, "state": "confirmed"}, cookies=cookies)
+        if isinstance(outcome, CodeRefused):
+            return code_problem(outcome.reason, outcome.wait, outcome.clock_off_by)
+        answer: dict[str, Any] = {"id": outcome.taken.factor_id, "state": "confirmed"}
+        if outcome.recovery_codes:
+            answer["recovery_codes"] = outcome.recovery_codes
+        return as_json(answer, cookies=self._desk.cookies_of_code(outcome.taken))
 
     async def remove_factor(self, call: Call) -> web.Response:
         # Whoever has a confirmed factor got as far as here with a code.
@@ -148,16 +151,21 @@ class Api:
         snapshot = await self._desk.identify(call.visit)
         if snapshot is None:
             return problem(Reason.NO_SESSION)
-        code = text_field(await fields_of(call.inbound), "code")
+        fields = await fields_of(call.inbound)
+        by_recovery = "recovery_code" in fields
+        code = text_field(fields, "recovery_code" if by_recovery else "code")
         challenge = await self._find(call, snapshot)
         action = action_of(self._desk.policies(), call.visit.app, challenge) if challenge else None
         if challenge is None or action is None:
             return problem(Reason.CHALLENGE_EXPIRED, "Repeat the request to get a new challenge.")
-        outcome = await self._desk.answer(call.inbound, snapshot, challenge, action, code)
+        answer = self._desk.answer_by_recovery if by_recovery else self._desk.answer
+        outcome = await answer(call.inbound, snapshot, challenge, action, code)
         if isinstance(outcome, CodeRefused):
             return code_problem(outcome.reason, outcome.wait, outcome.clock_off_by)
-        grant = _grant(outcome.taken.grant) if outcome.taken.grant else None
-        return as_json({"grant": grant}, cookies=self._desk.cookies_after(outcome))
+        said: dict[str, Any] = {"grant": _grant(outcome.taken.grant) if outcome.taken.grant else None}
+        if by_recovery:
+            said["recovery_codes_left"] = outcome.taken.recovery_codes_left
+        return as_json(said, cookies=self._desk.cookies_after(outcome))
 
     async def _find(self, call: Call, snapshot: Snapshot) -> Challenge | None:
         return await self._desk.open_challenge(snapshot, call.captured["challenge"], call.inbound.now)
@@ -209,6 +217,7 @@ def _factor(factor: Factor) -> dict[str, Any]:
         "state": factor.state,
         "created_at": moment(factor.created_at),
         "last_used_at": moment(factor.last_used_at) if factor.last_used_at else None,
+        "full_at": moment(factor.full_at) if factor.full_at else None,
     }
 
 

@@ -6,7 +6,7 @@ from urllib.parse import parse_qs
 
 from aiohttp import web
 
-from gateway.core.records import Snapshot
+from gateway.core.records import Grant, Snapshot
 from gateway.core.target import Target
 from gateway.web.inbound import Inbound
 from gateway.web.visit import Visit
@@ -14,10 +14,14 @@ from gateway.web.visit import Visit
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """`captured` are the parts of the address that its pattern names."""
+    """`captured` are the parts of the address that its pattern names.
+
+    `proof` is the grant that let the request through; None where no code was asked for.
+    """
 
     visit: Visit
     captured: Mapping[str, str]
+    proof: Grant | None = None
 
     @property
     def inbound(self) -> Inbound:

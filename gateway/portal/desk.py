@@ -5,18 +5,19 @@ entry in the audit stream.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from gateway.core.fields import read_fields
 from gateway.core.policy.matching import PolicySet
 from gateway.core.policy.model import SIGN_IN, Action
-from gateway.core.records import Device, DeviceState, Factor, FactorState, Session, Snapshot
+from gateway.core.records import Device, DeviceState, Factor, FactorState, Grant, Session, Snapshot
 from gateway.errors import BadRequest
 from gateway.identity.password_change import Change, Changed, ChangeRefused, PasswordChanges
+from gateway.identity.recovery import Recovery
 from gateway.identity.second_factor import CodeRefused, CodeTaken, Enrolment, GivenCode, SecondFactor
 from gateway.identity.sign_in import Attempted, SignedIn, SignInRefused, SignIns
-from gateway.identity.step_up import RESUME_SECONDS, Approved, StepUps, grant_for
+from gateway.identity.step_up import RECOVERED_RESUME_SECONDS, RESUME_SECONDS, Approved, StepUps, grant_for
 from gateway.portal.protection import Protection
 from gateway.store.audit import AuditEntry
 from gateway.store.challenges import Challenge
@@ -34,12 +35,22 @@ LARGEST_FORM = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
+class Confirmed:
+    """A factor that counts from now on. `recovery_codes` come with an account's first one."""
+
+    factor: Factor
+    taken: CodeTaken
+    recovery_codes: tuple[str, ...] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Desk:
     """`policies` gives those that are in use now."""
 
     store: Store
     sign_ins: SignIns
     second_factor: SecondFactor
+    recovery: Recovery
     step_ups: StepUps
     jar: CookieJar
     metrics: Metrics
@@ -73,6 +84,10 @@ class Desk:
     def session_cookie(self, value: str) -> str:
         return self.jar.write(CookieKind.SESSION, value, self.store.sessions.limits.absolute)
 
+    def cookies_of_code(self, taken: CodeTaken) -> tuple[str, ...]:
+        """The Set-Cookie value of a code that gave the session a new cookie."""
+        return (self.session_cookie(taken.session_cookie),) if taken.session_cookie else ()
+
     async def sign_out(self, visit: Visit) -> str:
         """End the session that asks, if it is one; the Set-Cookie value that forgets its cookie."""
         snapshot = await self.identify(visit)
@@ -97,36 +112,49 @@ class Desk:
             challenge, action, given, cookie=inbound.cookies.session or "", now=inbound.now
         )
 
+    async def answer_by_recovery(
+        self, inbound: Inbound, snapshot: Snapshot, challenge: Challenge, action: Action, code: str
+    ) -> Approved | CodeRefused:
+        """Answer a challenge with a recovery code."""
+        given = GivenCode(snapshot, code, inbound.address, action.key)
+        return await self.step_ups.answer_by_recovery(
+            challenge, action, given, cookie=inbound.cookies.session or "", now=inbound.now
+        )
+
     def cookies_after(self, approved: Approved) -> tuple[str, ...]:
         """The Set-Cookie values of a step-up: the session's new id, and the way back if one is parked."""
-        cookies = []
-        if approved.taken.session_cookie:
-            cookies.append(self.session_cookie(approved.taken.session_cookie))
-        if approved.resume_cookie:
-            cookies.append(self.jar.write(CookieKind.RESUME, approved.resume_cookie, RESUME_SECONDS))
-        return tuple(cookies)
+        cookies = self.cookies_of_code(approved.taken)
+        if not approved.resume_cookie:
+            return cookies
+        seconds = RECOVERED_RESUME_SECONDS if approved.by_recovery else RESUME_SECONDS
+        return (*cookies, self.jar.write(CookieKind.RESUME, approved.resume_cookie, seconds))
 
     async def factors(self, snapshot: Snapshot) -> list[Factor]:
         return await self.store.factors.list(snapshot.account.subject)
 
-    async def enrol(self, inbound: Inbound, snapshot: Snapshot, label: str) -> Enrolment:
-        """Begin a new factor. Raises FactorRefused."""
-        # Whoever had a confirmed factor got as far as here with a code (ADD_FACTOR).
+    async def enrol(self, inbound: Inbound, snapshot: Snapshot, label: str, proof: Grant | None) -> Enrolment:
+        """Begin a new factor. Raises FactorRefused.
+
+        It is no fuller than the proof that it was begun with; beside another one, without any proof
+        (whoever switched ADD_FACTOR off needs none) it is as if by a recovery code.
+        """
         code_given = snapshot.account.confirmed_factors > 0
+        full_at = proof.full_at if proof else inbound.now + self.recovery.waiting if code_given else 0.0
         enrolment = await self.second_factor.enrol(
-            snapshot.session, label, inbound.now, code_given=code_given
+            snapshot.session, label, inbound.now, code_given=code_given, full_at=full_at
         )
         await self.note(inbound, snapshot, "factor-begun", enrolment.factor.id)
         return enrolment
 
     async def confirm(
         self, inbound: Inbound, snapshot: Snapshot, factor_id: str, code: str, sign_in: Action | None
-    ) -> CodeTaken | CodeRefused | None:
+    ) -> Confirmed | CodeRefused | None:
         """Confirm a factor by its first code, which also counts as the code of this sign-in.
 
-        None when this session has no such factor to confirm.
+        An account's first one brings recovery codes. None when this session has no such factor to confirm.
         """
-        if await self.second_factor.pending(snapshot.session, factor_id) is None:
+        enrolment = await self.second_factor.pending(snapshot.session, factor_id)
+        if enrolment is None:
             return None
         given = GivenCode(snapshot, code, inbound.address, "factor-confirmed")
         taken = await self.second_factor.confirm(
@@ -136,9 +164,25 @@ class Desk:
             grant=grant_for(sign_in, snapshot, None, inbound.now) if sign_in else None,
             now=inbound.now,
         )
-        if isinstance(taken, CodeTaken):
-            await self.note(inbound, snapshot, "factor-confirmed", factor_id)
-        return taken
+        if isinstance(taken, CodeRefused):
+            return taken
+        await self.note(inbound, snapshot, "factor-confirmed", factor_id)
+        first = snapshot.account.confirmed_factors == 0
+        codes = await self.make_recovery_codes(inbound, snapshot) if first else ()
+        return Confirmed(enrolment.factor, taken, codes)
+
+    async def recovery_codes_left(self, snapshot: Snapshot) -> int:
+        return await self.store.recovery_codes.left(snapshot.account.subject)
+
+    async def make_recovery_codes(self, inbound: Inbound, snapshot: Snapshot) -> tuple[str, ...]:
+        """New recovery codes, told this once; those before are void.
+
+        Empty when the session or the account's last factor is gone meanwhile.
+        """
+        codes = await self.recovery.make(snapshot.session, inbound.now)
+        if codes:
+            await self.note(inbound, snapshot, "recovery-codes-made", str(len(codes)))
+        return codes
 
     async def remove_with_code(
         self, inbound: Inbound, snapshot: Snapshot, factor_id: str, code: str
@@ -149,7 +193,7 @@ class Desk:
             return False
         confirmed = factor.state is FactorState.CONFIRMED
         if confirmed:
-            spending = Spending(session_id=snapshot.session.id, factor_id="", step=0)
+            spending = Spending(session_id=snapshot.session.id, factor_id="", step=0, lowers=True)
             given = GivenCode(snapshot, code, inbound.address, "factor-removed")
             taken = await self.second_factor.take(given, spending, cookie=None, now=inbound.now)
             if isinstance(taken, CodeRefused):

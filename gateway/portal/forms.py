@@ -5,21 +5,23 @@ from urllib.parse import quote
 from aiohttp import web
 
 from gateway.core import totp
+from gateway.core.policy.matching import PolicySet
 from gateway.core.policy.model import OWN_APP, Action
 from gateway.core.reasons import Reason
 from gateway.core.records import DeviceState, Snapshot
 from gateway.errors import BadRequest
 from gateway.identity.password_change import Changed
-from gateway.identity.second_factor import CodeRefused, CodeTaken
+from gateway.identity.second_factor import CodeRefused
 from gateway.identity.sign_in import SignInRefused
 from gateway.portal.account_app import action_of, shown_words
 from gateway.portal.call import Call, query_value
-from gateway.portal.desk import Desk, fields_of, text_field
+from gateway.portal.desk import Confirmed, Desk, fields_of, text_field
 from gateway.portal.pages import Asked, Notice, Pages, Trouble
 from gateway.portal.protection import find_protection, protections_of
 from gateway.portal.replies import (
     DEVICES,
     SECURITY,
+    codes_page,
     holder_of,
     lead_to,
     notice_of,
@@ -133,7 +135,7 @@ class Forms:
                 return lead_to(call.inbound.target.path)
             html = self._pages.step_up(holder_of(call, snapshot), self._asked(call, *found), trouble=trouble)
             return page(html, status=status_of(trouble.reason))
-        return lead_to(_after(outcome.challenge), *self._desk.cookies_after(outcome))
+        return lead_to(way_on(outcome.challenge), *self._desk.cookies_after(outcome))
 
     async def _challenge(self, call: Call, snapshot: Snapshot) -> tuple[Challenge, Action] | None:
         challenge = await self._desk.open_challenge(snapshot, call.captured["challenge"], call.inbound.now)
@@ -141,16 +143,7 @@ class Forms:
         return None if challenge is None or action is None else (challenge, action)
 
     def _asked(self, call: Call, challenge: Challenge, action: Action) -> Asked:
-        now = call.inbound.now
-        return Asked(
-            id=challenge.id,
-            action=action.title,
-            app=call.visit.app.title,
-            shown=shown_words(self._desk.policies(), challenge),
-            expires_in=max(0, int(challenge.expires_at - now)),
-            next_code_in=totp.seconds_to_next_code(now),
-            cancel_to=SECURITY if challenge.app == OWN_APP else FRONT_PAGE,
-        )
+        return asked_of(self._desk.policies(), call, challenge, action)
 
     def _challenge_ended(self, call: Call, snapshot: Snapshot) -> web.Response:
         html = self._pages.challenge_ended(holder_of(call, snapshot))
@@ -172,6 +165,7 @@ class Forms:
             may_add=len(factors) < MOST_FACTORS,
             removing=removing,
             session_id=call.person.session.id,
+            recovery_codes_left=await self._desk.recovery_codes_left(call.person),
         )
         return page(html, status=status_of(removing[1].reason) if removing else 200)
 
@@ -215,7 +209,7 @@ class Forms:
     async def add_factor(self, call: Call) -> web.Response:
         label = text_field(await fields_of(call.inbound), "label", default="")
         try:
-            enrolment = await self._desk.enrol(call.inbound, call.person, label)
+            enrolment = await self._desk.enrol(call.inbound, call.person, label, call.proof)
         except FactorRefused:
             return lead_to(SECURITY)
         return lead_to(f"{SECURITY}/factors/{enrolment.factor.id}")
@@ -240,15 +234,19 @@ class Forms:
 
     async def confirm_factor(self, call: Call) -> web.Response:
         code = text_field(await fields_of(call.inbound), "code")
-        taken = await self._desk.confirm(
+        outcome = await self._desk.confirm(
             call.inbound, call.person, call.captured["id"], code, call.visit.app.sign_in
         )
-        if isinstance(taken, CodeRefused) and (trouble := trouble_with(taken)):
+        if isinstance(outcome, CodeRefused) and (trouble := trouble_with(outcome)):
             return await self._factor_setup(call, trouble)
-        if not isinstance(taken, CodeTaken):
+        if not isinstance(outcome, Confirmed):
             return lead_to(SECURITY)
-        cookies = (self._desk.session_cookie(taken.session_cookie),) if taken.session_cookie else ()
-        return lead_to(f"{SECURITY}?notice={Notice.FACTOR_ADDED}", *cookies)
+        cookies = self._desk.cookies_of_code(outcome.taken)
+        if outcome.recovery_codes:
+            return codes_page(call, self._pages, outcome.recovery_codes, Notice.FACTOR_ADDED, cookies)
+        on_trial = outcome.factor.on_trial(call.inbound.now)
+        notice = Notice.FACTOR_ON_TRIAL if on_trial else Notice.FACTOR_ADDED
+        return lead_to(f"{SECURITY}?notice={notice}", *cookies)
 
     async def remove_factor(self, call: Call) -> web.Response:
         code = text_field(await fields_of(call.inbound), "code", default="")
@@ -303,7 +301,22 @@ class Forms:
         return page(html, cookies=(self._desk.forget_session(),))
 
 
-def _after(challenge: Challenge) -> str:
+def asked_of(policies: PolicySet, call: Call, challenge: Challenge, action: Action) -> Asked:
+    """What the page of a challenge shows."""
+    now = call.inbound.now
+    return Asked(
+        id=challenge.id,
+        action=action.title,
+        app=call.visit.app.title,
+        shown=shown_words(policies, challenge),
+        expires_in=max(0, int(challenge.expires_at - now)),
+        next_code_in=totp.seconds_to_next_code(now),
+        cancel_to=SECURITY if challenge.app == OWN_APP else FRONT_PAGE,
+        recovery=not action.lowers,
+    )
+
+
+def way_on(challenge: Challenge) -> str:
     """Where a person goes once the code was right: on with what they did, if that can be repeated."""
     if challenge.sealed_request is not None or challenge.method in ("GET", "HEAD"):
         return challenge.path

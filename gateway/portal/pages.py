@@ -42,8 +42,10 @@ class Notice(StrEnum):
     """What was just done, said at the top of the page that follows. Safe to carry in an address."""
 
     FACTOR_ADDED = "factor-added"
+    FACTOR_ON_TRIAL = "factor-on-trial"
     FACTOR_REMOVED = "factor-removed"
     PROFILE_CHANGED = "profile-changed"
+    RECOVERY_CODES_MADE = "recovery-codes-made"
     PASSWORD_CHANGED = "password-changed"  # noqa: S105 - a name, not a password
     PROTECTION_ON = "protection-on"
     PROTECTION_OFF = "protection-off"
@@ -77,7 +79,8 @@ class Asked:
     """A challenge as the page shows it.
 
     `action` and `app` are titles; `shown` pairs labels with values of what is being approved;
-    `expires_in` and `next_code_in` are whole seconds; `cancel_to` is a path on this host.
+    `expires_in` and `next_code_in` are whole seconds; `cancel_to` is a path on this host. `recovery`:
+    a recovery code would do as well.
     """
 
     id: str
@@ -87,6 +90,7 @@ class Asked:
     expires_in: int
     next_code_in: int
     cancel_to: str = "/"
+    recovery: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,9 +135,22 @@ class Pages:
             said=self.said("sign_in", trouble) if key in self._texts else None,
         )
 
-    def step_up(self, holder: Holder, asked: Asked, *, trouble: Trouble | None = None) -> str:
-        """A code is asked for. `trouble` is one of the reasons for codes."""
-        return self.render("step_up.html", holder=holder, asked=asked, error=self.said("code", trouble))
+    def step_up(
+        self,
+        holder: Holder,
+        asked: Asked,
+        *,
+        trouble: Trouble | None = None,
+        recovering: Trouble | None = None,
+    ) -> str:
+        """A code is asked for. `trouble` is what was wrong with one, `recovering` with a recovery code."""
+        return self.render(
+            "step_up.html",
+            holder=holder,
+            asked=asked,
+            error=self.said("code", trouble),
+            recovery_error=self.said("recovery", recovering),
+        )
 
     def factor_needed(self, holder: Holder, action: str) -> str:
         """A code is asked for, but the account has no factor. `action` is the action's title."""
@@ -167,6 +184,7 @@ class Pages:
         may_add: bool = True,
         removing: tuple[str, Trouble] | None = None,
         session_id: str = "",
+        recovery_codes_left: int = 0,
     ) -> str:
         """The account's factors, as the session `session_id` may see them through, and its protections.
 
@@ -184,6 +202,7 @@ class Pages:
             may_add=may_add,
             removing=factor_id,
             session_id=session_id,
+            recovery_codes_left=recovery_codes_left,
             error=self.said("code", trouble),
         )
 
@@ -208,8 +227,12 @@ class Pages:
         key: str,
         *,
         trouble: Trouble | None = None,
+        moving: bool = False,
     ) -> str:
-        """QR code and setup key of a pending factor. `uri` is its otpauth address, `key` base32."""
+        """QR code and setup key of a pending factor. `uri` is its otpauth address, `key` base32.
+
+        `moving`: the phone that it is for is to take the place of another.
+        """
         return self.render(
             "factor_setup.html",
             holder=holder,
@@ -218,6 +241,7 @@ class Pages:
             uri=uri,
             qr=Markup(qr_svg(uri)),  # noqa: S704 - segno draws it: numbers and fixed colours only
             key=key,
+            moving=moving,
             error=self.said("code", trouble),
         )
 

@@ -1,7 +1,7 @@
 """The forms that our own answers take: a page, a way on, JSON, or nothing to say."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,7 +11,7 @@ from gateway.core.reasons import Reason
 from gateway.core.records import Snapshot
 from gateway.identity.second_factor import CodeRefused
 from gateway.portal.call import Call
-from gateway.portal.pages import PAGE_HEADERS, Holder, Notice, Trouble
+from gateway.portal.pages import PAGE_HEADERS, Holder, Notice, Pages, Trouble
 
 SECURITY = "/.watchword/security"
 DEVICES = "/.watchword/devices"
@@ -21,9 +21,12 @@ _ABOUT_CODES = {
     Reason.USED_CODE,
     Reason.EXPIRED_CODE,
     Reason.WRONG_CLOCK,
-    Reason.MALFORMED_CODE,
-    Reason.TOO_MANY_ATTEMPTS,
     Reason.CODES_LOCKED,
+    Reason.MALFORMED_CODE,
+    Reason.FACTOR_ON_TRIAL,
+    Reason.WRONG_RECOVERY_CODE,
+    Reason.RECOVERY_NOT_ENOUGH,
+    Reason.TOO_MANY_ATTEMPTS,
 }
 
 
@@ -61,6 +64,21 @@ def _with(answer: web.Response, cookies: tuple[str, ...]) -> web.Response:
 def moment(seconds: float) -> str:
     """RFC 3339, in UTC."""
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
+
+
+def codes_page(
+    call: Call, pages: Pages, codes: Sequence[str], notice: Notice, cookies: tuple[str, ...] = ()
+) -> web.Response:
+    """New recovery codes: this answer to a POST is the only place that they are ever in.
+
+    A page to be led on to would have to find them somewhere: in the store or in an address. Reloaded,
+    it asks for what is done already, and leads to the security page.
+    """
+    holder = holder_of(call, call.person)
+    html = pages.render(
+        "recovery_codes.html", holder=holder, codes=codes, now=call.inbound.now, notice=notice
+    )
+    return page(html, cookies=cookies)
 
 
 def holder_of(call: Call, snapshot: Snapshot) -> Holder:

@@ -115,7 +115,7 @@ class Site:
             return found
         route, captured = found.route, found.captured
 
-        async def deliver(visit: Visit, _: Permit) -> web.StreamResponse:
-            return visit.answered(await route.handler(Call(visit, captured)))
+        async def deliver(visit: Visit, permit: Permit) -> web.StreamResponse:
+            return visit.answered(await route.handler(Call(visit, captured, permit.proof)))
 
         return own_match(account, app, route.need, route.action), deliver

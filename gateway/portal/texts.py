@@ -44,10 +44,13 @@ class Texts:
         return self("ago.now")
 
     def wait(self, seconds: int) -> str:
-        """How long still to wait, never too little: "45 seconds", "5 minutes"."""
+        """How long still to wait, never too little: "45 seconds", "5 minutes", "3 days"."""
         if seconds <= 90:
             return self.counted("wait.second", max(1, seconds))
-        return self.counted("wait.minute", -(-seconds // 60))
+        for unit, length, most in (("minute", 60, 90), ("hour", 3_600, 48)):
+            if seconds <= most * length:
+                return self.counted(f"wait.{unit}", -(-seconds // length))
+        return self.counted("wait.day", -(-seconds // 86_400))
 
     def roughly(self, seconds: int) -> str:
         """A length of time, to half a minute: "30 seconds", "1 minute", "2½ minutes"."""

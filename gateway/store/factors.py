@@ -50,12 +50,16 @@ class Rotation:
 
 @dataclass(frozen=True, slots=True)
 class Spending:
-    """A code that matched, and all that using it up brings about, together or not at all."""
+    """A code that matched, and all that using it up brings about, together or not at all.
+
+    `lowers` is what for: taking protection away. `factor_id` and `step` mean nothing for a recovery code.
+    """
 
     session_id: str
     factor_id: str
     step: int
     confirms: bool = False
+    lowers: bool = False
     grant: Grant | None = None
     rotation: Rotation | None = None
     challenge_id: str | None = None
@@ -69,6 +73,7 @@ class Spending:
             "factor": self.factor_id,
             "step": self.step,
             "confirm": self.confirms or None,
+            "lowers": self.lowers or None,
             "challenge": self.challenge_id,
             "grant": grant_argument(self.grant) if self.grant else None,
             "resume": {"hash": hash_of(resume[0]), "until": time_text(resume[1])} if resume else None,
@@ -98,6 +103,7 @@ class Factors:
                 "created_at": time_text(factor.created_at),
                 "sealed_seed": factor.sealed_seed.decode("ascii"),
                 "session": factor.session_id,
+                "full_at": time_text(factor.full_at),
             },
         )
         if outcome == "too-many":
@@ -163,4 +169,5 @@ def _factor_from(row: dict[str, str]) -> Factor:
         session_id=row["session"],
         last_step=None if last_step is None else int(last_step),
         drift=int(row.get("drift", 0)),
+        full_at=float(row.get("full_at", 0)),  # one from before there were trials has none
     )

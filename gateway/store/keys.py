@@ -16,6 +16,7 @@ devices:<subject>      zset    its device ids by last use
 factor:<id>            hash    one factor with its sealed seed and the last step spent
 factors:<subject>      set     its factor ids
 voided:<factor>        set     its steps to come that never count
+recovery:<subject>     set     hashes of the recovery codes that are left
 challenge:<id>         hash    a pending demand for a code, with its sealed parked request
 challenges:<session>   zset    its open challenges by creation
 resume:<sha256>        string  what a resume cookie's hash leads to: a challenge id

@@ -20,6 +20,7 @@ from gateway.store.factors import Factors
 from gateway.store.keyring import KeyRing
 from gateway.store.keys import MAX_SHARDS, META, Shard
 from gateway.store.outbox import Outbox
+from gateway.store.recovery_codes import RecoveryCodes
 from gateway.store.revocations import Revocations
 from gateway.store.sessions import SessionLimits, Sessions
 
@@ -58,6 +59,7 @@ class Store:
         self.sessions = Sessions(connection, limits)
         self.devices = Devices(connection)
         self.factors = Factors(connection)
+        self.recovery_codes = RecoveryCodes(connection)
         self.challenges = Challenges(connection)
         self.attempts = Attempts(connection)
         self.choices = Choices(connection)

@@ -167,6 +167,7 @@ def grant_argument(grant: Grant) -> dict[str, Any]:
         "granted_at": time_text(grant.granted_at),
         "expires_at": time_text(grant.expires_at),
         "binding": grant.binding or "",
+        "full_at": time_text(grant.full_at),
     }
     return {"field": grant_field(grant), "value": value}
 
@@ -177,6 +178,7 @@ def _grant_from(value: dict[str, Any]) -> Grant:
         granted_at=float(value["granted_at"]),
         expires_at=float(value["expires_at"]),
         binding=value["binding"] or None,
+        full_at=float(value.get("full_at", 0)),  # one from before there were trials has none
     )
 
 

@@ -38,6 +38,9 @@ _PROBLEMS: Mapping[str, tuple[int, str]] = {
     Reason.EXPIRED_CODE: (403, "The code is too old"),
     Reason.WRONG_CLOCK: (403, "The clock that made the code is off"),
     Reason.MALFORMED_CODE: (422, "A code is six digits"),
+    Reason.FACTOR_ON_TRIAL: (403, "This authenticator app cannot take protection away yet"),
+    Reason.WRONG_RECOVERY_CODE: (403, "The recovery code is not right, or was used already"),
+    Reason.RECOVERY_NOT_ENOUGH: (403, "A recovery code is not enough for this"),
     Reason.TOO_MANY_ATTEMPTS: (429, "Too many attempts"),
     # Not 429: no waiting helps.
     Reason.CODES_LOCKED: (403, "Codes are locked"),
@@ -98,7 +101,8 @@ def problem(
 def code_problem(reason: Reason, wait: int, clock_off_by: int = 0) -> web.Response:
     """Why a code was not taken.
 
-    `wait` is in seconds, until the next one can be. So is `clock_off_by`, which is told of a wrong clock
+    `wait` is in seconds: until the next one can be (0: that is no matter of time), or until the factor is
+    no more on trial. So is `clock_off_by`, which is told of a wrong clock
     only: below zero when it is behind.
     """
     if reason is Reason.TOO_MANY_ATTEMPTS:
@@ -110,6 +114,10 @@ def code_problem(reason: Reason, wait: int, clock_off_by: int = 0) -> web.Respon
         )
     if reason is Reason.CODES_LOCKED:
         return problem(reason, "Use a recovery code, or ask support to unlock them.")
+    if reason is Reason.FACTOR_ON_TRIAL:
+        return problem(
+            reason, f"It was set up with a recovery code. It counts for this in {wait} s.", full_in=wait
+        )
     off = f"{abs(clock_off_by)} s {'behind' if clock_off_by < 0 else 'ahead'}"
     detail = {
         Reason.WRONG_CODE: f"Check the app and its clock. The next code comes in {wait} s.",
@@ -118,6 +126,10 @@ def code_problem(reason: Reason, wait: int, clock_off_by: int = 0) -> web.Respon
         Reason.WRONG_CLOCK: f"The phone's clock seems to be about {off}: set it to automatic.",
         Reason.MALFORMED_CODE: "Send the six digits that the authenticator app shows, without spaces.",
         Reason.CHALLENGE_EXPIRED: "Repeat the request to get a new challenge.",
+        Reason.WRONG_RECOVERY_CODE: "Send one of the account's sixteen-character codes that is left.",
+        Reason.RECOVERY_NOT_ENOUGH: "Set up a new authenticator app with it; after a while that counts.",
     }.get(reason, "")
-    members: dict[str, Any] = {"clock_off_by": clock_off_by} if reason is Reason.WRONG_CLOCK else {}
-    return problem(reason, detail, next_code_in=wait, **members)
+    members: dict[str, Any] = {"next_code_in": wait} if wait else {}
+    if reason is Reason.WRONG_CLOCK:
+        members["clock_off_by"] = clock_off_by
+    return problem(reason, detail, **members)

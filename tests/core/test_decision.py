@@ -35,6 +35,7 @@ OTHER_BINDING = binding_of(TARGET, b"amount=1000")
 SIGN_IN = Action("exchange", "sign-in", "Signing in", Protect.ALWAYS)
 PROFILE = Action("exchange", "manage-profile", "Managing your profile", Protect.ALWAYS, fresh=900)
 APPROVE = Action("exchange", "approve", "Approving", Protect.ALWAYS, fresh=60, single_use=True)
+LOWER = Action("exchange", "lower", "Lowering", Protect.ALWAYS, fresh=60, single_use=True, lowers=True)
 BY_CHOICE_ON = replace(PROFILE, protect=Protect.BY_CHOICE, on_by_default=True)
 BY_CHOICE_OFF = replace(PROFILE, protect=Protect.BY_CHOICE)
 NEVER = replace(PROFILE, protect=Protect.NEVER)
@@ -266,6 +267,46 @@ def test_f1_a_choice_counts_where_the_policy_leaves_one(
     assert protects(action, account) is expected
 
 
+# --- full proof, and such as is not yet
+
+
+@pytest.mark.parametrize(
+    ("action", "full_at", "enough"),
+    [
+        (APPROVE, 0, True),
+        (APPROVE, NOW + 1, True),
+        (LOWER, 0, True),
+        (LOWER, NOW, True),
+        (LOWER, NOW + 0.1, False),
+    ],
+)
+def test_only_full_proof_takes_protection_away(action: Action, full_at: float, enough: bool) -> None:
+    grant = replace(grant_for(action, BINDING), full_at=full_at)
+    decision = decide(TARGET, match_for(action), snapshot_of(grant), NOW, BINDING)
+    if enough:
+        assert isinstance(decision, Forward)
+        assert decision.permit.proof == decision.spends == grant
+    else:
+        assert decision == StepUp(action, Reason.CODE_NEEDED)
+
+
+def test_full_proof_counts_beside_one_that_is_not() -> None:
+    grants = [replace(PROFILE_GRANT, full_at=full_at) for full_at in (NOW + 9, 0)]
+    lowering = replace(PROFILE, lowers=True)
+    assert find_grant(lowering, snapshot_of(*grants), None, NOW) == grants[1]
+
+
+@pytest.mark.parametrize(
+    ("match", "snapshot"),
+    [(OPEN, None), (PLAIN, LIVE), (match_for(NEVER), snapshot_of(grant_for(NEVER)))],
+    ids=["public", "no action", "not protected"],
+)
+def test_where_no_code_is_asked_for_there_is_no_proof(match: Match, snapshot: Snapshot | None) -> None:
+    decision = decide(TARGET, match, snapshot, NOW)
+    assert isinstance(decision, Forward)
+    assert decision.permit.proof is None
+
+
 # --- a permit is made in one place
 
 
@@ -288,13 +329,14 @@ def test_a_permit_cannot_be_turned_into_another(change: dict[str, object]) -> No
 # --- what must never be decided, whoever asks for whatever
 
 
-ACTIONS = [SIGN_IN, PROFILE, APPROVE, BY_CHOICE_ON, BY_CHOICE_OFF, NEVER]
+ACTIONS = [SIGN_IN, PROFILE, APPROVE, LOWER, BY_CHOICE_ON, BY_CHOICE_OFF, NEVER]
 GRANTS = st.builds(
     Grant,
     action=st.sampled_from(ACTIONS).map(lambda action: action.key),
     granted_at=st.just(NOW - 1),
     expires_at=st.sampled_from([NOW - 1, NOW, NOW + 1]),
     binding=st.sampled_from([None, BINDING, OTHER_BINDING]),
+    full_at=st.sampled_from([0, NOW, NOW + 1]),
 )
 EPOCHS = st.sampled_from([None, 3, 7])
 CHOICES = st.dictionaries(st.sampled_from(sorted({action.key for action in ACTIONS})), st.booleans())
@@ -364,6 +406,8 @@ def test_a_protected_action_never_goes_without_its_proof(
     proofs = [grant for grant in live if (grant.action, grant.binding) == (action.key, wanted)]
     assert proofs and (binding or not action.single_use)
     assert decision.spends in (proofs if action.single_use else [None])
+    assert decision.permit.proof in proofs
+    assert not (action.lowers and decision.permit.proof.full_at > NOW)
 
 
 @given(ANYBODY, BINDINGS)

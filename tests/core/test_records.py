@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core.reasons import Reason
-from gateway.core.records import Account, Device, DeviceState, Grant, Session, Snapshot
+from gateway.core.records import Account, Device, DeviceState, Factor, FactorState, Grant, Session, Snapshot
 
 NOW = 1_000_000.0
 
@@ -114,3 +114,9 @@ def test_a_session_lives_only_under_the_very_epochs_it_began_with(
 def test_no_session_outlives_either_of_its_limits(past: float, limits: tuple[float, float]) -> None:
     session = replace(SESSION, idle_until=limits[0], expires_at=limits[1])
     assert (replace(LIVE, session=session).fault(past) is None) == (past < limits[0] and past < limits[1])
+
+
+@pytest.mark.parametrize(("full_at", "on_trial"), [(0, False), (NOW, False), (NOW + 0.1, True)])
+def test_a_factor_is_on_trial_until_it_is_full(full_at: float, on_trial: bool) -> None:
+    factor = Factor("f1", "ada", "Phone", FactorState.CONFIRMED, NOW, None, b"sealed", full_at=full_at)
+    assert factor.on_trial(NOW) is on_trial

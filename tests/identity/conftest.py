@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 
 import pytest
-from support.identity import CountingHasher
+from support.identity import WAITING, CountingHasher
 from support.store import RING
 
 from gateway.identity.passwords import Passwords
+from gateway.identity.recovery import Recovery
 from gateway.identity.second_factor import SecondFactor
 from gateway.store.attempts import GrowingDelay
 from gateway.store.opening import Store
@@ -22,6 +23,11 @@ def passwords(hasher: CountingHasher) -> Iterator[Passwords]:
     passwords = Passwords(hasher=hasher)
     yield passwords
     passwords.close()
+
+
+@pytest.fixture
+def recovery(store: Store, passwords: Passwords) -> Recovery:
+    return Recovery(store, passwords, AttemptLimit(most=5, window=300), WAITING, observe=lambda _: None)
 
 
 @pytest.fixture

@@ -104,3 +104,30 @@ async def test_nobody_costs_as_much_as_somebody(passwords: Passwords, hasher: Co
         before = hasher.verified
         await passwords.verify(known, password)
         assert hasher.verified == before + 1
+
+
+# --- look-up secrets
+
+
+async def test_a_digest_is_the_same_again_under_the_same_salt_only(passwords: Passwords) -> None:
+    stored = await passwords.digest("K7QM2X9PHV3D8TNA", salt=b"s" * 16)
+    assert stored.startswith("$argon2id$")
+    assert await passwords.digest("K7QM2X9PHV3D8TNA", salt=b"s" * 16) == stored
+    assert await passwords.digest_like("K7QM2X9PHV3D8TNA", stored) == stored
+    assert await passwords.digest("K7QM2X9PHV3D8TNA", salt=b"t" * 16) != stored
+    assert await passwords.digest_like("K7QM2X9PHV3D8TNB", stored) != stored
+
+
+async def test_one_digest_tells_which_of_many_secrets_somebody_has(passwords: Passwords) -> None:
+    stored = [await passwords.digest(secret, salt=b"s" * 16) for secret in ("one", "two", "three")]
+    assert stored.index(await passwords.digest_like("two", stored[0])) == 1
+
+
+async def test_a_digest_keeps_the_parameters_that_it_was_made_with(passwords: Passwords) -> None:
+    stored = await passwords.digest("secret", salt=b"s" * 16)
+    slower = Passwords(hasher=PasswordHasher(time_cost=2, memory_cost=16, parallelism=2))
+    try:
+        assert await slower.digest_like("secret", stored) == stored
+        assert await slower.digest("secret", salt=b"s" * 16) != stored
+    finally:
+        slower.close()

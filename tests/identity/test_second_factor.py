@@ -418,6 +418,55 @@ async def _play(valkey_url: str, trials: list[tuple[int, int, int]]) -> None:
         await store.close()
 
 
+# --- on trial
+
+
+async def on_trial(second_factor: SecondFactor, store: Store, session: Started, full_at: float) -> str:
+    """The setup key of a confirmed factor that is on trial."""
+    begun = await second_factor.enrol(
+        await session_of(store, session), "New phone", NOW - 60, code_given=True, full_at=full_at
+    )
+    step = step_at(NOW - 60)
+    assert (
+        await store.factors.spend(
+            Spending(session.session_id, begun.factor.id, step, confirms=True), NOW - 60
+        )
+        is None
+    )
+    return begun.setup_key
+
+
+async def lower(
+    second_factor: SecondFactor, store: Store, session: Started, code: str, *, now: float = NOW
+) -> CodeTaken | CodeRefused:
+    snapshot = await snapshot_of(store, session.cookie, now)
+    spending = Spending(session.session_id, "", 0, lowers=True, grant=GRANT)
+    return await second_factor.take(given(snapshot, code), spending, cookie=None, now=now)
+
+
+async def test_codes_of_a_factor_on_trial_serve_but_lower_nothing(
+    store: Store, second_factor: SecondFactor
+) -> None:
+    session = await signed_in(store)
+    key = await on_trial(second_factor, store, session, NOW + 100.5)
+    code = code_of(key, NOW)
+    assert await lower(second_factor, store, session, code) == CodeRefused(Reason.FACTOR_ON_TRIAL, 101)
+    taken = await take(second_factor, store, session, code)
+    assert isinstance(taken, CodeTaken), "it was not used up in vain"
+    assert taken.grant == replace(GRANT, full_at=NOW + 100.5), "and its proof is no fuller"
+    later = NOW + 120
+    assert isinstance(await lower(second_factor, store, session, code_of(key, later), now=later), CodeTaken)
+
+
+async def test_a_full_factor_beside_one_on_trial_lowers(store: Store, second_factor: SecondFactor) -> None:
+    session = await signed_in(store)
+    full = await enrolled_key(second_factor, store, session.cookie)
+    await on_trial(second_factor, store, session, NOW + 1000)
+    taken = await lower(second_factor, store, session, code_of(full, NOW))
+    assert isinstance(taken, CodeTaken)
+    assert taken.grant == GRANT
+
+
 # --- how often
 
 

@@ -12,6 +12,7 @@ from gateway.core.policy.model import Action, Protect
 from gateway.core.reasons import Reason
 from gateway.core.records import Grant
 from gateway.core.target import parse_target
+from gateway.identity.recovery import Recovery
 from gateway.identity.second_factor import CodeRefused, CodeTaken, SecondFactor
 from gateway.identity.step_up import RESUME_SECONDS, Approved, ParkedRequest, StepUps, grant_for
 from gateway.store.challenges import Challenge
@@ -79,10 +80,10 @@ class Asked:
 
 
 @pytest.fixture
-async def asked(store: Store, second_factor: SecondFactor) -> Asked:
+async def asked(store: Store, second_factor: SecondFactor, recovery: Recovery) -> Asked:
     session = await signed_in(store)
     key = await enrolled_key(second_factor, store, session.cookie)
-    return Asked(StepUps(store, RING, second_factor, LIFETIME), store, session, key)
+    return Asked(StepUps(store, RING, second_factor, recovery, LIFETIME), store, session, key)
 
 
 def new_cookie_of(approved: Approved) -> str:

@@ -145,12 +145,14 @@ async def test_me(scene: Scene) -> None:
         "groups": ["staff", "traders"],
         "session": found["session"],
         "device": found["device"],
+        "recovery_codes_left": 10,
     }
     assert (factor["label"], factor["state"], set(factor)) == (
         "Phone",
         "confirmed",
-        {"id", "label", "state", "created_at", "last_used_at"},
+        {"id", "label", "state", "created_at", "last_used_at", "full_at"},
     )
+    assert factor["full_at"] is None
     assert factor["created_at"] == factor["last_used_at"] == at(NOW)
     # The code of the set-up counts as that of the sign-in, for as long as the session lasts.
     assert (grant["action"], grant["single_use"]) == ("sign-in", False)
@@ -175,7 +177,10 @@ async def test_a_factor_is_begun_and_confirmed(scene: Scene) -> None:
     before = ada.session
     confirmed = await ada.call(f"POST {API}/factors/{begun.json['id']}/confirm", {"code": ada.code()})
     assert confirmed.status == 200
-    assert confirmed.json == {"id": begun.json["id"], "state": "confirmed"}
+    assert confirmed.header(b"cache-control") == [b"no-store"]
+    answer = confirmed.json
+    assert len(set(answer.pop("recovery_codes"))) == 10
+    assert answer == {"id": begun.json["id"], "state": "confirmed"}
     assert ada.session != before
     (factor,) = (await me(ada))["factors"]
     assert factor["state"] == "confirmed"

@@ -154,6 +154,7 @@ async def test_everything_is_on_record(scene: Scene) -> None:
         ("factor-begun", factor),
         ("code-taken", "factor-confirmed"),
         ("factor-confirmed", factor),
+        ("recovery-codes-made", "10"),
         ("code-taken", "account/remove-factor"),
         ("factor-removed", factor),
         ("session-revoked", f"{other['session']}: revoked by its owner"),

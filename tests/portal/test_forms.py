@@ -261,10 +261,11 @@ async def test_a_factor_is_set_up(scene: Scene) -> None:
     assert ada.setup_key in page(await ada.visit(f"GET {set_up}/confirm"))  # a reload
     before = ada.session
     done = await ada.visit(f"POST {set_up}/confirm", {"code": ada.code()})
-    assert leads_to(done) == f"{OWN}/security?notice=factor-added"
-    assert ada.session != before
-    html = page(await ada.visit(f"GET {OWN}/security?notice=factor-added"))
+    html = page(done)
     assert "Your authenticator app is on." in html
+    assert len(re.findall(r"<code>[0-9A-Z-]{19}</code>", html)) == 10  # recovery codes, this once
+    assert ada.session != before
+    assert leads_to(await ada.visit(f"POST {set_up}/confirm", {"code": ada.code()})) == f"{OWN}/security"
     for over in (set_up, f"{set_up}/confirm"):  # the key is not shown again
         assert leads_to(await ada.visit(f"GET {over}")) == f"{OWN}/security"
     assert leads_to(await ada.visit(f"POST {set_up}/confirm", {"code": "123456"})) == f"{OWN}/security"
@@ -383,7 +384,7 @@ async def test_a_page_whose_session_ended_meanwhile_is_asked_for_afresh(store: S
     started, desk = await signed_in(store), desk_of(store)
     key = await enrolled_key(desk.second_factor, store, started.cookie)
     person = await snapshot_of(store, started.cookie)
-    enrolment = await desk.enrol(inbound(), person, "Tablet")
+    enrolment = await desk.enrol(inbound(), person, "Tablet", None)
     (confirmed, pending) = await store.factors.list("ada")
     await store.revocations.account("ada", reason="test", actor="test", now=NOW)
     static = StaticFiles.load()

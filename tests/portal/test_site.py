@@ -14,9 +14,12 @@ from gateway.core.policy.own import (
     MANAGE_PROFILE,
     MANAGE_PROTECTION,
     REMOVE_FACTOR,
+    RENEW_RECOVERY_CODES,
 )
 from gateway.portal.activity import ActivityPage
+from gateway.portal.moving import Moving
 from gateway.portal.profile import Profile
+from gateway.portal.recovery import Recovery
 from gateway.portal.site import _routes
 
 UNKNOWN = "0" * 32
@@ -24,6 +27,8 @@ UNUSED: Any = type("Unused", (), {"__getattr__": lambda self, name: name})()
 TOPICS = (
     Profile(UNUSED, UNUSED, email_fixed=False),
     ActivityPage(UNUSED, UNUSED),
+    Recovery(UNUSED, UNUSED),
+    Moving(UNUSED, UNUSED),
 )
 ROUTES = (*_routes(UNUSED, UNUSED), *(route for topic in TOPICS for route in topic.routes()))
 LINES = {
@@ -44,6 +49,8 @@ OPEN = {
     "GET /.watchword/waiting",
     f"GET /.watchword/step-up/{UNKNOWN}",
     f"POST /.watchword/step-up/{UNKNOWN}",
+    f"GET /.watchword/step-up/{UNKNOWN}/recovery",
+    f"POST /.watchword/step-up/{UNKNOWN}/recovery",
     "POST /.watchword/api/sign-in",
     "POST /.watchword/api/sign-out",
     f"GET /.watchword/api/step-up/{UNKNOWN}",
@@ -77,12 +84,16 @@ def test_what_needs_a_code() -> None:
         "PUT /.watchword/api/password",
         "POST /.watchword/profile",
         "PUT /.watchword/api/profile",
+        "POST /.watchword/security/move",
+        "POST /.watchword/security/recovery-codes",
+        "POST /.watchword/api/recovery-codes",
     }
     for line, route in LINES.items():
         own = {
             "protection": MANAGE_PROTECTION,
             "password": CHANGE_PASSWORD,
             "profile": MANAGE_PROFILE,
+            "recovery-codes": RENEW_RECOVERY_CODES,
         }
         about_factors = REMOVE_FACTOR if line.startswith("DELETE") else ADD_FACTOR
         expected = own.get(line.rpartition("/")[2], about_factors)

@@ -25,8 +25,10 @@ COMPOSED = {
         Reason.MALFORMED_CODE,
         Reason.TOO_MANY_ATTEMPTS,
         Reason.CODES_LOCKED,
+        Reason.FACTOR_ON_TRIAL,
     ],
     f"code.{Reason.WRONG_CLOCK}.": ["behind", "ahead"],
+    "recovery.": [Reason.WRONG_RECOVERY_CODE, Reason.RECOVERY_NOT_ENOUGH, Reason.TOO_MANY_ATTEMPTS],
     "sign_in.": [
         Reason.WRONG_CREDENTIALS,
         Reason.TOO_MANY_ATTEMPTS,
@@ -153,6 +155,11 @@ def test_ago(seconds: float, text: str) -> None:
         (120, "2 minutes"),
         (121, "3 minutes"),
         (900, "15 minutes"),
+        (5400, "90 minutes"),
+        (5401, "2 hours"),
+        (48 * 3600, "48 hours"),
+        (48 * 3600 + 1, "3 days"),
+        (259_200, "3 days"),
     ],
 )
 def test_wait(seconds: int, text: str) -> None:
@@ -180,4 +187,4 @@ def test_roughly(seconds: int, text: str) -> None:
 @given(st.integers(0, 10**6))
 def test_who_waits_as_told_has_waited_long_enough(seconds: int) -> None:
     count, unit = ENGLISH.wait(seconds).split()
-    assert int(count) * {"s": 1, "m": 60}[unit[0]] >= seconds
+    assert int(count) * {"s": 1, "m": 60, "h": 3600, "d": 86_400}[unit[0]] >= seconds

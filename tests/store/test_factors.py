@@ -262,6 +262,34 @@ async def test_a_voided_step_is_remembered_until_it_could_count_nowhere(store: S
     assert await valkey.keys("*:voided:*") == [], "nor of a factor that is gone"
 
 
+# --- on trial
+
+
+async def test_a_factor_on_trial_takes_no_protection_away_until_that_is_over(
+    store: Store, valkey: Redis
+) -> None:
+    session = await signed_in(store)
+    factor = replace(new_factor(store), full_at=NOW + 100)
+    await store.factors.add(factor, NOW, code_given=True)
+    assert await store.factors.list("ada") == [factor]
+    assert await spent(store, session, factor.id, STEP, confirms=True) is None
+    before = await contents(valkey)
+    refused = await spent(store, session, factor.id, STEP + 1, lowers=True, grant=GRANT, now=NOW + 99.9)
+    assert refused is Reason.FACTOR_ON_TRIAL
+    assert await contents(valkey) == before, "the code may still be used for something else"
+    assert await spent(store, session, factor.id, STEP + 1, grant=GRANT, now=NOW + 99.9) is None
+    assert await spent(store, session, factor.id, STEP + 2, lowers=True, now=NOW + 100) is None
+
+
+async def test_a_factor_from_before_there_were_trials_is_full(store: Store, valkey: Redis) -> None:
+    session = await signed_in(store)
+    factor_id = await enrolled(store, session)
+    assert await valkey.hdel(f"ww:{{s00}}:factor:{factor_id}", "full_at")
+    (factor,) = await store.factors.list("ada")
+    assert factor.full_at == 0
+    assert await spent(store, session, factor_id, STEP, lowers=True) is None
+
+
 # --- all or nothing
 
 

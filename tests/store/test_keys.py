@@ -109,6 +109,7 @@ async def whole_story(store: Store) -> list[str]:
     }
     assert await spent(store, session, factor.id, STEP + 1, **brings) is None
     await store.factors.void(factor, STEP + 9, NOW)
+    assert await store.recovery_codes.keep(session.session_id, ["a hash"], NOW) is None
     await store.attempts.begin(CODES, "ada", GrowingDelay(5, 30, 900), NOW)
     await store.attempts.count("address", "ada", AttemptLimit(5, 60))
     for event in ("code-taken", "recovery-code-used"):

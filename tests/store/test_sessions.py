@@ -282,6 +282,7 @@ async def test_a_revoked_session_has_no_cookie(store: Store) -> None:
         ONCE,
         replace(LASTING, granted_at=NOW + 0.123456, expires_at=NOW + 300.654321),
         replace(LASTING, expires_at=math.inf),
+        replace(LASTING, full_at=NOW + 1000.25),
     ],
 )
 async def test_a_grant_is_kept_as_it_was_given(store: Store, grant: Grant) -> None:

@@ -92,6 +92,7 @@ class Client:
         self.authority = authority
         self.cookies: dict[str, str] = {}
         self.setup_key = ""
+        self.recovery_codes: list[str] = []
         self._clock = clock
 
     async def raw(self, data: bytes) -> Answer:
@@ -146,6 +147,7 @@ class Client:
         other = Client(self.port, self._clock, self.authority)
         other.cookies = {f"ww-{kind}": value for kind, value in cookies.items()}
         other.setup_key = self.setup_key
+        other.recovery_codes = self.recovery_codes
         return other
 
     @property
@@ -164,6 +166,7 @@ class Client:
             f"POST /.watchword/api/factors/{begun['id']}/confirm", {"code": self.code()}
         )
         assert confirmed.status == 200, confirmed
+        self.recovery_codes = confirmed.json.get("recovery_codes", [])
 
     def code(self, steps: int = 0) -> str:
         """What the authenticator shows now, or showed some steps ago."""
@@ -183,6 +186,11 @@ class Client:
         """Answer the challenge of a problem with a code, the next one if none is given."""
         address = challenge.json["answer"]
         return await self.call(f"POST {address}", {"code": self.next_code() if code is None else code})
+
+    async def recover(self, challenge: Answer, code: str | None = None) -> Answer:
+        """Answer the challenge of a problem with a recovery code, the next one if none is given."""
+        code = self.recovery_codes.pop() if code is None else code
+        return await self.call(f"POST {challenge.json['answer']}", {"recovery_code": code})
 
 
 @dataclass(frozen=True)

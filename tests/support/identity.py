@@ -11,6 +11,9 @@ from gateway.identity.second_factor import GivenCode, SecondFactor
 from gateway.store.factors import Spending
 from gateway.store.opening import Store
 
+WAITING = 259_200.0
+"""Seconds for which what a recovery code begins is on trial."""
+
 
 class CountingHasher(PasswordHasher):
     """argon2id at its cheapest, which counts how often it did all of its work."""

@@ -2,6 +2,8 @@
 
 from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
+from support.gateway import QUICK
+from support.identity import WAITING
 from support.store import NOW, RING
 
 from gateway.core.decision import Permit
@@ -12,6 +14,7 @@ from gateway.core.records import Snapshot
 from gateway.core.target import parse_target
 from gateway.identity.password_change import PasswordChanges
 from gateway.identity.passwords import Passwords
+from gateway.identity.recovery import Recovery
 from gateway.identity.second_factor import SecondFactor
 from gateway.identity.sign_in import SignInLimits, SignIns
 from gateway.identity.step_up import StepUps
@@ -54,16 +57,19 @@ def call_of(request: Inbound, person: Snapshot | None, **captured: str) -> Call:
 
 
 def desk_of(store: Store) -> Desk:
-    metrics, delay = Metrics(), GrowingDelay(free=100, first=30, longest=900)
+    metrics, passwords = Metrics(), Passwords(hasher=QUICK)
+    delay = GrowingDelay(free=100, first=30, longest=900)
+    recovery = Recovery(store, passwords, delay, WAITING, metrics.code)
     second_factor = SecondFactor(store, RING, delay, "Watchword", metrics.code)
     limits = SignInLimits(delay, AttemptLimit(most=100, window=300), approve_later_devices=False)
     return Desk(
         store,
-        SignIns(store, Passwords(), limits, metrics.sign_in),
+        SignIns(store, passwords, limits, metrics.sign_in),
         second_factor,
-        StepUps(store, RING, second_factor, lifetime=300),
+        recovery,
+        StepUps(store, RING, second_factor, recovery, lifetime=300),
         CookieJar(secure=False),
         metrics,
-        PasswordChanges(store, Passwords(), delay),
+        PasswordChanges(store, passwords, delay),
         policies=lambda: PolicySet([APP]),
     )

@@ -1,6 +1,6 @@
 """Every page of the account holder once or more, with values as they occur."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gateway.core.policy.model import Action, App, Need, Protect
 from gateway.core.reasons import Reason
@@ -163,6 +163,7 @@ def everything(strings: Strings = Strings()) -> dict[str, str]:
         factor(2, strings, used=None),
         factor(3, strings, FactorState.PENDING, None),
     ]
+    on_trial = replace(factor(4, strings), full_at=NOW + 200_000)
     p = PAGES
     return {
         "sign-in": p.sign_in(strings.app, strings.path),
@@ -175,9 +176,40 @@ def everything(strings: Strings = Strings()) -> dict[str, str]:
         "step-up, used": p.step_up(holder, asked(strings), trouble=used),
         "step-up, wrong clock": p.step_up(holder, asked(strings), trouble=clock),
         "step-up, locked": p.step_up(holder, asked(strings), trouble=locked),
+        "step-up, recovering": p.step_up(
+            holder, asked(strings), recovering=Trouble(Reason.WRONG_RECOVERY_CODE)
+        ),
+        "step-up, recovery not enough": p.step_up(holder, replace(asked(strings), recovery=False)),
+        "recovery code used": p.render(
+            "recovery_used.html", holder=holder, left=4, way_on=strings.path, advice=True
+        ),
+        "last recovery code used": p.render(
+            "recovery_used.html", holder=holder, left=0, way_on=strings.path, advice=False
+        ),
+        "recovery codes": p.render(
+            "recovery_codes.html",
+            holder=holder,
+            codes=["K7QM-2X9P-HV3D-8TNA", *(f"0{number}AB-CDEF-GHJK-MNPQ" for number in range(1, 10))],
+            now=NOW,
+            notice=Notice.RECOVERY_CODES_MADE,
+        ),
+        "move": p.render("move.html", holder=holder, may_add=True),
+        "move, full": p.render("move.html", holder=holder, may_add=False),
+        "move, set-up": p.factor_setup(holder, "f" * 32, strings.label, URI, KEY, moving=True),
+        "moved": p.render("moved.html", holder=holder, new=factors[0], others=factors[1:2], now=NOW),
+        "moved, only one": p.render("moved.html", holder=holder, new=factors[0], others=[], now=NOW),
+        "moved, on trial": p.render("moved.html", holder=holder, new=on_trial, others=factors, now=NOW),
         "factor needed": p.factor_needed(holder, "Approving a transaction"),
         "challenge ended": p.challenge_ended(holder),
         "security": p.security(holder, factors, protections(strings), NOW, notice=Notice.FACTOR_ADDED),
+        "security, on trial": p.security(
+            holder,
+            [factors[0], on_trial],
+            protections(strings),
+            NOW,
+            notice=Notice.FACTOR_ON_TRIAL,
+            recovery_codes_left=1,
+        ),
         "security, none": p.security(holder, [], protections(strings, factor=False), NOW),
         "security, full": p.security(holder, factors, protections(strings), NOW, may_add=False),
         "security, removing": p.security(

@@ -18,8 +18,10 @@ async def sign_in(page: Page, demo: Demo, path: str = "/") -> None:
     await page.wait_for_url(f"**{path}")
 
 
-async def set_up_factor(page: Page, photograph: Photographer | None = None) -> Authenticator:
-    """Set up an authenticator app from the key that the page shows."""
+async def set_up_factor(
+    page: Page, photograph: Photographer | None = None, recovery_codes: list[str] | None = None
+) -> Authenticator:
+    """Set up an authenticator app from the key that the page shows; its recovery codes go into the list."""
     await page.goto("/.watchword/security")
     await page.locator("#label").fill("My phone")
     await page.locator("form[action$='/security/factors'] button").click()
@@ -27,7 +29,12 @@ async def set_up_factor(page: Page, photograph: Photographer | None = None) -> A
     if photograph is not None:
         await photograph(page, "setup")
     await enter_code(page, await authenticator.code())
-    await expect(page).to_have_url(re.compile("notice=factor-added"))
+    await expect(page.get_by_role("heading", name="Recovery codes")).to_be_visible()
+    if recovery_codes is not None:
+        recovery_codes += await page.locator(".codes code").all_inner_texts()
+    if photograph is not None:
+        await photograph(page, "recovery-codes")
+    await page.get_by_role("link", name="I have saved them").click()
     await expect(page.get_by_role("heading", name="My phone")).to_be_visible()
     return authenticator
 

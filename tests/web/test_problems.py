@@ -104,3 +104,16 @@ def test_too_many_codes_say_when_to_come_back() -> None:
     assert response.headers["Retry-After"] == "250"
     assert document(response)["retry_after"] == 250
     assert "250" in str(document(response)["detail"])
+
+
+def test_what_a_recovery_code_lacks_is_no_matter_of_the_next_code() -> None:
+    for reason in (Reason.WRONG_RECOVERY_CODE, Reason.RECOVERY_NOT_ENOUGH):
+        said = document(code_problem(reason, 0))
+        assert "next_code_in" not in said
+        assert said["detail"]
+
+
+def test_a_factor_on_trial_says_from_when_it_counts() -> None:
+    said = document(code_problem(Reason.FACTOR_ON_TRIAL, 259_200))
+    assert (said["reason"], said["full_in"]) == ("factor-on-trial", 259_200)
+    assert "259200 s" in str(said["detail"])

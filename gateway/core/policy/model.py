@@ -45,8 +45,9 @@ class Action:
 
     `fresh` is the age in seconds up to which a code counts; for a `single_use` action it is how long
     an unspent grant waits for its request. `show` maps a label to a body field (`amount` of
-    `body.amount`): what the person is shown before approving. One that `lowers` takes protection away.
-    For members of `always_for`, a group or several, it is as if `protect` were `always`.
+    `body.amount`): what the person is shown before approving. For one that `lowers`, which takes
+    protection away, only full proof counts (`Grant.full_at`). For members of `always_for`, a group or
+    several, it is as if `protect` were `always`.
     """
 
     app: str

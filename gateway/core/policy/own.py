@@ -62,6 +62,17 @@ MANAGE_PROTECTION = Action(
     show=(("App", "app"), ("Action", "action"), ("Ask for a code", "on")),
 )
 
+RENEW_RECOVERY_CODES = Action(
+    app=OWN_APP,
+    name="renew-recovery-codes",
+    title="Making new recovery codes",
+    protect=Protect.WITH_FACTOR,
+    fresh=300.0,
+    single_use=True,
+    # New codes void those that the owner has kept, which are a way back to the account.
+    lowers=True,
+)
+
 OWN_ACTIONS: Mapping[str, Action] = {
     action.name: action
     for action in (
@@ -71,6 +82,7 @@ OWN_ACTIONS: Mapping[str, Action] = {
         ADD_FACTOR,
         REMOVE_FACTOR,
         MANAGE_PROTECTION,
+        RENEW_RECOVERY_CODES,
     )
 }
 

@@ -80,3 +80,17 @@ for (const button of document.querySelectorAll("[data-copy]")) {
     button.textContent = button.dataset.text;
   });
 }
+
+// Recovery codes: a file of what the page shows, made here, so that no address ever holds them.
+for (const button of document.querySelectorAll("[data-download]")) {
+  button.addEventListener("click", () => {
+    const text = document.getElementById(button.dataset.download).innerText;
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(new Blob([`${text}\n`], { type: "text/plain" }));
+    link.download = button.dataset.file;
+    link.click();
+    setTimeout(URL.revokeObjectURL, 1000, link.href);
+  });
+}
+
+for (const button of document.querySelectorAll("[data-print]")) button.addEventListener("click", () => print());

@@ -68,3 +68,32 @@ local function keep_grant(session)
   redis.call('HSET', grants, args.grant.field, cjson.encode(args.grant.value))
   expire_at(grants, session.expires_at)
 end
+
+-- Whether args.challenge, if there is one, waits for this session's answer.
+local function awaits_answer()
+  if not args.challenge then return true end
+  local open = redis.call('HMGET', key('challenge', args.challenge), 'session', 'expires_at', 'answered')
+  return open[1] == args.session and not open[3] and tonumber(args.now) < tonumber(open[2])
+end
+
+-- Give what a code was asked for, once it is used up. args, as the case may be:
+--   challenge   the challenge that this code answers
+--   resume      {hash, until} the resume cookie that lets its parked request go
+--   grant       {field, value} the proof to keep in the session
+--   cookie, old_cookie, old_until   the session's new cookie, and when the old one ends
+local function give(session)
+  forget_failures(session.subject)
+  if args.challenge then
+    local challenge = key('challenge', args.challenge)
+    redis.call('HSET', challenge, 'answered', args.now)
+    if args.resume then
+      local resume = key('resume', args.resume.hash)
+      redis.call('SET', resume, args.challenge)
+      redis.call('HSET', challenge, 'expires_at', args.resume['until'])
+      expire_at(resume, args.resume['until'])
+      expire_at(challenge, args.resume['until'])
+    end
+  end
+  if args.cookie then renew_cookie(session) end
+  if args.grant then keep_grant(session) end
+end

@@ -1,0 +1,95 @@
+"""Recovery codes: ten ways past a lost phone, each of them once.
+
+None of them takes protection away, or one code and the password would be enough to add a factor of one's
+own and to remove the owner's with it. So what a recovery code begins is on trial for a while, in which
+the owner is told and can stop it.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from gateway import entropy
+from gateway.core import recovery_codes
+from gateway.core.reasons import Reason
+from gateway.core.records import Session
+from gateway.identity.passwords import Passwords
+from gateway.identity.second_factor import CodeRefused, CodeTaken, GivenCode
+from gateway.store.attempts import GrowingDelay
+from gateway.store.audit import AuditEntry
+from gateway.store.factors import Spending
+from gateway.store.opening import Store
+
+_SALT_OCTETS = 16
+
+
+class Recovery:
+    """`waiting` is in seconds: how long what a recovery code begins is on trial."""
+
+    def __init__(
+        self,
+        store: Store,
+        passwords: Passwords,
+        attempts: GrowingDelay,
+        waiting: float,
+        observe: Callable[[Reason | None], None],
+    ) -> None:
+        """`observe` is told of every code: None for one that was taken, else why it was not."""
+        self._store = store
+        self._passwords = passwords
+        self._attempts = attempts
+        self._observe = observe
+        self.waiting = waiting
+
+    async def make(self, session: Session, now: float) -> tuple[str, ...]:
+        """New codes for the session's account, as they are written; those before are void.
+
+        They are told here and nowhere else. Empty when the session ended meanwhile, or the account has
+        no factor.
+        """
+        codes = [
+            recovery_codes.code_of(entropy.octets(recovery_codes.OCTETS)) for _ in range(recovery_codes.COUNT)
+        ]
+        salt = entropy.octets(_SALT_OCTETS)
+        # One after the other, so that people who sign in meanwhile need not wait for all of them.
+        hashes = [await self._passwords.digest(code, salt=salt) for code in codes]
+        refused = await self._store.recovery_codes.keep(session.id, hashes, now)
+        return () if refused else tuple(recovery_codes.written(code) for code in codes)
+
+    async def take(self, given: GivenCode, spending: Spending, now: float) -> CodeTaken | CodeRefused:
+        """Take a recovery code for what `spending` names, unless that takes protection away."""
+        outcome = await self._judge(given, spending, now)
+        refused = outcome.reason if isinstance(outcome, CodeRefused) else None
+        self._observe(refused)
+        session = given.snapshot.session
+        await self._store.audit.record(
+            AuditEntry(
+                at=now,
+                event="recovery-code-refused" if refused else "recovery-code-used",
+                actor=f"account:{session.subject}",
+                subject=session.subject,
+                session_id=session.id,
+                device_id=session.device_id,
+                address=given.address,
+                reason=refused or given.purpose,
+            )
+        )
+        return outcome
+
+    async def _judge(self, given: GivenCode, spending: Spending, now: float) -> CodeTaken | CodeRefused:
+        if spending.lowers:
+            return CodeRefused(Reason.RECOVERY_NOT_ENOUGH, 0)
+        subject = given.snapshot.account.subject
+        attempt = await self._store.attempts.begin("recovery", subject, self._attempts, now)
+        if not attempt.allowed:
+            return CodeRefused(Reason.TOO_MANY_ATTEMPTS, attempt.retry_after)
+        code = recovery_codes.read(given.code)
+        like = await self._store.recovery_codes.any_hash(subject)
+        if code is None or like is None:
+            return CodeRefused(Reason.WRONG_RECOVERY_CODE, 0)
+        grant = replace(spending.grant, full_at=now + self.waiting) if spending.grant else None
+        hashed = await self._passwords.digest_like(code, like)
+        left = await self._store.recovery_codes.spend(replace(spending, grant=grant), hashed, now)
+        if isinstance(left, Reason):
+            return CodeRefused(left, 0)
+        cookie = spending.rotation.new_cookie if spending.rotation else None
+        return CodeTaken("", cookie, grant, recovery_codes_left=left)

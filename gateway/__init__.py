@@ -20,6 +20,7 @@ factor       an enrolled TOTP secret, pending until confirmed by a code
 code         six digits from a factor; ``step`` is the 30-second counter it belongs to
 challenge    a pending demand for a code: for which action, which request, until when
 grant        proof, kept in the session, that a code was given
+trial        (on trial) a factor or proof by a recovery code, which takes no protection away for a while
 parked       (request) a body kept, sealed, while its challenge is answered, then sent once
 decision     Forward, SignIn, StepUp, AuthoriseDevice or Refuse; always with a Reason
 permit       what a Forward carries; forwarding is impossible without one

@@ -4,11 +4,11 @@ import asyncio
 import base64
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from functools import partial
+from typing import TypeVar
 
-from argon2 import Parameters, PasswordHasher, extract_parameters
+from argon2 import PasswordHasher, extract_parameters
 from argon2.exceptions import InvalidHashError, VerificationError
-from argon2.low_level import hash_secret
 
 from gateway import entropy
 
@@ -21,11 +21,18 @@ LONGEST = 1024
 """Characters of a password; a longer one is no password but load."""
 
 
+_OF_LOOKUPS = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
+"""The least that OWASP's Password Storage Cheat Sheet has for argon2id: look-up secrets are random, and
+ten of them are hashed at a time, while somebody waits."""
+
+
 class Passwords:
     """Hashes and verifies, at most `parallel` at a time: each takes tens of megabytes."""
 
     def __init__(self, parallel: int = 2, hasher: PasswordHasher | None = None) -> None:
+        """`hasher` is for both passwords and look-up secrets, in place of the usual ones."""
         self._hasher = hasher or PasswordHasher()
+        self._of_lookups = hasher or _OF_LOOKUPS
         self._threads = ThreadPoolExecutor(parallel, thread_name_prefix="argon2")
         self._nobody = self._hasher.hash(entropy.token())
 
@@ -45,11 +52,12 @@ class Passwords:
 
         So that one slow hash tells which of them somebody has, if any: see `digest_like`.
         """
-        return await self._run(self._digest, secret, salt, extract_parameters(self._nobody))
+        return await self._run(partial(self._of_lookups.hash, secret, salt=salt))
 
     async def digest_like(self, secret: str, stored: str) -> str:
         """The hash of a secret with the salt and the parameters of a stored one, which may be older ones."""
-        return await self._run(self._digest, secret, _salt_of(stored), extract_parameters(stored))
+        hasher = PasswordHasher.from_parameters(extract_parameters(stored))
+        return await self._run(partial(hasher.hash, secret, salt=_salt_of(stored)))
 
     def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
@@ -60,20 +68,7 @@ class Passwords:
         except (VerificationError, InvalidHashError):
             return False
 
-    @staticmethod
-    def _digest(secret: str, salt: bytes, parameters: Parameters) -> str:
-        return hash_secret(
-            secret.encode(),
-            salt,
-            time_cost=parameters.time_cost,
-            memory_cost=parameters.memory_cost,
-            parallelism=parameters.parallelism,
-            hash_len=parameters.hash_len,
-            type=parameters.type,
-            version=parameters.version,
-        ).decode("ascii")
-
-    async def _run(self, function: Callable[..., T], *arguments: Any) -> T:
+    async def _run(self, function: Callable[..., T], *arguments: str) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, function, *arguments)
 
 

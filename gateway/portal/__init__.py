@@ -5,6 +5,8 @@
 ``replies``       the forms that answers take: a page, a way on, JSON
 ``forms``         the pages' handlers: show something, or do something and lead on
 ``api``           the same as JSON calls
+``recovery``      recovery codes, as pages and as JSON
+``moving``        the guided way to a new phone
 ``desk``          what a person can do, once, for both of them
 ``account_app``   the pages as an app of their own, judged by the same `decide`
 ``pages``         values -> HTML text; every page is one method of `Pages`. No I/O, no request, no clock

@@ -27,7 +27,7 @@ def passwords(hasher: CountingHasher) -> Iterator[Passwords]:
 
 @pytest.fixture
 def recovery(store: Store, passwords: Passwords) -> Recovery:
-    return Recovery(store, passwords, AttemptLimit(most=5, window=300), WAITING, observe=lambda _: None)
+    return Recovery(store, passwords, GrowingDelay(5, 300, 900), WAITING, observe=lambda _: None)
 
 
 @pytest.fixture

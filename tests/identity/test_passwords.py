@@ -131,3 +131,12 @@ async def test_a_digest_keeps_the_parameters_that_it_was_made_with(passwords: Pa
         assert await slower.digest("secret", salt=b"s" * 16) != stored
     finally:
         slower.close()
+
+
+async def test_look_up_secrets_are_hashed_with_the_least_that_owasp_has() -> None:
+    passwords = Passwords()
+    try:
+        stored = await passwords.digest("secret", salt=b"s" * 16)
+    finally:
+        passwords.close()
+    assert stored.split("$")[1:5] == ["argon2id", "v=19", "m=19456,t=2,p=1", "c3Nzc3Nzc3Nzc3Nzc3Nzcw"]

@@ -13,7 +13,7 @@ from gateway.core.records import Grant
 from gateway.identity.passwords import Passwords
 from gateway.identity.recovery import Recovery
 from gateway.identity.second_factor import CodeRefused, CodeTaken, SecondFactor
-from gateway.store.attempts import AttemptLimit
+from gateway.store.attempts import GrowingDelay
 from gateway.store.factors import Spending
 from gateway.store.opening import Store
 from gateway.store.sessions import Started
@@ -143,7 +143,7 @@ async def test_codes_hashed_with_other_parameters_still_count(
     code = (await made(recovery, store, ada))[0]
     slower = Passwords()
     try:
-        later = Recovery(store, slower, AttemptLimit(5, 300), WAITING, observe=lambda _: None)
+        later = Recovery(store, slower, GrowingDelay(5, 300, 900), WAITING, observe=lambda _: None)
         assert reason_of(await take(later, store, ada, code)) is None
     finally:
         slower.close()

@@ -130,7 +130,7 @@ def test_every_button_can_be_told_from_the_others(html: str) -> None:
     assert len(set(names)) == len(names)
 
 
-@pytest.mark.parametrize("name", ["sign-in", *CODE_PAGES, "security"])
+@pytest.mark.parametrize("name", ["sign-in", *CODE_PAGES, "security", "recovery codes", "move"])
 def test_f9_where_codes_are_asked_for_the_warning_stands(name: str) -> None:
     text = Parsed(EVERYTHING[name]).text
     assert WARNING in text
@@ -314,6 +314,48 @@ def test_f2_f3_set_up_shows_the_code_the_key_and_to_save_it() -> None:
     assert URI in [link["href"] for link in page.all("a")]
     assert "If you lose the phone, this key brings your codes back" in page.text
     assert f"/.watchword/security/factors/{'f' * 32}/confirm" in page.actions()
+
+
+def test_f3_recovery_codes_are_listed_for_screen_paper_and_file() -> None:
+    page = Parsed(EVERYTHING["recovery codes"])
+    assert "K7QM-2X9P-HV3D-8TNA" in page.text
+    assert page.text.count("AB-CDEF-GHJK-MNPQ") == 9
+    assert WARNING in page.text
+    (download,) = [button for button in page.all("button") if "data-download" in button]
+    assert download["data-download"] in [tag.get("id") for tag in page.all("div")]
+    assert [tag for tag in page.all("div") if tag.get("class") == "actions"] == [
+        {"class": "actions", "data-script": None, "hidden": None}
+    ], "buttons that do nothing without the script are not shown without it"
+
+
+def test_f3_a_recovery_code_may_be_given_instead_where_it_is_enough() -> None:
+    recovery = f"/.watchword/step-up/{'c' * 32}/recovery"
+    page = Parsed(EVERYTHING["step-up, recovering"])
+    assert recovery in page.actions()
+    assert "used already: each one counts once" in page.text
+    (field,) = [field for field in page.all("input") if field.get("name") == "recovery_code"]
+    assert field["aria-invalid"] == "true"
+    assert "autofocus" in field
+    assert [field for field in page.all("input") if "autofocus" in field] == [field]
+    not_enough = Parsed(EVERYTHING["step-up, recovery not enough"])
+    assert recovery not in not_enough.actions()
+    assert "Set up a new authenticator app under Security" in not_enough.text
+
+
+def test_a_factor_on_trial_says_until_when_and_what_to_do() -> None:
+    page = Parsed(EVERYTHING["security, on trial"])
+    assert page.text.count("On trial until") == 1
+    assert "2026-05-08T00:26:40Z" in {tag["datetime"] for tag in page.all("time")}
+    assert "If that was not you, remove it now" in page.text
+    assert "1 recovery code is left." in page.text
+    assert "On trial" not in EVERYTHING["security"]
+
+
+@pytest.mark.parametrize("name", ["move", "security", "step-up"])
+def test_f5_what_to_do_without_the_phone_is_explained(name: str) -> None:
+    text = Parsed(EVERYTHING[name]).text
+    for words in ("setup key saved", "recovery code", "ask support"):
+        assert words in text
 
 
 def test_d1_d3_devices_and_sessions_can_be_told_apart_and_revoked() -> None:

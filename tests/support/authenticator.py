@@ -10,9 +10,11 @@ MARGIN = 4.0
 
 
 class Authenticator:
-    def __init__(self, setup_key: str) -> None:
-        self._generator = pyotp.HOTP(setup_key.replace(" ", ""))
-        self._last = 0
+    def __init__(self, setup_key: str, *, after: "Authenticator | None" = None) -> None:
+        """With `after`, another phone with the same key, whose codes come later than that one's."""
+        self.setup_key = setup_key.replace(" ", "")
+        self._generator = pyotp.HOTP(self.setup_key)
+        self._last = after._last if after else 0
 
     async def code(self) -> str:
         """The next code that the gateway has not seen. Waits for one when three were taken in a row."""

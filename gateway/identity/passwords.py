@@ -1,4 +1,7 @@
-"""Passwords: argon2id (RFC 9106), away from the event loop, and equally slow for everybody."""
+"""Passwords and look-up secrets: argon2id (RFC 9106), away from the event loop.
+
+A password takes as long for everybody, whether there is such an account or not.
+"""
 
 import asyncio
 import base64

@@ -25,6 +25,7 @@ from gateway.notices.office import Office
 from gateway.portal.activity import ActivityPage
 from gateway.portal.api import Api
 from gateway.portal.desk import Desk
+from gateway.portal.devices import Devices
 from gateway.portal.forms import Forms
 from gateway.portal.moving import Moving
 from gateway.portal.pages import PAGE_HEADERS, Pages
@@ -33,6 +34,7 @@ from gateway.portal.recovery import Recovery as RecoveryTopic
 from gateway.portal.site import Site
 from gateway.portal.static_files import StaticFiles
 from gateway.portal.texts import Texts
+from gateway.portal.waiting import Waiting
 from gateway.proxy.answers import Answers
 from gateway.proxy.challenger import Challenger
 from gateway.proxy.delivery import Delivery
@@ -261,10 +263,24 @@ class _Basis:
 def _pipeline(basis: _Basis, policies: PolicySet, passwords: Passwords, delivery: Delivery) -> Pipeline:
     settings, store, ring = basis.settings, basis.store, basis.ring
     jar = CookieJar(secure=settings.public_scheme == "https")
-    second_factor = SecondFactor(store, ring, _code_delay(settings), settings.issuer, basis.metrics.code)
+    second_factor = SecondFactor(
+        store,
+        ring,
+        _code_delay(settings),
+        settings.issuer,
+        basis.metrics.code,
+        confirms_devices=settings.devices.later.code_serves,
+    )
     # What is long enough not to be guessed is slowed down, and never locked: it is the way out of the lock.
     recovery_delay = replace(_code_delay(settings), lock=None)
-    recovery = Recovery(store, passwords, recovery_delay, settings.recovery.waiting, basis.metrics.code)
+    recovery = Recovery(
+        store,
+        passwords,
+        recovery_delay,
+        settings.recovery.waiting,
+        basis.metrics.code,
+        confirms_devices=settings.devices.later.code_serves,
+    )
     step_ups = StepUps(store, ring, second_factor, recovery, settings.challenges.lifetime)
     static = StaticFiles.load()
     pages = Pages(static, Texts.load("en"))
@@ -299,6 +315,8 @@ def _pipeline(basis: _Basis, policies: PolicySet, passwords: Passwords, delivery
                 ActivityPage(desk, pages),
                 RecoveryTopic(desk, pages),
                 Moving(desk, pages),
+                Devices(desk, pages),
+                Waiting(desk, pages),
             ),
         ),
         to_app=delivery,
@@ -339,7 +357,7 @@ def _sign_in_limits(settings: Settings) -> SignInLimits:
             limits.attempts_by_account, limits.delay, limits.longest_delay, forget_after=_DAY
         ),
         by_address=AttemptLimit(limits.attempts_by_address, limits.per),
-        approve_later_devices=settings.devices.later == "approve",
+        later_devices=settings.devices.later,
     )
 
 

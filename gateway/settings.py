@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, SecretStr, model_validator
 
 from gateway.core.located import Data, Document, Place, Shape, Trail, nearest, nested_shape, read
+from gateway.core.records import LaterDevices
 from gateway.core.values import Count, Duration, Port, Size, Text, is_loopback
 from gateway.documents import read_document
 from gateway.errors import Fault, Faulty
@@ -114,7 +115,7 @@ class Sessions(Shape):
 class Devices(Shape):
     """What becomes of an account's devices after its first."""
 
-    later: Literal["allow", "approve"] = "allow"
+    later: LaterDevices = LaterDevices.ALLOW
 
 
 class _Growing(Shape):

@@ -11,7 +11,7 @@ from gateway.cli.common import Config, Json, configuration_from
 from gateway.cli.output import FAILED, console, fail, failures, show_json, show_table
 from gateway.core.decision import Decision, StepUp, binding_of, decide
 from gateway.core.policy.explaining import Explanation, Outcome, explain
-from gateway.core.policy.model import SIGN_IN, Action
+from gateway.core.policy.model import SIGN_IN, Action, Need
 from gateway.core.records import Account, Device, DeviceState, Grant, Session, Snapshot
 from gateway.core.target import Target, parse_target
 from gateway.errors import BadRequest
@@ -88,6 +88,9 @@ def _decisions(explanation: Explanation, groups: frozenset[str]) -> Iterator[tup
     yield "nobody", decide(target, match, None, 0.0)
     yield "signed in, no authenticator", decide(target, match, _visitor(groups, 0), 0.0)
     sign_in = match.app.actions.get(SIGN_IN)
+    if match.need is Need.DEVICE:
+        unconfirmed = _visitor(groups, 1, sign_in, confirmed_at=None)
+        yield "signed in, device not confirmed", decide(target, match, unconfirmed, 0.0)
     signed_in = _visitor(groups, 1, sign_in)
     yield "signed in, with authenticator", decide(target, match, signed_in, 0.0)
     if match.action:
@@ -101,10 +104,12 @@ def _visitor(
     sign_in: Action | None = None,
     action: Action | None = None,
     binding: str | None = None,
+    *,
+    confirmed_at: float | None = 0.0,
 ) -> Snapshot:
     account = Account("ada", "Ada", "", groups, disabled=False, epoch=1, confirmed_factors=factors)
     session = Session("", "ada", "", 1, 1, 0.0, 0.0, 1.0, 1.0, "")
-    device = Device("", "ada", "", "", DeviceState.AUTHORISED, 0.0, 0.0, "")
+    device = Device("", "ada", "", "", DeviceState.AUTHORISED, 0.0, 0.0, "", confirmed_at=confirmed_at)
     grants = [Grant(a.key, 0.0, 1.0) for a in (sign_in, action) if a and not a.single_use]
     if action and action.single_use:
         grants.append(Grant(action.key, 0.0, 1.0, binding))

@@ -10,7 +10,7 @@ from dataclasses import InitVar, dataclass, replace
 
 from gateway.core.policy.model import OWN_APP, Action, Match, Need, Protect
 from gateway.core.reasons import Reason
-from gateway.core.records import Account, DeviceState, Grant, Snapshot
+from gateway.core.records import Account, Grant, Snapshot
 from gateway.core.target import Target
 
 _SEAL = object()
@@ -130,7 +130,7 @@ def admit(
         and find_grant(sign_in, snapshot, None, now) is None
     ):
         return StepUp(sign_in, Reason.CODE_NEEDED)
-    if snapshot.device is None or snapshot.device.state is not DeviceState.AUTHORISED:
+    if snapshot.device is None or not snapshot.device.is_authorised:
         return AuthoriseDevice(Reason.DEVICE_PENDING)
     return None
 
@@ -157,12 +157,16 @@ def decide(
 
 
 def _decide_action(permit: Permit, snapshot: Snapshot, now: float, binding: str | None) -> Decision:
-    """Judge a request of somebody who is let in: whether it needs a code, and has proof of one."""
+    """Judge a request of somebody who is let in: what the device and the action still ask for."""
     account, action = snapshot.account, permit.match.action
     # Not on our own pages, which are where a missing factor is set up.
     sign_in = permit.match.app.sign_in if permit.match.app.name != OWN_APP else None
     if sign_in and protects(sign_in, account) and not account.confirmed_factors:
         return StepUp(sign_in, Reason.FACTOR_MISSING)
+    # After the set-up that is missing, since the code of a set-up confirms a device; before the action,
+    # since a single-use grant would not wait as long as a device may have to.
+    if permit.match.need is Need.DEVICE and not (snapshot.device and snapshot.device.is_confirmed):
+        return AuthoriseDevice(Reason.DEVICE_UNCONFIRMED)
     if action is None:
         return Forward(permit, Reason.SESSION_LIVE)
     if not protects(action, account):

@@ -26,6 +26,7 @@ class Reason(StrEnum):
 
     # authorise device
     DEVICE_PENDING = "device-pending"
+    DEVICE_UNCONFIRMED = "device-unconfirmed"
 
     # refused
     DENIED = "denied"

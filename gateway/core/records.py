@@ -5,7 +5,7 @@ secret, and no record holds them.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from gateway.core.reasons import Reason
@@ -34,9 +34,34 @@ class DeviceState(StrEnum):
     REVOKED = "revoked"
 
 
+class LaterDevices(StrEnum):
+    """What becomes of an account's devices after its first, as the setting `devices.later` says."""
+
+    ALLOW = "allow"
+    NOTIFY = "notify"
+    STEP_UP = "step-up"
+    APPROVE = "approve"
+
+    @property
+    def wait(self) -> bool:
+        """Whether they are pending until somebody or something vouches for them."""
+        return self in (LaterDevices.STEP_UP, LaterDevices.APPROVE)
+
+    @property
+    def code_serves(self) -> bool:
+        """Whether a code that is given on a device vouches for it."""
+        return self is not LaterDevices.APPROVE
+
+
 @dataclass(frozen=True, slots=True)
 class Device:
-    """A browser or client that the account `subject` has used."""
+    """A browser or client that the account `subject` has used.
+
+    To be let in, it must be authorised, if need be by the setting alone; `confirmed_at` is when its owner
+    vouched for it, None for one that was only let in. `word_seed` stands for the words that it shows
+    while it asks to be confirmed, and is empty while it does not. `browser` and `system` are what the
+    User-Agent claims, "" where it tells none.
+    """
 
     id: str
     subject: str
@@ -46,6 +71,24 @@ class Device:
     first_used_at: float
     last_used_at: float
     address: str
+    browser: str = ""
+    system: str = ""
+    confirmed_at: float | None = None
+    word_seed: str = ""
+
+    @property
+    def is_authorised(self) -> bool:
+        return self.state is DeviceState.AUTHORISED
+
+    @property
+    def is_confirmed(self) -> bool:
+        """Whether its owner vouched for it, which `need: device` asks for."""
+        return self.is_authorised and self.confirmed_at is not None
+
+    def confirmed(self, at: float) -> "Device":
+        """The same, once its owner has vouched for it."""
+        since = at if self.confirmed_at is None else self.confirmed_at
+        return replace(self, state=DeviceState.AUTHORISED, confirmed_at=since, word_seed="")
 
 
 class FactorState(StrEnum):

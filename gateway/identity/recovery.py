@@ -32,12 +32,18 @@ class Recovery:
         attempts: GrowingDelay,
         waiting: float,
         observe: Callable[[Reason | None], None],
+        *,
+        confirms_devices: bool = False,
     ) -> None:
-        """`observe` is told of every code: None for one that was taken, else why it was not."""
+        """`observe` is told of every code: None for one that was taken, else why it was not.
+
+        With `confirms_devices` a code also vouches for the device that it is given on.
+        """
         self._store = store
         self._passwords = passwords
         self._attempts = attempts
         self._observe = observe
+        self._confirms_devices = confirms_devices
         self.waiting = waiting
 
     async def make(self, session: Session, now: float) -> tuple[str, ...]:
@@ -88,7 +94,8 @@ class Recovery:
             return CodeRefused(Reason.WRONG_RECOVERY_CODE, 0)
         grant = replace(spending.grant, full_at=now + self.waiting) if spending.grant else None
         hashed = await self._passwords.digest_like(code, like)
-        left = await self._store.recovery_codes.spend(replace(spending, grant=grant), hashed, now)
+        spent = replace(spending, grant=grant, confirms_device=self._confirms_devices)
+        left = await self._store.recovery_codes.spend(spent, hashed, now)
         if isinstance(left, Reason):
             return CodeRefused(left, 0)
         cookie = spending.rotation.new_cookie if spending.rotation else None

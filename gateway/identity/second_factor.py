@@ -57,12 +57,14 @@ class CodeTaken:
     """A code that was used up. `session_cookie` is the session's new cookie, if it changed.
 
     `factor_id` is empty for a recovery code, of which `recovery_codes_left` remain.
+    `confirms_device`: it also vouched for the device that it was given on.
     """
 
     factor_id: str
     session_cookie: str | None
     grant: Grant | None
     recovery_codes_left: int | None = None
+    confirms_device: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,13 +84,19 @@ class SecondFactor:
         attempts: GrowingDelay,
         issuer: str,
         observe: Callable[[Reason | None], None],
+        *,
+        confirms_devices: bool = True,
     ) -> None:
-        """`observe` is told of every code: None for one that was taken, else why it was not."""
+        """`observe` is told of every code: None for one that was taken, else why it was not.
+
+        With `confirms_devices`, a code vouches for the device that it is given on.
+        """
         self._store = store
         self._ring = ring
         self._attempts = attempts
         self._issuer = issuer
         self._observe = observe
+        self.confirms_devices = confirms_devices
 
     async def enrol(
         self, session: Session, label: str, now: float, *, code_given: bool, full_at: float = 0.0
@@ -160,6 +168,9 @@ class SecondFactor:
         await self._note(given, "code-refused" if refused else "code-taken", refused or given.purpose, now)
         if refused and attempt.allowed and attempt.locked:
             await self._note(given, "codes-locked", refused, now)
+        device = given.snapshot.device
+        if isinstance(outcome, CodeTaken) and outcome.confirms_device and device and not device.is_confirmed:
+            await self._note(given, "device-authorised", device.id, now)
         return outcome
 
     async def _note(self, given: GivenCode, event: str, reason: str, now: float) -> None:
@@ -187,11 +198,14 @@ class SecondFactor:
             judged = self._judge_for(factor, given.code, now)
             if judged.reason is None:
                 grant = replace(spending.grant, full_at=factor.full_at) if spending.grant else None
-                spent = replace(spending, factor_id=factor.id, step=judged.step, grant=grant)
+                confirms = self._confirms_device(given, spending)
+                spent = replace(
+                    spending, factor_id=factor.id, step=judged.step, grant=grant, confirms_device=confirms
+                )
                 reason = await self._store.factors.spend(spent, now)
                 if reason is None:
                     cookie = spending.rotation.new_cookie if spending.rotation else None
-                    return CodeTaken(factor.id, cookie, grant)
+                    return CodeTaken(factor.id, cookie, grant, confirms_device=confirms)
                 judged, trial = Judgement(reason), math.ceil(factor.full_at - now)
             elif judged.clock_off_by > 0:
                 # Who guesses is told so, and must not come back with the code when its time has come.
@@ -200,6 +214,16 @@ class SecondFactor:
         told = totp.most_telling(refusals)
         wait = trial if told.reason is Reason.FACTOR_ON_TRIAL else next_code
         return CodeRefused(told.reason or Reason.WRONG_CODE, wait, told.clock_off_by)
+
+    def _confirms_device(self, given: GivenCode, spending: Spending) -> bool:
+        """Whether a code vouches for the device that it is given on.
+
+        One that confirms a factor comes from the session that began it, so for a device that nobody has
+        let in yet it proves nothing.
+        """
+        device = given.snapshot.device
+        let_in = device is not None and device.is_authorised
+        return self.confirms_devices and (let_in or not spending.confirms)
 
     def _judge_for(self, factor: Factor, code: str, now: float) -> Judgement:
         """What a code is to a factor; wrong also for one whose seed no key opens: the others still count."""

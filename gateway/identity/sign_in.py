@@ -12,13 +12,13 @@ from ipaddress import IPv6Network
 
 from gateway import entropy
 from gateway.core.reasons import Reason
-from gateway.core.records import DeviceState
-from gateway.identity.device_names import LONGEST_USER_AGENT, device_name
+from gateway.core.records import DeviceState, LaterDevices
+from gateway.identity.device_names import LONGEST_USER_AGENT, client_of
 from gateway.identity.passwords import Passwords
 from gateway.store.attempts import AttemptLimit, GrowingDelay
 from gateway.store.audit import AuditEntry
 from gateway.store.opening import Store
-from gateway.store.sessions import NewDevice
+from gateway.store.sessions import Arrival, NewDevice
 
 LONGEST_SUBJECT = 128
 
@@ -29,7 +29,7 @@ class SignInLimits:
 
     by_account: GrowingDelay
     by_address: AttemptLimit
-    approve_later_devices: bool
+    later_devices: LaterDevices
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +54,8 @@ class SignedIn:
     device_state: DeviceState
     session_cookie: str
     device_cookie: str
+    device_name: str
+    arrival: Arrival
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +113,7 @@ class SignIns:
         """The counter of attempts that applies: a device that the account knows has its own."""
         if device_cookie and subject:
             device = await self._store.devices.find(self._store.devices.id_for(subject, device_cookie))
-            if device is not None and device.state is DeviceState.AUTHORISED:
+            if device is not None and device.is_authorised:
                 return f"password:{device.id}"
         return "password"
 
@@ -122,21 +124,32 @@ class SignIns:
             outcome = await self._start(attempted, entropy.token(), now)
         if isinstance(outcome, SignedIn):
             await self._end_previous(attempted, now)
-            await self._note("signed-in", attempted.subject, attempted, now, outcome)
+            await self._note("signed-in", attempted.subject, attempted, now, signed_in=outcome)
+            if outcome.arrival is not Arrival.KNOWN:
+                event, name = self._arrived(outcome), outcome.device_name
+                await self._note(event, attempted.subject, attempted, now, signed_in=outcome, about=name)
         return outcome
+
+    def _arrived(self, signed_in: SignedIn) -> str:
+        """How a device that was not seen before is kept on record: `device-new` is what people are told."""
+        silent = signed_in.arrival is Arrival.FIRST or self._limits.later_devices is LaterDevices.ALLOW
+        return "device-added" if silent else "device-new"
 
     async def _start(self, attempted: Attempted, device_cookie: str, now: float) -> SignedIn | SignInRefused:
         user_agent = attempted.user_agent[:LONGEST_USER_AGENT]
+        client = client_of(user_agent)
         device = NewDevice(
             id=self._store.devices.id_for(attempted.subject, device_cookie),
-            name=device_name(user_agent),
+            name=client.name,
             user_agent=user_agent,
+            browser=client.browser,
+            system=client.system,
         )
         started = await self._store.sessions.start(
             subject=attempted.subject,
             device=device,
             address=attempted.address,
-            approve_later=self._limits.approve_later_devices,
+            later=self._limits.later_devices,
             now=now,
         )
         if isinstance(started, Reason):
@@ -148,6 +161,8 @@ class SignIns:
             device_state=started.device_state,
             session_cookie=started.cookie,
             device_cookie=device_cookie,
+            device_name=device.name,
+            arrival=started.arrival,
         )
 
     async def _end_previous(self, attempted: Attempted, now: float) -> None:
@@ -164,7 +179,14 @@ class SignIns:
             )
 
     async def _note(
-        self, event: str, subject: str, attempted: Attempted, now: float, signed_in: SignedIn | None = None
+        self,
+        event: str,
+        subject: str,
+        attempted: Attempted,
+        now: float,
+        *,
+        signed_in: SignedIn | None = None,
+        about: str = "",
     ) -> None:
         """Keep on record who signed in or did not; `subject` is "" for a name that no account has.
 
@@ -179,7 +201,7 @@ class SignIns:
                 session_id=signed_in.session_id if signed_in else "",
                 device_id=signed_in.device_id if signed_in else "",
                 address=attempted.address,
-                reason="" if signed_in else Reason.WRONG_CREDENTIALS,
+                reason=about if signed_in else Reason.WRONG_CREDENTIALS,
             )
         )
 

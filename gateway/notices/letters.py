@@ -14,7 +14,7 @@ from importlib.resources import files
 from typing import Any, Self
 
 from gateway.core.telling import TOLD, is_by_support
-from gateway.identity.device_names import device_name
+from gateway.identity.device_names import client_of
 from gateway.store.outbox import Message
 
 LONGEST_NAME = 60
@@ -86,5 +86,5 @@ def harmless(text: str) -> str:
 
 def _device(name: str, user_agent: str) -> str:
     """What a device is called, and its browser where that says more."""
-    browser = device_name(user_agent) if user_agent else name
+    browser = client_of(user_agent).name if user_agent else name
     return harmless(name) if browser == name else f"{harmless(name)} ({harmless(browser)})"

@@ -8,6 +8,8 @@
 ``recovery``      recovery codes, as pages and as JSON
 ``moving``        the guided way to a new phone
 ``desk``          what a person can do, once, for both of them
+``devices``       devices and sessions: pages and calls of their own
+``waiting``       where a device waits to be confirmed: page, calls and a stream of events
 ``account_app``   the pages as an app of their own, judged by the same `decide`
 ``pages``         values -> HTML text; every page is one method of `Pages`. No I/O, no request, no clock
 ``texts``         every word that a person reads, by key, from ``languages/``

@@ -6,7 +6,7 @@ from typing import Any
 from aiohttp import web
 
 from gateway.core.reasons import Reason
-from gateway.core.records import Device, DeviceState, Factor, Grant, Session, Snapshot
+from gateway.core.records import Factor, Grant, Snapshot
 from gateway.errors import BadRequest
 from gateway.identity.password_change import ChangeRefused
 from gateway.identity.second_factor import CodeRefused
@@ -170,35 +170,6 @@ class Api:
     async def _find(self, call: Call, snapshot: Snapshot) -> Challenge | None:
         return await self._desk.open_challenge(snapshot, call.captured["challenge"], call.inbound.now)
 
-    async def devices(self, call: Call) -> web.Response:
-        current = call.person.session.device_id
-        return as_json([_device(device, current) for device in await self._desk.devices(call.person)])
-
-    async def sessions(self, call: Call) -> web.Response:
-        current = call.person.session.id
-        sessions = await self._desk.sessions(call.person, call.inbound.now)
-        return as_json([_session(session, current) for session in sessions])
-
-    async def authorise_device(self, call: Call) -> web.Response:
-        done = await self._desk.authorise(call.inbound, call.person, call.captured["id"])
-        if not done:
-            return problem(Reason.NOT_FOUND)
-        return as_json({"id": call.captured["id"], "state": DeviceState.AUTHORISED})
-
-    async def revoke_device(self, call: Call) -> web.Response:
-        done = await self._desk.end_device(call.inbound, call.person, call.captured["id"])
-        return no_content() if done else problem(Reason.NOT_FOUND)
-
-    async def revoke_session(self, call: Call) -> web.Response:
-        done = await self._desk.end_session(
-            call.inbound, call.person, call.captured["id"], "revoked by its owner"
-        )
-        return no_content() if done else problem(Reason.NOT_FOUND)
-
-    async def revoke_all(self, call: Call) -> web.Response:
-        await self._desk.end_all(call.inbound, call.person)
-        return as_json({"revoked": "all sessions"}, cookies=(self._desk.forget_session(),))
-
 
 def refused_password(refused: SignInRefused | ChangeRefused) -> web.Response:
     if refused.retry_after:
@@ -238,28 +209,4 @@ def _protection(protection: Protection) -> dict[str, Any]:
         "protect": protection.action.protect,
         "on": protection.on,
         "locked": protection.locked,
-    }
-
-
-def _device(device: Device, current: str) -> dict[str, Any]:
-    return {
-        "id": device.id,
-        "name": device.name,
-        "state": device.state,
-        "address": device.address,
-        "first_used_at": moment(device.first_used_at),
-        "last_used_at": moment(device.last_used_at),
-        "current": device.id == current,
-    }
-
-
-def _session(session: Session, current: str) -> dict[str, Any]:
-    return {
-        "id": session.id,
-        "device": session.device_id,
-        "address": session.address,
-        "created_at": moment(session.created_at),
-        "last_used_at": moment(session.last_used_at),
-        "expires_at": moment(session.expires_at),
-        "current": session.id == current,
     }

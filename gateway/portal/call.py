@@ -39,7 +39,7 @@ class Call:
         return query_value(self.inbound.target, name)
 
 
-Handler = Callable[[Call], Awaitable[web.Response]]
+Handler = Callable[[Call], Awaitable[web.StreamResponse]]
 
 
 def query_value(target: Target, name: str) -> str | None:

@@ -11,8 +11,10 @@ from typing import Any
 from gateway.core.fields import read_fields
 from gateway.core.policy.matching import PolicySet
 from gateway.core.policy.model import SIGN_IN, Action
+from gateway.core.reasons import Reason
 from gateway.core.records import Device, DeviceState, Factor, FactorState, Grant, Session, Snapshot
 from gateway.errors import BadRequest
+from gateway.identity.device_names import chosen_name
 from gateway.identity.password_change import Change, Changed, ChangeRefused, PasswordChanges
 from gateway.identity.recovery import Recovery
 from gateway.identity.second_factor import CodeRefused, CodeTaken, Enrolment, GivenCode, SecondFactor
@@ -260,11 +262,35 @@ class Desk:
         devices = await self.store.devices.list(snapshot.account.subject)
         return [device for device in devices if device.state is not DeviceState.REVOKED]
 
-    async def authorise(self, inbound: Inbound, snapshot: Snapshot, device_id: str) -> bool:
-        done = await self.store.devices.authorise(snapshot.account.subject, device_id)
-        if done:
+    async def authorise(self, inbound: Inbound, snapshot: Snapshot, device_id: str) -> Device | None:
+        """Let another device in, and confirm it if this one is confirmed; None when there is none such."""
+        device = await self.store.devices.authorise(snapshot.session.id, device_id, inbound.now)
+        if device is not None:
             await self.note(inbound, snapshot, "device-authorised", device_id)
-        return done
+        return device
+
+    async def confirm_device(
+        self, inbound: Inbound, snapshot: Snapshot, code: str, sign_in: Action | None
+    ) -> CodeTaken | CodeRefused:
+        """Confirm the device that asks by a code, which also counts as the code of this sign-in."""
+        grant = grant_for(sign_in, snapshot, None, inbound.now) if sign_in else None
+        spending = Spending(session_id=snapshot.session.id, factor_id="", step=0, grant=grant)
+        given = GivenCode(snapshot, code, inbound.address, "device-confirmed")
+        cookie = inbound.cookies.session or ""
+        return await self.second_factor.take(given, spending, cookie=cookie, now=inbound.now)
+
+    async def rename(
+        self, inbound: Inbound, snapshot: Snapshot, device_id: str, text: str
+    ) -> Device | Reason:
+        """Give one of the person's devices another name; a Reason when there is no such device or name."""
+        name = chosen_name(text)
+        if name is None:
+            return Reason.UNFIT_NAME
+        device = await self.store.devices.rename(device_id, name, owner=snapshot.account.subject)
+        if device is None:
+            return Reason.NOT_FOUND
+        await self.note(inbound, snapshot, "device-renamed", f"{device_id}: {name}")
+        return device
 
     async def end_device(self, inbound: Inbound, snapshot: Snapshot, device_id: str) -> bool:
         """Revoke a device, and with it every session on it; False when there is none such."""

@@ -1,14 +1,12 @@
 """The pages under `/.watchword/`: each shows something, or does something and leads on with a 303."""
 
-from urllib.parse import quote
-
 from aiohttp import web
 
 from gateway.core import totp
 from gateway.core.policy.matching import PolicySet
 from gateway.core.policy.model import OWN_APP, Action
 from gateway.core.reasons import Reason
-from gateway.core.records import DeviceState, Snapshot
+from gateway.core.records import Snapshot
 from gateway.errors import BadRequest
 from gateway.identity.password_change import Changed
 from gateway.identity.second_factor import CodeRefused
@@ -19,7 +17,6 @@ from gateway.portal.desk import Confirmed, Desk, fields_of, text_field
 from gateway.portal.pages import Asked, Notice, Pages, Trouble
 from gateway.portal.protection import find_protection, protections_of
 from gateway.portal.replies import (
-    DEVICES,
     SECURITY,
     codes_page,
     holder_of,
@@ -87,19 +84,6 @@ class Forms:
     async def sign_out(self, call: Call) -> web.Response:
         cookie = await self._desk.sign_out(call.visit)
         return page(self._pages.signed_out(call.visit.app.title), cookies=(cookie,))
-
-    async def waiting(self, call: Call) -> web.Response:
-        """A pending device waits here; the page is asked for again until it is authorised."""
-        return_to = checked_return(call.query("return_to"), call.inbound.target.authority)
-        snapshot = await self._desk.identify(call.visit)
-        if snapshot is None:
-            return lead_to(f"{SIGN_IN}?return_to={quote(return_to, safe='/')}")
-        if snapshot.device is None or snapshot.device.state is DeviceState.AUTHORISED:
-            return lead_to(return_to)
-        html = self._pages.device_waiting(
-            holder_of(call, snapshot), snapshot.device.name, f"{call.inbound.origin}{DEVICES}"
-        )
-        return page(html, headers={"Refresh": "3"})
 
     # Step-up
 
@@ -255,50 +239,6 @@ class Forms:
         if isinstance(removed, CodeRefused) and (trouble := trouble_with(removed)):
             return await self._security(call, (factor_id, trouble))
         return lead_to(f"{SECURITY}?notice={Notice.FACTOR_REMOVED}" if removed is True else SECURITY)
-
-    # Devices and sessions
-
-    async def devices(self, call: Call) -> web.Response:
-        person, now = call.person, call.inbound.now
-        html = self._pages.devices(
-            holder_of(call, person),
-            await self._desk.devices(person),
-            await self._desk.sessions(person, now),
-            person.session,
-            now,
-            notice=notice_of(call),
-        )
-        return page(html)
-
-    async def back_to_devices(self, _: Call) -> web.Response:
-        return lead_to(DEVICES)
-
-    async def authorise_device(self, call: Call) -> web.Response:
-        done = await self._desk.authorise(call.inbound, call.person, call.captured["id"])
-        return lead_to(f"{DEVICES}?notice={Notice.DEVICE_AUTHORISED}" if done else DEVICES)
-
-    async def revoke_device(self, call: Call) -> web.Response:
-        device_id = call.captured["id"]
-        done = await self._desk.end_device(call.inbound, call.person, device_id)
-        if device_id == call.person.session.device_id:
-            return self._signed_out(call)
-        return lead_to(f"{DEVICES}?notice={Notice.DEVICE_REVOKED}" if done else DEVICES)
-
-    async def revoke_session(self, call: Call) -> web.Response:
-        session_id = call.captured["id"]
-        done = await self._desk.end_session(call.inbound, call.person, session_id, "revoked by its owner")
-        if session_id == call.person.session.id:
-            return self._signed_out(call)
-        return lead_to(f"{DEVICES}?notice={Notice.SESSION_REVOKED}" if done else DEVICES)
-
-    async def revoke_all(self, call: Call) -> web.Response:
-        await self._desk.end_all(call.inbound, call.person)
-        return self._signed_out(call, everywhere=True)
-
-    def _signed_out(self, call: Call, *, everywhere: bool = False) -> web.Response:
-        """Where somebody lands who ended the very session that they are in."""
-        html = self._pages.signed_out(call.visit.app.title, everywhere=everywhere)
-        return page(html, cookies=(self._desk.forget_session(),))
 
 
 def asked_of(policies: PolicySet, call: Call, challenge: Challenge, action: Action) -> Asked:

@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from gateway.core.policy.model import OWN_APP
 from gateway.core.reasons import Reason
-from gateway.core.records import Device, DeviceState, Factor, Session
+from gateway.core.records import Device, Factor
 from gateway.errors import UpstreamFault
 from gateway.identity.passwords import LONGEST, SHORTEST
 from gateway.portal.protection import Protection
@@ -25,8 +25,8 @@ from gateway.portal.texts import Texts
 PAGE_HEADERS: Mapping[str, str] = {
     "Content-Type": "text/html; charset=utf-8",
     "Content-Security-Policy": (
-        "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; form-action 'self'; "
-        "frame-ancestors 'none'; base-uri 'none'; require-trusted-types-for 'script'"
+        "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; "
+        "form-action 'self'; frame-ancestors 'none'; base-uri 'none'; require-trusted-types-for 'script'"
     ),
     "Cache-Control": "no-store",
     "Cross-Origin-Opener-Policy": "same-origin",
@@ -49,6 +49,7 @@ class Notice(StrEnum):
     PASSWORD_CHANGED = "password-changed"  # noqa: S105 - a name, not a password
     PROTECTION_ON = "protection-on"
     PROTECTION_OFF = "protection-off"
+    DEVICE_RENAMED = "device-renamed"
     DEVICE_AUTHORISED = "device-authorised"
     DEVICE_REVOKED = "device-revoked"
     SESSION_REVOKED = "session-revoked"
@@ -97,12 +98,6 @@ class Asked:
 class _Link:
     href: str
     text: str
-
-
-@dataclass(frozen=True, slots=True)
-class _DeviceView:
-    device: Device
-    sessions: tuple[Session, ...]
 
 
 class Pages:
@@ -245,35 +240,6 @@ class Pages:
             error=self.said("code", trouble),
         )
 
-    def devices(
-        self,
-        holder: Holder,
-        devices: Iterable[Device],
-        sessions: Iterable[Session],
-        current: Session,
-        now: float,
-        *,
-        notice: Notice | None = None,
-    ) -> str:
-        """Devices with their sessions; `current` is the session that asks."""
-        by_use = sorted(sessions, key=lambda session: -session.last_used_at)
-        views = [
-            _DeviceView(device, tuple(s for s in by_use if s.device_id == device.id)) for device in devices
-        ]
-        views.sort(key=lambda view: _device_order(view.device, current))
-        return self.render(
-            "devices.html", holder=holder, views=views, current=current, now=now, notice=notice
-        )
-
-    def device_waiting(self, holder: Holder, device_name: str, devices_address: str) -> str:
-        """A pending device waits. Sent with a `Refresh` header, the page moves on by itself.
-
-        `devices_address` is the devices page as a person types it on another device.
-        """
-        return self.render(
-            "device_waiting.html", holder=holder, device_name=device_name, devices_address=devices_address
-        )
-
     def refused(
         self,
         cause: Reason | UpstreamFault,
@@ -344,19 +310,13 @@ class Pages:
             return t(key, off=t.roughly(abs(off)))
         return t(f"{about}.{trouble.reason}", wait=t.wait(trouble.wait))
 
+    def words(self, device: Device) -> str | None:
+        """The words that a device shows while it asks to be confirmed."""
+        return self._texts.words(device.word_seed)
+
     def render(self, template: str, **values: object) -> str:
         """A template of ours with its values. What it shows of reasons comes from `said`."""
         return self._templates[template].render(**values)
-
-
-def _device_order(device: Device, current: Session) -> tuple[bool, bool, bool, float]:
-    """What needs an answer first, then this device, then by use; what is over comes last."""
-    return (
-        device.state is not DeviceState.PENDING,
-        device.id != current.device_id,
-        device.state is DeviceState.REVOKED,
-        -device.last_used_at,
-    )
 
 
 def _utc(moment: float) -> str:

@@ -34,7 +34,6 @@ def _pages(own: str, forms: Forms) -> tuple[Route[Handler], ...]:
         Route("GET", f"{own}/sign-in", forms.sign_in_form, _OPEN),
         Route("POST", f"{own}/sign-in", forms.sign_in, _OPEN),
         Route("POST", f"{own}/sign-out", forms.sign_out, _OPEN),
-        Route("GET", f"{own}/waiting", forms.waiting, _OPEN),
         Route("GET", f"{own}/step-up/{{challenge}}", forms.step_up_form, _OPEN),
         Route("POST", f"{own}/step-up/{{challenge}}", forms.step_up, _OPEN),
         Route("GET", f"{own}/factor-needed", forms.factor_needed),
@@ -50,15 +49,6 @@ def _pages(own: str, forms: Forms) -> tuple[Route[Handler], ...]:
         Route("POST", f"{own}/security/protection", forms.switch, action=MANAGE_PROTECTION),
         Route("GET", f"{own}/password", forms.password, action=CHANGE_PASSWORD),
         Route("POST", f"{own}/password", forms.change_password, action=CHANGE_PASSWORD),
-        Route("GET", f"{own}/devices", forms.devices),
-        Route("GET", f"{own}/devices/{{id}}/authorise", forms.back_to_devices),
-        Route("POST", f"{own}/devices/{{id}}/authorise", forms.authorise_device),
-        Route("GET", f"{own}/devices/{{id}}/revoke", forms.back_to_devices),
-        Route("POST", f"{own}/devices/{{id}}/revoke", forms.revoke_device),
-        Route("GET", f"{own}/sessions/revoke-all", forms.back_to_devices),
-        Route("POST", f"{own}/sessions/revoke-all", forms.revoke_all),
-        Route("GET", f"{own}/sessions/{{id}}/revoke", forms.back_to_devices),
-        Route("POST", f"{own}/sessions/{{id}}/revoke", forms.revoke_session),
     )
 
 
@@ -75,12 +65,6 @@ def _calls(own: str, api: Api) -> tuple[Route[Handler], ...]:
         Route("PUT", f"{own}/password", api.change_password, action=CHANGE_PASSWORD),
         Route("GET", f"{own}/step-up/{{challenge}}", api.show_challenge, _OPEN),
         Route("POST", f"{own}/step-up/{{challenge}}", api.answer_challenge, _OPEN),
-        Route("GET", f"{own}/devices", api.devices),
-        Route("POST", f"{own}/devices/{{id}}/authorise", api.authorise_device),
-        Route("DELETE", f"{own}/devices/{{id}}", api.revoke_device),
-        Route("GET", f"{own}/sessions", api.sessions),
-        Route("POST", f"{own}/sessions/revoke-all", api.revoke_all),
-        Route("DELETE", f"{own}/sessions/{{id}}", api.revoke_session),
     )
 
 
@@ -116,6 +100,7 @@ class Site:
         route, captured = found.route, found.captured
 
         async def deliver(visit: Visit, permit: Permit) -> web.StreamResponse:
-            return visit.answered(await route.handler(Call(visit, captured, permit.proof)))
+            answer = await route.handler(Call(visit, captured, permit.proof))
+            return answer if answer.prepared else visit.answered(answer)
 
         return own_match(account, app, route.need, route.action), deliver

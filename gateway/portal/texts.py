@@ -43,6 +43,17 @@ class Texts:
                 return self.counted(f"ago.{unit}", int(seconds // length))
         return self("ago.now")
 
+    def words(self, seed: str) -> str | None:
+        """Two words that stand for `seed`, hexadecimal digits: the same for the same one; None for "".
+
+        People compare them, to know that two pages are about one device.
+        """
+        if not seed:
+            return None
+        first, second = self("words.first").split(), self("words.second").split()
+        rest, one = divmod(int(seed, 16), len(first))
+        return f"{first[one]} {second[rest % len(second)]}"
+
     def wait(self, seconds: int) -> str:
         """How long still to wait, never too little: "45 seconds", "5 minutes", "3 days"."""
         if seconds <= 90:

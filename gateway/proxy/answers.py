@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from aiohttp import web
 
-from gateway.core.policy.model import Action, App
+from gateway.core.policy.model import Action, App, Need
 from gateway.core.reasons import Reason
 from gateway.errors import UpstreamFault
 from gateway.store.challenges import Challenge
@@ -21,6 +21,7 @@ from gateway.web.visit import Visit
 
 SIGN_IN = "/.watchword/sign-in"
 WAITING = "/.watchword/waiting"
+WAITING_CALL = "/.watchword/api/waiting"
 SECURITY = "/.watchword/security"
 
 RefusalPage = Callable[[Reason | UpstreamFault, int, str, str | None, bool], str]
@@ -87,13 +88,18 @@ class Answers:
         )
 
     def authorise_device(self, visit: Visit, reason: Reason) -> web.Response:
+        need = f"&need={Need.DEVICE}" if reason is Reason.DEVICE_UNCONFIRMED else ""
+        return_to = quote(visit.inbound.target.path_and_query, safe="/")
+        page = f"{WAITING}?return_to={return_to}{need}"
         if visit.inbound.is_navigation:
-            return see_other(f"{WAITING}?return_to={quote(visit.inbound.target.path_and_query, safe='/')}")
+            return see_other(page)
         return problem(
             reason,
-            "Confirm this device on one that is authorised already, then repeat the request.",
+            "Confirm this device on one that is confirmed already, or by a code where one serves; then "
+            "repeat the request.",
             headers={"WWW-Authenticate": f'Bearer realm="{visit.app.name}"'},
-            waiting=WAITING,
+            waiting=f"{WAITING}{need.replace('&', '?')}",
+            answer=WAITING_CALL,
         )
 
     def factor_missing(self, visit: Visit, action: Action) -> web.Response:

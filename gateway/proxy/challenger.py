@@ -86,6 +86,8 @@ class Challenger:
         # The code is used up: should the request come by here again, it must not be tried again.
         headers = tuple((name, value) for name, value in inbound.headers if name.lower() != CODE_HEADER)
         visit = replace(visit, inbound=replace(inbound, headers=headers)).with_grant(taken.grant)
+        if taken.confirms_device:
+            visit = visit.with_device_confirmed()
         if taken.session_cookie is None:
             return visit
         return visit.with_cookie(

@@ -7,7 +7,7 @@ forgotten it (after a failover or SCRIPT FLUSH).
 
 import functools
 import json
-from collections.abc import Awaitable, Iterable, Iterator
+from collections.abc import Awaitable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib import resources
 from typing import Any
@@ -80,6 +80,11 @@ class Connection:
 
     async def close(self) -> None:
         await self.redis.aclose()
+
+
+def pairs(flat: Sequence[str]) -> dict[str, str]:
+    """A hash as a script returns it: names and values by turns."""
+    return dict(zip(flat[::2], flat[1::2], strict=True))
 
 
 def _as_argument(value: Any) -> Any:

@@ -2,8 +2,9 @@
 
 import hashlib
 
+from gateway import entropy
 from gateway.core.records import Device, DeviceState
-from gateway.store.connection import Connection
+from gateway.store.connection import Connection, pairs
 from gateway.store.keys import Shard, shard_of_id, shard_of_subject
 
 
@@ -33,12 +34,57 @@ class Devices:
         rows = await self._connection.hashes(shard.key("device", device_id) for device_id in ids)
         return sorted((device_from(row) for row in rows), key=lambda device: -device.last_used_at)
 
-    async def authorise(self, subject: str, device_id: str) -> bool:
-        """Authorise a device of this account; False when it has none such, or it was revoked."""
-        done = await self._connection.run(
-            "authorise_device", self._shard(subject), subject=subject, device=device_id
+    async def of_session(self, session_id: str, now: float) -> Device | None:
+        """The device that a session is on; None unless the session is live."""
+        shard = shard_of_id(session_id, self._connection.shards)
+        if shard is None:
+            return None
+        row = await self._connection.run("session_device", shard, session=session_id, now=now)
+        return device_from(pairs(row)) if row else None
+
+    async def ask(self, session_id: str, now: float) -> Device | None:
+        """Have the device of a session show words until it is confirmed; None unless the session is live.
+
+        A device that shows some already, or is confirmed, stays as it is.
+        """
+        shard = shard_of_id(session_id, self._connection.shards)
+        if shard is None:
+            return None
+        row = await self._connection.run(
+            "session_device", shard, session=session_id, now=now, word_seed=entropy.identifier()
         )
-        return bool(done)
+        return device_from(pairs(row)) if row else None
+
+    async def authorise(self, session_id: str, device_id: str, now: float) -> Device | None:
+        """Let a device in, from another one of the same account, where somebody is in this session.
+
+        It is confirmed as well if the other one is. None when there is no such device to vouch for (it is
+        unknown, revoked, another account's, or the session's own), and when the session ended, or is on a
+        device that is not authorised itself.
+        """
+        shard = shard_of_id(session_id, self._connection.shards)
+        if shard is None:
+            return None
+        row = await self._connection.run(
+            "authorise_device", shard, session=session_id, device=device_id, now=now
+        )
+        return device_from(pairs(row)) if row else None
+
+    async def confirm(self, device_id: str, now: float) -> Device | None:
+        """Confirm a device on an operator's word; None when there is none such, or it was revoked."""
+        shard = shard_of_id(device_id, self._connection.shards)
+        if shard is None:
+            return None
+        row = await self._connection.run("authorise_device", shard, device=device_id, now=now)
+        return device_from(pairs(row)) if row else None
+
+    async def rename(self, device_id: str, name: str, owner: str | None = None) -> Device | None:
+        """Give a device (of `owner`, if given) another name; None when it has none such left."""
+        shard = shard_of_id(device_id, self._connection.shards)
+        if shard is None:
+            return None
+        row = await self._connection.run("rename_device", shard, device=device_id, name=name, owner=owner)
+        return device_from(pairs(row)) if row else None
 
     def _shard(self, subject: str) -> Shard:
         return shard_of_subject(subject, self._connection.shards)
@@ -54,4 +100,8 @@ def device_from(row: dict[str, str]) -> Device:
         first_used_at=float(row["first_used_at"]),
         last_used_at=float(row["last_used_at"]),
         address=row["address"],
+        browser=row.get("browser", ""),
+        system=row.get("system", ""),
+        confirmed_at=float(row["confirmed_at"]) if "confirmed_at" in row else None,
+        word_seed=row.get("word_seed", ""),
     )

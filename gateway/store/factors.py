@@ -64,6 +64,7 @@ class Spending:
     rotation: Rotation | None = None
     challenge_id: str | None = None
     resume: tuple[str, float] | None = None  # the resume cookie's value, and until when it counts
+    confirms_device: bool = False
 
     def arguments(self) -> dict[str, Any]:
         """The same for the script, where cookies appear as hashes only."""
@@ -76,6 +77,7 @@ class Spending:
             "lowers": self.lowers or None,
             "challenge": self.challenge_id,
             "grant": grant_argument(self.grant) if self.grant else None,
+            "confirms_device": self.confirms_device or None,
             "resume": {"hash": hash_of(resume[0]), "until": time_text(resume[1])} if resume else None,
             **(self.rotation.arguments() if self.rotation else {}),
         }

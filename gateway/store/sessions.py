@@ -1,15 +1,15 @@
 """Sessions, and the one read that tells who is asking."""
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from enum import StrEnum
 from typing import Any
 
 from gateway import entropy
 from gateway.core.reasons import Reason
-from gateway.core.records import DeviceState, Grant, Session, Snapshot
+from gateway.core.records import DeviceState, Grant, LaterDevices, Session, Snapshot
 from gateway.store.accounts import account_from
-from gateway.store.connection import Connection, time_text
+from gateway.store.connection import Connection, pairs, time_text
 from gateway.store.devices import device_from
 from gateway.store.keys import Shard, hash_of, shard_of_id, shard_of_subject
 
@@ -39,15 +39,26 @@ class NewDevice:
     id: str
     name: str
     user_agent: str
+    browser: str = ""
+    system: str = ""
+
+
+class Arrival(StrEnum):
+    """Whether an account has seen the device of a new session before."""
+
+    FIRST = "first"
+    LATER = "later"
+    KNOWN = "known"
 
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """A session that just began: its id, the secret value of its cookie, and its device's state."""
+    """A session that just began: its id, the secret value of its cookie, and what became of its device."""
 
     session_id: str
     cookie: str
     device_state: DeviceState
+    arrival: Arrival
 
 
 class Sessions:
@@ -56,7 +67,7 @@ class Sessions:
         self.limits = limits
 
     async def start(
-        self, *, subject: str, device: NewDevice, address: str, approve_later: bool, now: float
+        self, *, subject: str, device: NewDevice, address: str, later: LaterDevices, now: float
     ) -> Started | Reason:
         """Begin a session for an account whose password was right; a Reason when that cannot be."""
         shard = shard_of_subject(subject, self._connection.shards)
@@ -72,16 +83,20 @@ class Sessions:
             idle_until=min(now + self.limits.idle, expires_at),
             expires_at=expires_at,
             address=address,
-            device={"id": device.id, "name": device.name, "user_agent": device.user_agent},
-            approve_later=approve_later,
+            device=asdict(device),
+            waits=later.wait,
+            code_serves=later.code_serves,
+            # Chosen here, so that nobody can try device cookies until one has the words of another's.
+            word_seed=entropy.identifier(),
             forget_device_at=now + FORGET_DEVICE_SECONDS,
             forget_device_before=now - FORGET_DEVICE_SECONDS,
             most_devices=MOST_DEVICES,
             most_sessions=MOST_SESSIONS,
         )
-        if outcome in set(DeviceState):
-            return Started(session_id, cookie, DeviceState(outcome))
-        return Reason(outcome)
+        if isinstance(outcome, str):
+            return Reason(outcome)
+        state, arrival = outcome
+        return Started(session_id, cookie, DeviceState(state), Arrival(arrival))
 
     def new_cookie(self, shard: Shard) -> str:
         """A session cookie's value: the shard that holds the session, and 256 random bits."""
@@ -197,20 +212,16 @@ def _session_from(row: dict[str, str]) -> Session:
     )
 
 
-def _pairs(flat: Sequence[str]) -> dict[str, str]:
-    return dict(zip(flat[::2], flat[1::2], strict=True))
-
-
 def _snapshot_from(found: list[Any], now: float) -> Snapshot | None:
     _, generation, until, session, account, device, global_epoch, grants = found
     if now >= float(until):
         return None
     values = [json.loads(value) for value in grants[1::2]]
-    row = _pairs(session)
+    row = pairs(session)
     return Snapshot(
         session=_session_from(row),
         account=account_from(row["subject"], account),
-        device=device_from(_pairs(device)) if device else None,
+        device=device_from(pairs(device)) if device else None,
         global_epoch=None if global_epoch is None else int(global_epoch),
         # A cookie from before a step-up lives on for a few seconds, without what the code brought.
         grants=tuple(_grant_from(value) for value in values if int(value["generation"]) <= int(generation)),

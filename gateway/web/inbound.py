@@ -6,6 +6,7 @@ from aiohttp import web
 
 from gateway.core.target import Target
 from gateway.errors import PayloadTooLarge
+from gateway.web.connection import Connection
 from gateway.web.cookies import OwnCookies
 
 RawHeaders = tuple[tuple[bytes, bytes], ...]
@@ -58,6 +59,13 @@ class Inbound:
     @property
     def is_upgrade(self) -> bool:
         return self.header(b"upgrade") is not None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether an answer that could still go on should end: the client has left, or the listener stops."""
+        connection = self.connection.protocol
+        draining = isinstance(connection, Connection) and connection.draining
+        return draining or self.connection.transport is None
 
     async def read_body(self, limit: int) -> bytes:
         """The whole body. Raises PayloadTooLarge beyond `limit` bytes, before reading more."""

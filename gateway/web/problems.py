@@ -21,6 +21,7 @@ _PROBLEMS: Mapping[str, tuple[int, str]] = {
     Reason.DEVICE_PENDING: (401, "This device is not authorised yet"),
     Reason.CODE_NEEDED: (401, "A code is needed"),
     Reason.FACTOR_MISSING: (401, "Set up an authenticator app first"),
+    Reason.DEVICE_UNCONFIRMED: (401, "This device is not confirmed yet"),
     Reason.DENIED: (403, "Not allowed"),
     Reason.BAD_REQUEST: (400, "The request cannot be understood"),
     Reason.UNKNOWN_HOST: (421, "No app answers under this name"),

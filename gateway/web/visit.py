@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Self, TypeVar
 
 from aiohttp import web
 
@@ -10,6 +10,8 @@ from gateway.core.decision import Decision, Permit, decide
 from gateway.core.policy.model import App, Match
 from gateway.core.records import Grant, Snapshot
 from gateway.web.inbound import Inbound
+
+Answer = TypeVar("Answer", bound=web.StreamResponse)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +48,15 @@ class Visit:
     def with_cookie(self, set_cookie: str | None) -> Self:
         return self if set_cookie is None else replace(self, set_cookies=(*self.set_cookies, set_cookie))
 
-    def answered(self, response: web.Response) -> web.Response:
-        """An answer of our own, with the cookies that this visit brought."""
+    def with_device_confirmed(self) -> Self:
+        """The same, once a code has vouched for the device."""
+        if self.snapshot is None or self.snapshot.device is None:
+            return self
+        device = self.snapshot.device.confirmed(self.inbound.now)
+        return replace(self, snapshot=replace(self.snapshot, device=device))
+
+    def answered(self, response: Answer) -> Answer:
+        """An answer of our own that is not under way yet, with the cookies that this visit brought."""
         for cookie in self.set_cookies:
             response.headers.add("Set-Cookie", cookie)
         return response

@@ -1,5 +1,7 @@
 """Cases 25 to 28: sessions that somebody else chose, kept, doubled, or makes use of."""
 
+from itertools import chain
+
 import pytest
 from support.gateway import OpenScene, Scene
 from support.raw_client import Answer
@@ -7,7 +9,9 @@ from support.recording import Received
 
 from gateway.portal import site
 from gateway.portal.api import Api
+from gateway.portal.devices import Devices
 from gateway.portal.forms import Forms
+from gateway.portal.waiting import Waiting
 
 TRANSFER = {"amount": "10", "address": "bc1q"}
 AUTHORITIES = ["localhost", "127.0.0.1"]
@@ -148,11 +152,9 @@ async def test_case_27_the_app_sets_a_cookie_of_our_name(scene: Scene, authority
 
 # --- 28: other sites make use of a session
 
-CHANGES = [
-    (route.method, route.pattern)
-    for route in site._routes(Forms.__new__(Forms), Api.__new__(Api))  # nobody answers here
-    if route.method != "GET"
-]
+TOPICS = (Devices.__new__(Devices), Waiting.__new__(Waiting))  # nobody answers here
+ROUTES = chain(site._routes(Forms.__new__(Forms), Api.__new__(Api)), *(topic.routes() for topic in TOPICS))
+CHANGES = [(route.method, route.pattern) for route in ROUTES if route.method != "GET"]
 
 ELSEWHERE: list[dict[str, str]] = [
     {"Origin": "https://evil.example"},

@@ -8,6 +8,7 @@ from support.commands import CommandLine
 from gateway import clock
 from gateway.admin.tokens import Operator, Scope, TokenFault, verify_token
 from gateway.cli.common import settings_from, with_store
+from gateway.core.records import LaterDevices
 from gateway.store.keyring import KeyRing, load
 from gateway.store.opening import Store
 from gateway.store.sessions import NewDevice, Started
@@ -70,7 +71,7 @@ async def _signed_in(store: Store) -> Started:
     )
     device = NewDevice(store.devices.id_for("ada", "laptop"), "Firefox", "")
     started = await store.sessions.start(
-        subject="ada", device=device, address="", approve_later=False, now=clock.now()
+        subject="ada", device=device, address="", later=LaterDevices.ALLOW, now=clock.now()
     )
     assert isinstance(started, Started)
     return started

@@ -63,9 +63,11 @@ def match_for(
 
 
 def snapshot_of(*grants: Grant, factors: int = 1) -> Snapshot:
-    """Ada at a live session on an authorised device."""
+    """Ada at a live session on a confirmed device."""
     account = Account("ada", "Ada", "", frozenset(), disabled=False, epoch=7, confirmed_factors=factors)
-    device = Device("d1", "ada", "Firefox", "", DeviceState.AUTHORISED, NOW, NOW, "192.0.2.1")
+    device = Device(
+        "d1", "ada", "Firefox", "", DeviceState.AUTHORISED, NOW, NOW, "192.0.2.1", confirmed_at=NOW
+    )
     session = Session("s1", "ada", "d1", 7, 3, NOW, NOW, NOW + 3600, NOW + 86400, "192.0.2.1")
     return Snapshot(session, account, device, global_epoch=3, grants=grants)
 
@@ -74,13 +76,19 @@ def grant_for(action: Action, binding: str | None = None, *, left: float = 60.0)
     return Grant(action.key, NOW - 1, NOW + left, binding)
 
 
+def let_in(snapshot: Snapshot) -> Snapshot:
+    """The same on a device that is authorised, but that nobody vouched for."""
+    assert snapshot.device is not None
+    return replace(snapshot, device=replace(snapshot.device, confirmed_at=None))
+
+
 FLOOR = replace(BY_CHOICE_OFF, always_for=frozenset({"staff"}))
 WITH_FACTOR = replace(PROFILE, protect=Protect.WITH_FACTOR)
 LIVE = snapshot_of()
 WITHOUT_FACTOR = snapshot_of(factors=0)
 IN_STAFF = replace(LIVE, account=replace(LIVE.account, groups=frozenset({"staff", "traders"})))
 STAFF_WITHOUT_FACTOR = replace(IN_STAFF, account=replace(IN_STAFF.account, confirmed_factors=0))
-ON_PENDING_DEVICE = replace(LIVE, device=replace(LIVE.device, state=DeviceState.PENDING))
+ON_PENDING_DEVICE = replace(LIVE, device=replace(LIVE.device, state=DeviceState.PENDING, confirmed_at=None))
 DISABLED = replace(LIVE, account=replace(LIVE.account, disabled=True))
 ON_REVOKED_DEVICE = replace(LIVE, device=replace(LIVE.device, state=DeviceState.REVOKED))
 EXPIRED = replace(LIVE, session=replace(LIVE.session, idle_until=NOW))
@@ -93,6 +101,7 @@ PLAIN, ON_DEVICE = match_for(), match_for(need=Need.DEVICE)
 GUARDED = match_for(sign_in=SIGN_IN)
 ONCE, LASTING = match_for(APPROVE), match_for(PROFILE)
 NEEDS_CODE = (StepUp, Reason.CODE_NEEDED)
+UNCONFIRMED = (AuthoriseDevice, Reason.DEVICE_UNCONFIRMED)
 
 # What is asked for, by whom -> the kind of decision, its reason
 DECISIONS = {
@@ -113,7 +122,42 @@ DECISIONS = {
     "a pending device": (PLAIN, ON_PENDING_DEVICE, AuthoriseDevice, Reason.DEVICE_PENDING),
     "a pending device, at an action": (ONCE, ON_PENDING_DEVICE, AuthoriseDevice, Reason.DEVICE_PENDING),
     "a session": (PLAIN, LIVE, Forward, Reason.SESSION_LIVE),
-    "an authorised device": (ON_DEVICE, LIVE, Forward, Reason.SESSION_LIVE),
+    "a device that is only let in": (PLAIN, let_in(LIVE), Forward, Reason.SESSION_LIVE),
+    "a confirmed device, where one is needed": (ON_DEVICE, LIVE, Forward, Reason.SESSION_LIVE),
+    "a device that is only let in, where a confirmed one is needed": (
+        ON_DEVICE,
+        let_in(LIVE),
+        *UNCONFIRMED,
+    ),
+    "a pending device, where a confirmed one is needed": (
+        ON_DEVICE,
+        ON_PENDING_DEVICE,
+        AuthoriseDevice,
+        Reason.DEVICE_PENDING,
+    ),
+    "a device that was confirmed and waits all the same, where a confirmed one is needed": (
+        ON_DEVICE,
+        replace(LIVE, device=replace(LIVE.device, state=DeviceState.PENDING)),
+        AuthoriseDevice,
+        Reason.DEVICE_PENDING,
+    ),
+    "a confirmed device, no code yet": (match_for(APPROVE, need=Need.DEVICE), LIVE, *NEEDS_CODE),
+    "the device comes before the code of an action": (
+        match_for(APPROVE, need=Need.DEVICE),
+        let_in(snapshot_of(APPROVAL)),
+        *UNCONFIRMED,
+    ),
+    "the code of the sign-in, which confirms the device, comes before it": (
+        match_for(need=Need.DEVICE, sign_in=SIGN_IN),
+        let_in(LIVE),
+        *NEEDS_CODE,
+    ),
+    "the set-up that is missing, which confirms the device, comes before it": (
+        match_for(need=Need.DEVICE, sign_in=SIGN_IN),
+        let_in(WITHOUT_FACTOR),
+        StepUp,
+        Reason.FACTOR_MISSING,
+    ),
     "signing in is protected, no code yet": (GUARDED, LIVE, *NEEDS_CODE),
     "signing in is protected, code given": (
         GUARDED,
@@ -347,15 +391,19 @@ def snapshots(draw: st.DrawFn) -> Snapshot:
     """Anybody: live or not, with or without factors, with any grants."""
     basis = snapshot_of(*draw(st.lists(GRANTS, max_size=3)), factors=draw(st.integers(0, 2)))
     account = replace(basis.account, epoch=draw(EPOCHS), disabled=draw(st.booleans()), choices=draw(CHOICES))
+    confirmed_at = draw(st.sampled_from([None, NOW]))
     device = draw(
-        st.none() | st.sampled_from(DeviceState).map(lambda state: replace(basis.device, state=state))
+        st.none()
+        | st.sampled_from(DeviceState).map(
+            lambda state: replace(basis.device, state=state, confirmed_at=confirmed_at)
+        )
     )
     session = replace(basis.session, idle_until=NOW + draw(st.integers(-1, 1)))
     return replace(basis, session=session, account=account, device=device, global_epoch=draw(EPOCHS))
 
 
 LIVE_SNAPSHOTS = st.builds(snapshot_of, GRANTS, GRANTS, factors=st.integers(0, 2))
-ANYBODY = st.none() | LIVE_SNAPSHOTS | snapshots()
+ANYBODY = st.none() | LIVE_SNAPSHOTS | LIVE_SNAPSHOTS.map(let_in) | snapshots()
 MATCHES = st.builds(
     match_for,
     st.none() | st.sampled_from(ACTIONS),
@@ -387,6 +435,7 @@ def test_a_named_request_goes_only_for_a_live_session_on_an_authorised_device(
     assert snapshot is not None
     assert snapshot.fault(NOW) is None
     assert snapshot.device is not None and snapshot.device.state is DeviceState.AUTHORISED
+    assert snapshot.device.confirmed_at is not None or match.need is not Need.DEVICE
     assert decision.permit.account == snapshot.account
 
 
@@ -408,6 +457,18 @@ def test_a_protected_action_never_goes_without_its_proof(
     assert decision.spends in (proofs if action.single_use else [None])
     assert decision.permit.proof in proofs
     assert not (action.lowers and decision.permit.proof.full_at > NOW)
+
+
+@given(MATCHES, ANYBODY, BINDINGS)
+def test_confirming_a_device_is_asked_for_only_where_a_policy_needs_it(
+    match: Match, snapshot: Snapshot | None, binding: str | None
+) -> None:
+    decision = decide(TARGET, match, snapshot, NOW, binding)
+    if decision == AuthoriseDevice(Reason.DEVICE_UNCONFIRMED):
+        assert match.need is Need.DEVICE
+        assert snapshot is not None and snapshot.device is not None
+        confirmed = replace(snapshot, device=snapshot.device.confirmed(NOW))
+        assert not isinstance(decide(TARGET, match, confirmed, NOW, binding), AuthoriseDevice)
 
 
 @given(ANYBODY, BINDINGS)

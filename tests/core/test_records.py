@@ -8,7 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core.reasons import Reason
-from gateway.core.records import Account, Device, DeviceState, Factor, FactorState, Grant, Session, Snapshot
+from gateway.core.records import (
+    Account,
+    Device,
+    DeviceState,
+    Factor,
+    FactorState,
+    Grant,
+    LaterDevices,
+    Session,
+    Snapshot,
+)
 
 NOW = 1_000_000.0
 
@@ -120,3 +130,36 @@ def test_no_session_outlives_either_of_its_limits(past: float, limits: tuple[flo
 def test_a_factor_is_on_trial_until_it_is_full(full_at: float, on_trial: bool) -> None:
     factor = Factor("f1", "ada", "Phone", FactorState.CONFIRMED, NOW, None, b"sealed", full_at=full_at)
     assert factor.on_trial(NOW) is on_trial
+
+
+# --- devices
+
+
+@pytest.mark.parametrize("state", DeviceState)
+@pytest.mark.parametrize("confirmed_at", [None, NOW])
+def test_only_an_authorised_device_can_be_a_confirmed_one(
+    state: DeviceState, confirmed_at: float | None
+) -> None:
+    device = replace(DEVICE, state=state, confirmed_at=confirmed_at)
+    assert device.is_authorised is (state is DeviceState.AUTHORISED)
+    assert device.is_confirmed is (device.is_authorised and confirmed_at is not None)
+
+
+def test_a_device_is_confirmed_since_the_first_time() -> None:
+    waiting = replace(DEVICE, state=DeviceState.PENDING, word_seed="5eed")
+    confirmed = waiting.confirmed(NOW)
+    assert (confirmed.is_confirmed, confirmed.confirmed_at, confirmed.word_seed) == (True, NOW, "")
+    assert confirmed.confirmed(NOW + 60) == confirmed
+
+
+@pytest.mark.parametrize(
+    ("later", "wait", "code_serves"),
+    [
+        (LaterDevices.ALLOW, False, True),
+        (LaterDevices.NOTIFY, False, True),
+        (LaterDevices.STEP_UP, True, True),
+        (LaterDevices.APPROVE, True, False),
+    ],
+)
+def test_what_becomes_of_later_devices(later: LaterDevices, wait: bool, code_serves: bool) -> None:
+    assert (later.wait, later.code_serves) == (wait, code_serves)

@@ -1,8 +1,10 @@
 """A name that a person recognises their browser by."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from gateway.identity.device_names import LONGEST_USER_AGENT, device_name
+from gateway.identity.device_names import LONGEST_NAME, LONGEST_USER_AGENT, Client, chosen_name, client_of
 
 LINUX = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko)"
 ANDROID = "Mozilla/5.0 (Android 15; Mobile; rv:130.0) Gecko/130.0 Firefox/130.0"
@@ -17,22 +19,46 @@ WINDOWS = (
 
 
 @pytest.mark.parametrize(
-    ("user_agent", "name"),
+    ("user_agent", "browser", "system", "name"),
     [
-        (f"{LINUX} Chrome/131.0.0.0 Safari/537.36", "Chrome on Linux"),
-        (ANDROID, "Firefox Mobile on Android"),
-        (IPHONE, "Mobile Safari on iOS"),
-        (WINDOWS, "Edge on Windows"),
-        ("curl/8.5.0", "curl"),
-        ("Mozilla/5.0 (X11; Linux x86_64)", "Linux"),
-        ("", "Unknown device"),
-        ("\ufffd\0", "Unknown device"),
-        ("x" * 100_000, "Unknown device"),
+        (f"{LINUX} Chrome/131.0.0.0 Safari/537.36", "Chrome", "Linux", "Chrome on Linux"),
+        (ANDROID, "Firefox Mobile", "Android", "Firefox Mobile on Android"),
+        (IPHONE, "Mobile Safari", "iOS", "Mobile Safari on iOS"),
+        (WINDOWS, "Edge", "Windows", "Edge on Windows"),
+        ("curl/8.5.0", "curl", "", "curl"),
+        ("Mozilla/5.0 (X11; Linux x86_64)", "", "Linux", "Linux"),
+        ("", "", "", "Unknown device"),
+        ("\ufffd\0", "", "", "Unknown device"),
+        ("x" * 100_000, "", "", "Unknown device"),
     ],
 )
-def test_the_name_of_a_device(user_agent: str, name: str) -> None:
-    assert device_name(user_agent) == name
+def test_the_name_of_a_device(user_agent: str, browser: str, system: str, name: str) -> None:
+    client = client_of(user_agent)
+    assert (client, client.name) == (Client(browser, system), name)
 
 
 def test_only_the_beginning_of_a_long_user_agent_is_read() -> None:
-    assert device_name("x" * LONGEST_USER_AGENT + " curl/8.5.0") == "Unknown device"
+    assert client_of("x" * LONGEST_USER_AGENT + " curl/8.5.0") == Client()
+
+
+@pytest.mark.parametrize("text", ["Ada's laptop", "x", "x" * LONGEST_NAME, "Büro 2", "<b>", "電話"])
+def test_what_can_be_the_name_of_a_device(text: str) -> None:
+    assert chosen_name(f"  {text} ") == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "   ", "x" * (LONGEST_NAME + 1), "two\nlines", "\u202eesrever", "a\u200bb", "a\0", "\x1b[31m"],
+)
+def test_what_cannot(text: str) -> None:
+    assert chosen_name(text) is None
+
+
+@given(st.text())
+def test_a_chosen_name_is_one_visible_line(text: str) -> None:
+    name = chosen_name(text)
+    if name is not None:
+        assert name in text
+        assert 0 < len(name) <= LONGEST_NAME
+        assert name.isprintable() and name == name.strip()
+        assert chosen_name(name) == name

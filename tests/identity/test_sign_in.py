@@ -10,7 +10,7 @@ from support.store import NOW, commands_during, contents, every_size
 
 from gateway import entropy
 from gateway.core.reasons import Reason
-from gateway.core.records import DeviceState
+from gateway.core.records import DeviceState, LaterDevices
 from gateway.identity.passwords import Passwords
 from gateway.identity.sign_in import Attempted, SignedIn, SignInLimits, SignInRefused, SignIns
 from gateway.store.attempts import AttemptLimit, GrowingDelay
@@ -21,7 +21,7 @@ MOST, MOST_OF_ADDRESS = 3, 8
 LIMITS = SignInLimits(
     GrowingDelay(MOST, first=60, longest=900, forget_after=86_400),
     AttemptLimit(MOST_OF_ADDRESS, 900),
-    approve_later_devices=False,
+    LaterDevices.ALLOW,
 )
 REFUSED = SignInRefused(Reason.WRONG_CREDENTIALS)
 
@@ -82,7 +82,7 @@ async def test_the_right_password_begins_a_session(store: Store, sign_ins: SignI
 async def test_it_is_on_record(store: Store, sign_ins: SignIns) -> None:
     outcome = await signed_in(sign_ins)
     await sign_ins.sign_in(WRONG, NOW + 1)
-    refused, begun = await store.audit.latest("ada")
+    refused, _, begun = await store.audit.latest("ada")
     assert (begun.event, begun.actor, begun.address) == ("signed-in", "account:ada", "192.0.2.1")
     assert (begun.session_id, begun.device_id) == (outcome.session_id, outcome.device_id)
     assert (refused.event, refused.reason, refused.session_id) == (
@@ -231,7 +231,7 @@ async def test_strangers_do_not_lock_the_owner_of_a_known_device_out(sign_ins: S
 async def test_only_an_authorised_device_has_a_counter_of_its_own(
     store: Store, sign_ins: SignIns, passwords: Passwords, kind: str
 ) -> None:
-    approving = SignIns(store, passwords, replace(LIMITS, approve_later_devices=True), unobserved)
+    approving = SignIns(store, passwords, replace(LIMITS, later_devices=LaterDevices.APPROVE), unobserved)
     await signed_in(approving)
     device = await signed_in(approving, attempt("grace" if kind == "of somebody else" else "ada"))
     if kind == "revoked":
@@ -266,27 +266,50 @@ async def test_two_people_at_one_browser_have_two_devices(sign_ins: SignIns) -> 
 
 
 @pytest.mark.parametrize(
-    ("approve", "states"),
-    [(False, ["authorised", "authorised"]), (True, ["authorised", "pending"])],
-    ids=["allow", "approve"],
+    ("later", "states", "events"),
+    [
+        ("allow", ["authorised", "authorised"], ["device-added", "device-added"]),
+        ("notify", ["authorised", "authorised"], ["device-added", "device-new"]),
+        ("step-up", ["authorised", "pending"], ["device-added", "device-new"]),
+        ("approve", ["authorised", "pending"], ["device-added", "device-new"]),
+    ],
 )
 async def test_the_first_device_is_authorised_and_later_ones_as_the_setting_says(
-    store: Store, sign_ins: SignIns, passwords: Passwords, approve: bool, states: list[str]
+    store: Store, sign_ins: SignIns, passwords: Passwords, later: str, states: list[str], events: list[str]
 ) -> None:
-    ruled = SignIns(store, passwords, replace(LIMITS, approve_later_devices=approve), unobserved)
+    ruled = SignIns(store, passwords, replace(LIMITS, later_devices=LaterDevices(later)), unobserved)
     for subject in ("ada", "grace"):
-        assert [(await signed_in(ruled, attempt(subject))).device_state for _ in states] == states
+        begun = [await signed_in(ruled, attempt(subject)) for _ in states]
+        assert [session.device_state for session in begun] == states
+        await signed_in(ruled, attempt(subject, device_cookie=begun[1].device_cookie))  # known by now
+        entries = [e for e in reversed(await store.audit.latest(subject)) if e.event != "signed-in"]
+        assert [entry.event for entry in entries] == events
+        assert [(e.device_id, e.session_id) for e in entries] == [(s.device_id, s.session_id) for s in begun]
+        assert {entry.reason for entry in entries} == {"curl"}
+
+
+async def test_a_device_that_starts_over_is_a_new_one_to_be_told_about(
+    store: Store, sign_ins: SignIns, passwords: Passwords
+) -> None:
+    """Also when it is let in since all others were revoked, which somebody else may have done."""
+    ruled = SignIns(store, passwords, replace(LIMITS, later_devices=LaterDevices.APPROVE), unobserved)
+    old = await signed_in(ruled)
+    await store.revocations.device(old.device_id, reason="lost", actor="test", now=NOW)
+    new = await signed_in(ruled, attempt(device_cookie=old.device_cookie))
+    assert new.device_state is DeviceState.AUTHORISED
+    (entry,) = [e for e in await store.audit.latest("ada") if e.event == "device-new"]
+    assert entry.device_id == new.device_id
 
 
 async def test_a_pending_device_stays_pending_until_it_is_authorised(
     store: Store, sign_ins: SignIns, passwords: Passwords
 ) -> None:
-    ruled = SignIns(store, passwords, replace(LIMITS, approve_later_devices=True), unobserved)
-    await signed_in(ruled)
+    ruled = SignIns(store, passwords, replace(LIMITS, later_devices=LaterDevices.APPROVE), unobserved)
+    first = await signed_in(ruled)
     later = await signed_in(ruled)
     again = attempt(device_cookie=later.device_cookie)
     assert (await signed_in(ruled, again)).device_state is DeviceState.PENDING
-    assert await store.devices.authorise("ada", later.device_id)
+    assert await store.devices.authorise(first.session_id, later.device_id, NOW)
     assert (await signed_in(ruled, again)).device_state is DeviceState.AUTHORISED
 
 

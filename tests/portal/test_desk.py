@@ -107,7 +107,10 @@ async def test_a_waiting_device_is_authorised(open_scene: OpenScene) -> None:
         assert reason(await later.call(line)) == (401, "device-pending")
         for _ in range(2):
             done = await ada.call(line)
-            assert (done.status, done.json) == (200, {"id": states["pending"], "state": "authorised"})
+            assert (done.status, done.json) == (
+                200,
+                {"id": states["pending"], "state": "authorised", "confirmed": True},
+            )
         assert (await later.call("GET /")).status == 200
 
 
@@ -151,6 +154,7 @@ async def test_everything_is_on_record(scene: Scene) -> None:
     entries = (await scene.gateway.store.audit.latest("ada"))[::-1]
     assert [(entry.event, entry.reason) for entry in entries if entry.session_id == here["session"]] == [
         ("signed-in", ""),
+        ("device-added", "Unknown device"),
         ("factor-begun", factor),
         ("code-taken", "factor-confirmed"),
         ("factor-confirmed", factor),

@@ -5,13 +5,13 @@ import re
 import pytest
 from support.gateway import PASSWORD, Client, OpenScene, Scene
 from support.identity import code_of, enrolled_key, snapshot_of
+from support.own_pages import action_of, alert, leads_to, page
 from support.portal import call_of, desk_of, inbound
-from support.raw_client import Answer
 from support.store import NOW, signed_in
 
 from gateway.portal.call import Handler
 from gateway.portal.forms import Forms
-from gateway.portal.pages import PAGE_HEADERS, Pages
+from gateway.portal.pages import Pages
 from gateway.portal.static_files import StaticFiles
 from gateway.portal.texts import Texts
 from gateway.store.opening import Store
@@ -20,33 +20,6 @@ OWN = "/.watchword"
 UNKNOWN = "00" + "f" * 30
 GOOD = {"subject": "ada", "password": PASSWORD}
 PAYMENT = {"amount": "12.50", "address": "bc1q"}
-
-
-def page(answer: Answer, status: int = 200) -> str:
-    """The text of a page, which came with all that a page is sent with."""
-    assert answer.status == status, answer
-    for name, value in PAGE_HEADERS.items():
-        assert answer.header(name.lower().encode()) == [value.encode()]
-    return answer.body.decode()
-
-
-def leads_to(answer: Answer) -> str:
-    assert answer.status == 303, answer
-    assert answer.header(b"cache-control") == [b"no-store"]
-    return answer.header(b"location")[0].decode()
-
-
-def alert(html: str) -> str:
-    """What the page says went wrong."""
-    (said,) = re.findall(r'role="alert"[^>]*>([^<]*)<', html)
-    return str(said)
-
-
-def action_of(html: str, part: str) -> str:
-    """Where the form leads whose address has `part` in it."""
-    found = [address for address in re.findall(r'action="([^"]*)"', html) if part in address]
-    assert found, html
-    return str(found[0])
 
 
 # --- signing in and out
@@ -135,35 +108,6 @@ async def test_assets(scene: Scene) -> None:
     known = {"If-None-Match": found.header(b"etag")[0].decode()}
     assert (await scene.client().visit(f"GET {sheet}", headers=known)).status == 304
     assert (await scene.client().visit(f"GET {OWN}/static/base.html")).status == 404
-
-
-# --- a device that waits
-
-
-async def test_the_waiting_page_asks_again_until_it_may_move_on(open_scene: OpenScene) -> None:
-    async with open_scene(devices={"later": "approve"}) as scene:
-        ada, later = await scene.signed_in(), scene.client()
-        await later.visit(f"POST {OWN}/sign-in", GOOD)
-        waiting = leads_to(await later.visit("GET /profile?x=1"))
-        assert waiting == f"{OWN}/waiting?return_to=/profile%3Fx%3D1"
-        answer = await later.visit(f"GET {waiting}")
-        assert "http://localhost/.watchword/devices" in page(answer)
-        assert answer.header(b"refresh") == [b"3"]
-        html = page(await ada.visit(f"GET {OWN}/devices"))
-        done = await ada.visit(f"POST {action_of(html, '/authorise')}", {})
-        assert leads_to(done) == f"{OWN}/devices?notice=device-authorised"
-        assert leads_to(await later.visit(f"GET {waiting}")) == "/profile?x=1"
-        assert leads_to(await later.visit(f"GET {OWN}/waiting?return_to=//e")) == "/"
-
-
-async def test_a_waiting_device_that_is_revoked_is_led_to_the_way_in(open_scene: OpenScene) -> None:
-    async with open_scene(devices={"later": "approve"}) as scene:
-        ada, later = await scene.signed_in(), await scene.signed_in()
-        html = page(await ada.visit(f"GET {OWN}/devices"))
-        assert "This device wants access" in html
-        pending = action_of(html, "/authorise").split("/")[3]
-        await ada.visit(f"POST {OWN}/devices/{pending}/revoke", {})
-        assert leads_to(await later.visit(f"GET {OWN}/waiting?return_to=/x")) == f"{OWN}/sign-in?return_to=/x"
 
 
 # --- step-up
@@ -320,61 +264,6 @@ async def test_removing_a_factor_needs_a_code(scene: Scene) -> None:
     assert leads_to(done) == f"{OWN}/security?notice=factor-removed"
     assert "No authenticator app yet" in page(await ada.visit(f"GET {OWN}/security"))
     assert leads_to(await ada.visit(f"POST {remove}", {"code": ada.next_code()})) == f"{OWN}/security"
-
-
-# --- devices and sessions
-
-
-async def test_devices_and_sessions_are_shown_and_ended(scene: Scene) -> None:
-    other, ada = await scene.signed_in(), await scene.signed_in()
-    html = page(await ada.visit(f"GET {OWN}/devices"))
-    assert (html.count(">This device<"), html.count(">This session<")) == (1, 1)
-    device, session = re.findall(r'action="([^"]*/revoke)"', html)[-2:]  # this device comes first
-    ended = f"{OWN}/devices?notice=session-revoked"
-    assert leads_to(await ada.visit(f"POST {session}", {})) == ended
-    assert "The session was ended." in page(await ada.visit(f"GET {ended}"))
-    assert leads_to(await ada.visit(f"POST {session}", {})) == f"{OWN}/devices"
-    assert leads_to(await other.visit("GET /")).startswith(f"{OWN}/sign-in")
-    revoked = f"{OWN}/devices?notice=device-revoked"
-    assert leads_to(await ada.visit(f"POST {device}", {})) == revoked
-    html = page(await ada.visit(f"GET {revoked}"))
-    assert "The device was revoked" in html
-    assert html.count('class="card device') == 1
-    for address in (device, session):
-        assert leads_to(await ada.visit(f"GET {address}")) == f"{OWN}/devices"
-
-
-@pytest.mark.parametrize("notice", ["", "nothing", "<script>", "factor-added&notice=factor-added"])
-async def test_only_notices_that_there_are_are_shown(scene: Scene, notice: str) -> None:
-    ada = await scene.signed_in()
-    address = f"{OWN}/devices?notice={notice.replace('<', '%3C').replace('>', '%3E')}"
-    assert 'class="notice"' not in page(await ada.visit(f"GET {address}"))
-
-
-async def test_other_peoples_records_stay(scene: Scene) -> None:
-    eve = await scene.signed_in("eve")
-    theirs = (await eve.call(f"GET {OWN}/api/me")).json
-    ada = await scene.signed_in()
-    for record in (theirs["device"], theirs["session"], UNKNOWN, "x"):
-        for address in (
-            f"devices/{record}/revoke",
-            f"devices/{record}/authorise",
-            f"sessions/{record}/revoke",
-        ):
-            assert leads_to(await ada.visit(f"POST {OWN}/{address}", {})) == f"{OWN}/devices"
-    assert (await eve.call(f"GET {OWN}/api/me")).json == theirs
-
-
-async def test_force_logout(scene: Scene) -> None:
-    ada, other = await scene.signed_in(), await scene.signed_in()
-    old = ada.with_cookies(session=ada.session)
-    answer = await ada.visit(f"POST {OWN}/sessions/revoke-all", {})
-    assert "You are signed out everywhere" in page(answer)
-    assert "ww-session" not in ada.cookies
-    for client in (old, other):
-        way_in = leads_to(await client.visit("GET /x"))
-        assert way_in == f"{OWN}/sign-in?return_to=/x&reason=session-revoked"
-        assert "Your session was ended." in page(await client.visit(f"GET {way_in}"))
 
 
 # --- what ended between the question who asks and the answer

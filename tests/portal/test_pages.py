@@ -1,3 +1,4 @@
+import re
 from dataclasses import fields
 from html.parser import HTMLParser
 from itertools import pairwise
@@ -10,18 +11,21 @@ from support.sample_pages import (
     KEY,
     NOW,
     PAGES,
+    SEED,
     URI,
     Strings,
     asked,
     device,
     everything,
     factor,
+    person,
     session,
 )
 
 from gateway.core.reasons import Reason
-from gateway.core.records import DeviceState, FactorState
+from gateway.core.records import Device, DeviceState, FactorState
 from gateway.errors import UpstreamFault
+from gateway.portal.devices import devices_page
 from gateway.portal.pages import PAGE_HEADERS, Holder, Notice, Trouble
 from gateway.portal.static_files import PREFIX
 
@@ -360,19 +364,41 @@ def test_f5_what_to_do_without_the_phone_is_explained(name: str) -> None:
 
 def test_d1_d3_devices_and_sessions_can_be_told_apart_and_revoked() -> None:
     page = Parsed(EVERYTHING["devices"])
-    assert page.text.count("This device ") == page.text.count("This session") + 1 == 2  # one is the advice
+    for said in ("This device", "This session"):
+        assert EVERYTHING["devices"].count(f">{said}<") == 1
     for words in ("1 day ago 2026-05-04 16:53 UTC", "203.0.113.7", "2 sessions", "Revoke and sign out"):
         assert words in page.text
-    wanted = {f"/.watchword/devices/{number:032x}/revoke" for number in (1, 2, 3)}
+    wanted = {
+        f"/.watchword/devices/{number:032x}/{to}" for number in (1, 2, 3, 5) for to in ("revoke", "name")
+    }
     wanted |= {f"/.watchword/sessions/{number:032x}/revoke" for number in (1, 2, 3, 4)}
     wanted |= {
         f"/.watchword/devices/{3:032x}/authorise",
+        f"/.watchword/devices/{5:032x}/authorise",
         "/.watchword/sessions/revoke-all",
         "/.watchword/sign-out",
     }
     assert sorted(filter(None, page.actions())) == sorted(wanted), (
         "nothing twice, nothing for a revoked device"
     )
+
+
+def devices_of(devices: list[Device], *, confirmed: bool = True, notice: Notice | None = None) -> str:
+    """The devices page as it looks on device 1, confirmed or only let in."""
+    looks = person(device(1, STRINGS, confirmed=confirmed), session(1, 1, STRINGS))
+    return devices_page(PAGES, HOLDER, looks, devices=devices, sessions=[], now=NOW, notice=notice)
+
+
+@pytest.mark.parametrize("confirmed", [True, False])
+def test_only_a_confirmed_device_offers_to_confirm_one_that_was_let_in(confirmed: bool) -> None:
+    let_in = device(2, STRINGS, confirmed=False)
+    asking = device(3, STRINGS, confirmed=False, word_seed=SEED)
+    pending = device(4, STRINGS, DeviceState.PENDING, word_seed=SEED)
+    page = Parsed(devices_of([let_in, asking, pending], confirmed=confirmed))
+    offered = {action for action in page.actions() if action and action.endswith("/authorise")}
+    numbers = (3, 4) if confirmed else (4,)
+    assert offered == {f"/.watchword/devices/{number:032x}/authorise" for number in numbers}
+    assert page.text.count("tidy fountain") == len(numbers)
 
 
 def test_d2_a_pending_device_comes_first_and_this_one_next() -> None:
@@ -383,7 +409,7 @@ def test_d2_a_pending_device_comes_first_and_this_one_next() -> None:
         device(5, STRINGS, used=5),
         device(3, STRINGS, DeviceState.PENDING, used=900),
     ]
-    html = PAGES.devices(HOLDER, devices, [], session(1, 1, STRINGS), NOW)
+    html = devices_of(devices)
     actions = [action for action in Parsed(html).actions() if action and action.endswith("/revoke")]
     assert [int(action.split("/")[3], 16) for action in actions] == [3, 1, 5, 2]
 
@@ -393,10 +419,15 @@ def test_d4_d5_one_button_ends_everything_and_advice_stands_beside_it() -> None:
     for words in (
         "Force logout from all sessions",
         "Ends every session on every device at once, this one too.",
-        "change your password",
-        "Set up an authenticator app",
+        "Change your password",
+        "Look at your authenticator apps",
     ):
         assert words in page.text
+    advice = EVERYTHING["devices"].partition("Do you see a device that is not yours?")[2]
+    ways = ["/.watchword/sessions/revoke-all", "/.watchword/password", "/.watchword/security"]
+    assert re.findall(r'(?:href|action)="([^"]*)"', advice) == ways, "in this order"
+    assert advice.count("button") >= 3
+    assert "Add an authenticator app" in Parsed(EVERYTHING["devices, naming"]).text, "for who has none"
 
 
 def test_times_are_exact_and_readable() -> None:
@@ -407,17 +438,20 @@ def test_times_are_exact_and_readable() -> None:
 def test_a_waiting_device_is_told_where_to_be_authorised() -> None:
     page = Parsed(EVERYTHING["device waiting"])
     for words in (
-        "Firefox on Linux is new",
+        "Firefox on Linux 3 is new",
         "exchange.localhost:8080/.watchword/devices",
         "moves on by itself",
+        "This device shows tidy fountain",
     ):
         assert words in page.text
+    assert "It must show tidy fountain" in Parsed(EVERYTHING["devices"]).text
+    (card,) = [tag for tag in page.all("section") if "data-events" in tag]
+    assert card["data-events"] == "/.watchword/waiting/events?return_to=/withdrawals%3Fa%3D1"
 
 
 @pytest.mark.parametrize("notice", Notice)
 def test_what_was_done_is_said(notice: Notice) -> None:
-    devices = PAGES.devices(HOLDER, [], [], session(1, 1, STRINGS), NOW, notice=notice)
-    for html in (devices, PAGES.security(HOLDER, [], [], NOW, notice=notice)):
+    for html in (devices_of([], notice=notice), PAGES.security(HOLDER, [], [], NOW, notice=notice)):
         assert [tag["role"] for tag in Parsed(html).all("p") if "role" in tag] == ["status"]
 
 

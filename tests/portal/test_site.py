@@ -17,10 +17,12 @@ from gateway.core.policy.own import (
     RENEW_RECOVERY_CODES,
 )
 from gateway.portal.activity import ActivityPage
+from gateway.portal.devices import Devices
 from gateway.portal.moving import Moving
 from gateway.portal.profile import Profile
 from gateway.portal.recovery import Recovery
 from gateway.portal.site import _routes
+from gateway.portal.waiting import Waiting
 
 UNKNOWN = "0" * 32
 UNUSED: Any = type("Unused", (), {"__getattr__": lambda self, name: name})()
@@ -29,6 +31,8 @@ TOPICS = (
     ActivityPage(UNUSED, UNUSED),
     Recovery(UNUSED, UNUSED),
     Moving(UNUSED, UNUSED),
+    Devices(UNUSED, UNUSED),
+    Waiting(UNUSED, UNUSED),
 )
 ROUTES = (*_routes(UNUSED, UNUSED), *(route for topic in TOPICS for route in topic.routes()))
 LINES = {
@@ -47,6 +51,10 @@ OPEN = {
     "POST /.watchword/sign-in",
     "POST /.watchword/sign-out",
     "GET /.watchword/waiting",
+    "POST /.watchword/waiting",
+    "GET /.watchword/waiting/events",
+    "GET /.watchword/api/waiting",
+    "POST /.watchword/api/waiting",
     f"GET /.watchword/step-up/{UNKNOWN}",
     f"POST /.watchword/step-up/{UNKNOWN}",
     f"GET /.watchword/step-up/{UNKNOWN}/recovery",

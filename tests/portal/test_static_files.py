@@ -1,5 +1,6 @@
 """The files as they are served, and then as a browser runs them on every page."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from importlib.resources import files
@@ -109,6 +110,9 @@ class Portal:
 
     origin: str = ""
     posted: list[tuple[str, str | None, dict[str, str]]] = field(default_factory=list)
+    events: list[str] = field(default_factory=list)
+    event: asyncio.Queue[bytes] = field(default_factory=asyncio.Queue)
+    listening: asyncio.Event = field(default_factory=asyncio.Event)
 
     def url(self, page: str) -> str:
         return f"{self.origin}/page?name={page}"
@@ -132,7 +136,18 @@ async def portal() -> AsyncIterator[Portal]:
         return web.Response(text=EVERYTHING["signed out"], headers=PAGE_HEADERS)
 
     app = web.Application()
+
+    async def events(request: web.Request) -> web.StreamResponse:
+        stream = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await stream.prepare(request)
+        await stream.write(b": waiting\n\n")
+        served.listening.set()
+        served.events.append(request.path_qs)
+        await stream.write(await served.event.get())
+        return stream
+
     app.router.add_get("/page", page)
+    app.router.add_get("/.watchword/waiting/events", events)
     app.router.add_get(PREFIX + "{name}", asset)
     app.router.add_post("/{path:.*}", post)
     async with TestServer(app) as server:
@@ -238,6 +253,19 @@ async def test_an_expired_challenge_is_asked_for_again(portal: Portal, tab: Page
         await tab.route("**/page", lambda route: route.fulfill(status=200, body="over"))
         await tab.clock.run_for(285_000)
     assert (await asked.value).method == "GET"
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("event", ["authorised", "ended"])
+async def test_a_page_that_waits_is_asked_for_again_at_an_event(
+    portal: Portal, tab: Page, event: str
+) -> None:
+    await tab.goto(portal.url("device waiting"))
+    await portal.listening.wait()
+    async with tab.expect_request("**/page?name=*") as asked:
+        portal.event.put_nowait(f"event: {event}\ndata:\n\n".encode())
+    assert (await asked.value).method == "GET"
+    assert portal.events[0] == "/.watchword/waiting/events?return_to=/withdrawals%3Fa%3D1"
 
 
 @pytest.mark.browser

@@ -40,13 +40,14 @@ COMPOSED = {
     "profile.": [Reason.UNFIT_NAME, Reason.UNFIT_EMAIL, Reason.EMAIL_FIXED],
     "password.": [Reason.WRONG_PASSWORD, Reason.UNFIT_PASSWORD, Reason.TOO_MANY_ATTEMPTS],
     "notice.": list(Notice),
-    "devices.": ["pending", "revoked"],
     "activity.event.": [
         *TOLD,
         *("account-added", "signed-in", "sign-in-refused", "password-refused", "protection-on"),
         *("code-taken", "code-refused", "factor-begun", "recovery-code-refused"),
         *("device-added", "device-renamed", "device-revoked", "session-revoked", "reset-evidence"),
     ],
+    "devices.": [Reason.UNFIT_NAME],
+    "words.": ["first", "second"],
 }
 REFUSALS = [
     *UpstreamFault,
@@ -78,7 +79,7 @@ def literal() -> set[str]:
     sources = [entry.read_text() for entry in (PORTAL / "templates").iterdir()]
     sources.append((PORTAL / "pages.py").read_text())
     named = re.findall(r"""\bt\(\s*["']([a-z0-9_.\-]+)["']\s*[,)]""", "".join(sources))
-    chosen = re.findall(r"""\bt\("([a-z_.]+)" if .+? else "([a-z_.]+)"\)""", "".join(sources))
+    chosen = re.findall(r"""\bt\("([a-z0-9_.]+)" if .+? else "([a-z0-9_.]+)"\)""", "".join(sources))
     return {*named, *(key for pair in chosen for key in pair)}
 
 
@@ -106,6 +107,32 @@ def test_every_language_has_the_texts_of_english(language: str) -> None:
         assert not re.search(r"[<>]|&\w+;", text), f"{key} has markup"
         if key in ENGLISH:
             assert placeholders(text) == placeholders(ENGLISH.entries[key]), key
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_words_to_compare_are_many_and_unlike_each_other(language: str) -> None:
+    texts = Texts.load(language)
+    first, second = texts("words.first").split(), texts("words.second").split()
+    for words in (first, second):
+        assert len(words) >= 64
+        assert all(word.isalpha() and 3 <= len(word) <= 10 for word in words)
+    assert len({*first, *second}) == len(first) + len(second)
+
+
+@given(st.integers(0, 2**128 - 1))
+def test_a_seed_has_its_words(seed: int) -> None:
+    words = ENGLISH.words(f"{seed:032x}")
+    assert words is not None
+    one, other = words.split()
+    assert one in ENGLISH("words.first").split()
+    assert other in ENGLISH("words.second").split()
+    assert words == ENGLISH.words(f"{seed:032x}")
+
+
+def test_every_pair_of_words_can_come_up() -> None:
+    number = len(ENGLISH("words.first").split()) * len(ENGLISH("words.second").split())
+    assert len({ENGLISH.words(f"{seed:x}") for seed in range(number)}) == number
+    assert ENGLISH.words("") is None
 
 
 def test_a_language_without_catalogue_is_not_found() -> None:

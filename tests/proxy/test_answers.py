@@ -166,11 +166,11 @@ async def test_who_waits_for_a_device_to_be_authorised(open_scene: OpenScene) ->
         assert_problem(answer, 401, "device-pending")
         assert answer.header(b"www-authenticate") == [b'Bearer realm="exchange"']
         assert answer.json["waiting"] == "/.watchword/waiting"
+        assert answer.json["answer"] == "/.watchword/api/waiting"
         path, query = led_to(await phone.visit("GET /mine?a"))
         assert (path, query) == ("/.watchword/waiting", {"return_to": ["/mine?a"]})
         waiting = await phone.visit(f"GET {path}?return_to=/mine")
         assert_page(waiting, 200)
-        assert waiting.header(b"refresh") == [b"3"]
         assert await scene.seen() == []
 
         pending = next(d for d in (await ada.call("GET /.watchword/api/devices")).json if not d["current"])

@@ -25,7 +25,7 @@ from support.store import (
 )
 
 from gateway.core.reasons import Reason
-from gateway.core.records import Account, Device, DeviceState, Grant, Session, Snapshot
+from gateway.core.records import Account, Device, DeviceState, Grant, LaterDevices, Session, Snapshot
 from gateway.store.factors import Rotation
 from gateway.store.opening import Store
 from gateway.store.sessions import MOST_SESSIONS, Started
@@ -75,6 +75,9 @@ async def test_a_cookie_leads_to_everything_that_decides(store: Store) -> None:
         first_used_at=NOW,
         last_used_at=NOW,
         address="192.0.2.1",
+        browser="Firefox",
+        system="Linux",
+        confirmed_at=NOW,
     )
     assert snapshot.session == Session(
         id=session.session_id,
@@ -148,7 +151,7 @@ async def test_a_session_that_may_not_begin_leaves_no_trace(
             await store.revocations.device(device.id, reason="stolen", actor="account:ada", now=NOW)
     before = await contents(valkey)
     started = await store.sessions.start(
-        subject="ada", device=device, address="192.0.2.1", approve_later=False, now=NOW
+        subject="ada", device=device, address="192.0.2.1", later=LaterDevices.ALLOW, now=NOW
     )
     assert started is reason
     assert await contents(valkey) == before

@@ -10,7 +10,7 @@ from gateway.core.decision import Permit
 from gateway.core.policy.matching import PolicySet
 from gateway.core.policy.model import App, Need
 from gateway.core.policy.own import own_app
-from gateway.core.records import Snapshot
+from gateway.core.records import LaterDevices, Snapshot
 from gateway.core.target import parse_target
 from gateway.identity.password_change import PasswordChanges
 from gateway.identity.passwords import Passwords
@@ -61,7 +61,7 @@ def desk_of(store: Store) -> Desk:
     delay = GrowingDelay(free=100, first=30, longest=900)
     recovery = Recovery(store, passwords, delay, WAITING, metrics.code)
     second_factor = SecondFactor(store, RING, delay, "Watchword", metrics.code)
-    limits = SignInLimits(delay, AttemptLimit(most=100, window=300), approve_later_devices=False)
+    limits = SignInLimits(delay, AttemptLimit(most=100, window=300), later_devices=LaterDevices.ALLOW)
     return Desk(
         store,
         SignIns(store, passwords, limits, metrics.sign_in),

@@ -2,7 +2,7 @@
 
 import asyncio
 import multiprocessing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.synchronize import Barrier
 from operator import attrgetter
 from pathlib import Path
@@ -17,6 +17,9 @@ from gateway.store.keyring import KeyRing, load_or_create
 PROCESSES = 4
 
 Race = Callable[..., list[Any]]
+
+StoreCall = tuple[str, tuple[Any, ...], dict[str, Any]]
+"""A method of the store, such as `factors.spend`, and its arguments, by place and by name."""
 
 _start: Barrier
 
@@ -36,16 +39,23 @@ def _meet_at(barrier: Barrier) -> None:
 
 def store_calls(url: str, method: str, times: int, *arguments: Any) -> list[Any]:
     """What `times` calls at once of a method (such as `factors.spend`) of the store at `url` gave."""
+    return mixed_calls(url, [(method, arguments, {})] * times)
 
-    async def calls() -> list[Any]:
+
+def mixed_calls(url: str, calls: Sequence[StoreCall]) -> list[Any]:
+    """What different calls at once of the store at `url` gave."""
+
+    async def called() -> list[Any]:
         store = await opened_store(url)
         try:
             _start.wait(60)
-            return await asyncio.gather(*(attrgetter(method)(store)(*arguments) for _ in range(times)))
+            return await asyncio.gather(
+                *(attrgetter(method)(store)(*arguments, **named) for method, arguments, named in calls)
+            )
         finally:
             await store.close()
 
-    return asyncio.run(calls())
+    return asyncio.run(called())
 
 
 def ring_made(path: Path) -> KeyRing:

@@ -4,13 +4,15 @@ from dataclasses import dataclass, replace
 
 from gateway.core.policy.model import Action, App, Need, Protect
 from gateway.core.reasons import Reason
-from gateway.core.records import Device, DeviceState, Factor, FactorState, Session
+from gateway.core.records import Account, Device, DeviceState, Factor, FactorState, Session, Snapshot
 from gateway.errors import UpstreamFault
 from gateway.portal.activity import Happening
+from gateway.portal.devices import devices_page
 from gateway.portal.pages import Asked, Holder, Notice, Pages, Trouble
 from gateway.portal.protection import Protection
 from gateway.portal.static_files import StaticFiles
 from gateway.portal.texts import Texts
+from gateway.portal.waiting import Wait, waiting_page
 
 NOW = 1_778_000_000.0
 """2026-05-05 16:53:20 UTC."""
@@ -29,6 +31,7 @@ class Strings:
     name: str = "Ada Lovelace"
     app: str = "Exchange"
     device: str = "Firefox on Linux"
+    browser: str = "Firefox"
     label: str = "My phone"
     shown: str = "bc1qxy2kgdygjrsqtzq2n0yrf2493p83kkfjhx0wlh"
     address: str = "203.0.113.7"
@@ -37,8 +40,17 @@ class Strings:
     event: str = "unheard-of"
 
 
+SEED = "5eed" * 8
+
+
 def device(
-    number: int, strings: Strings, state: DeviceState = DeviceState.AUTHORISED, used: float = 60
+    number: int,
+    strings: Strings,
+    state: DeviceState = DeviceState.AUTHORISED,
+    used: float = 60,
+    *,
+    confirmed: bool = True,
+    word_seed: str = "",
 ) -> Device:
     return Device(
         id=f"{number:032x}",
@@ -49,7 +61,16 @@ def device(
         first_used_at=NOW - 40 * 86400,
         last_used_at=NOW - used,
         address=strings.address,
+        browser=strings.browser,
+        confirmed_at=NOW - 86400 if confirmed and state is DeviceState.AUTHORISED else None,
+        word_seed=word_seed,
     )
+
+
+def person(device: Device, session: Session, *, factors: int = 1) -> Snapshot:
+    """Who looks at a page, in `session` on `device`."""
+    account = Account("ada", "Ada", "", frozenset(), disabled=False, epoch=1, confirmed_factors=factors)
+    return Snapshot(session, account, device, global_epoch=1)
 
 
 def session(number: int, device_number: int, strings: Strings, used: float = 60) -> Session:
@@ -144,13 +165,29 @@ def activity(strings: Strings, happenings: list[Happening], most: int = 100) -> 
     return PAGES.render("activity.html", holder=holder, happenings=happenings, now=NOW, most=most)
 
 
+QUERY = "return_to=/withdrawals%3Fa%3D1"
+
+
+def wait(device: Device, *, query: str = QUERY, codes_serve: bool = True, has_factor: bool = True) -> Wait:
+    return Wait(
+        device=device,
+        query=query,
+        devices_address="http://exchange.localhost:8080/.watchword/devices",
+        codes_serve=codes_serve,
+        has_factor=has_factor,
+        next_code_in=12,
+    )
+
+
 def everything(strings: Strings = Strings()) -> dict[str, str]:
     """HTML by name."""
     holder = Holder(strings.name, strings.app)
     wrong, used = Trouble(Reason.WRONG_CODE, 9), Trouble(Reason.USED_CODE, 12)
     clock, locked = Trouble(Reason.WRONG_CLOCK, 12, clock_off_by=-180), Trouble(Reason.CODES_LOCKED)
     ours, other = device(1, strings), device(2, strings, used=86400)
-    pending, revoked = device(3, strings, DeviceState.PENDING), device(4, strings, DeviceState.REVOKED)
+    pending = device(3, strings, DeviceState.PENDING, word_seed=SEED)
+    revoked = device(4, strings, DeviceState.REVOKED)
+    asking = device(5, strings, confirmed=False, word_seed=SEED[1:])
     current = session(1, 1, strings)
     sessions = [
         current,
@@ -222,15 +259,33 @@ def everything(strings: Strings = Strings()) -> dict[str, str]:
         "profile, wrong": profile(holder, strings, wrong="email", error="That cannot be an e-mail address."),
         "factor set-up": p.factor_setup(holder, "f" * 32, strings.label, URI, KEY),
         "factor set-up, wrong": p.factor_setup(holder, "f" * 32, strings.label, URI, KEY, trouble=wrong),
-        "devices": p.devices(
-            holder, [other, revoked, ours, pending], sessions, current, NOW, notice=Notice.DEVICE_AUTHORISED
+        "devices": devices_page(
+            p,
+            holder,
+            person(ours, current),
+            devices=[other, revoked, ours, pending, asking],
+            sessions=sessions,
+            now=NOW,
+            notice=Notice.DEVICE_AUTHORISED,
         ),
         "activity": activity(strings, happened(strings)),
         "activity, none": activity(strings, []),
         "activity, full": activity(strings, happened(strings), most=4),
-        "device waiting": p.device_waiting(
-            holder, strings.device, "exchange.localhost:8080/.watchword/devices"
+        "devices, naming": devices_page(
+            p,
+            holder,
+            person(ours, current, factors=0),
+            devices=[ours, other],
+            sessions=sessions,
+            now=NOW,
+            naming=(other.id, Trouble(Reason.UNFIT_NAME)),
         ),
+        "device waiting": waiting_page(p, holder, wait(pending)),
+        "device waiting, wrong code": waiting_page(p, holder, wait(pending), trouble=wrong),
+        "device waiting, no factor": waiting_page(p, holder, wait(pending, has_factor=False)),
+        "device waiting, no code serves": waiting_page(p, holder, wait(pending, codes_serve=False)),
+        "device waiting, let in": waiting_page(p, holder, wait(asking, query=f"{QUERY}&need=device")),
+        "device waiting, let in, no factor": waiting_page(p, holder, wait(asking, has_factor=False)),
         "refused": p.refused(UpstreamFault.TIMEOUT, 504, "7f3a91c2", app=strings.app, repeatable=True),
         "refused, no app": p.refused(Reason.UNKNOWN_HOST, 421, "7f3a91c2"),
         "signed out": p.signed_out(strings.app),

@@ -16,7 +16,7 @@ from redis.retry import Retry
 
 from gateway import clock
 from gateway.core.reasons import Reason
-from gateway.core.records import Factor, FactorState
+from gateway.core.records import Factor, FactorState, LaterDevices
 from gateway.core.telling import Channel
 from gateway.core.totp import step_at
 from gateway.store.challenges import Challenge
@@ -120,7 +120,9 @@ async def account_added(store: Store, subject: str) -> None:
 
 def device_of(store: Store, subject: str, browser: str) -> NewDevice:
     """How a browser that holds the device cookie `browser` appears."""
-    return NewDevice(store.devices.id_for(subject, browser), "Firefox on Linux", "Mozilla/5.0")
+    return NewDevice(
+        store.devices.id_for(subject, browser), "Firefox on Linux", "Mozilla/5.0", "Firefox", "Linux"
+    )
 
 
 async def signed_in(
@@ -128,7 +130,7 @@ async def signed_in(
     subject: str = "ada",
     *,
     browser: str = "laptop",
-    approve_later: bool = False,
+    later: LaterDevices = LaterDevices.ALLOW,
     now: float = NOW,
 ) -> Started:
     """A session of an account, made if need be."""
@@ -137,7 +139,7 @@ async def signed_in(
         subject=subject,
         device=device_of(store, subject, browser),
         address="192.0.2.1",
-        approve_later=approve_later,
+        later=later,
         now=now,
     )
     assert isinstance(started, Started)

@@ -55,6 +55,22 @@ function tick() {
 }
 if (document.querySelector("[data-next-code], [data-expires]")) tick();
 
+// A page that waits hears from the server what it waits for; then, or when there is nothing to be heard
+// any more, it is asked for again.
+for (const page of document.querySelectorAll("[data-events]")) {
+  const again = () => location.replace(location.pathname + location.search);
+  const events = new EventSource(page.dataset.events);
+  for (const name of ["authorised", "ended"]) {
+    events.addEventListener(name, () => {
+      events.close(); // or it would ask for another stream, now that this one ends
+      again();
+    });
+  }
+  events.addEventListener("error", () => {
+    if (events.readyState === EventSource.CLOSED) setTimeout(again, 5000);
+  });
+}
+
 // Times in this person's own zone and style.
 for (const time of document.querySelectorAll("time")) {
   time.title = time.textContent;

@@ -24,6 +24,13 @@ local function live_session(id)
   return { subject = subject, device = device, expires_at = fields[6] }
 end
 
+-- A device is authorised from now on; `vouched`: its owner stands behind it. args: now
+local function let_in(device, vouched)
+  redis.call('HSET', device, 'state', 'authorised')
+  redis.call('HDEL', device, 'word_seed')
+  if vouched then redis.call('HSETNX', device, 'confirmed_at', args.now) end
+end
+
 local function expire_at(name, seconds)
   redis.call('PEXPIREAT', name, math.ceil(tonumber(seconds) * 1000))
 end
@@ -81,8 +88,10 @@ end
 --   resume      {hash, until} the resume cookie that lets its parked request go
 --   grant       {field, value} the proof to keep in the session
 --   cookie, old_cookie, old_until   the session's new cookie, and when the old one ends
+--   confirms_device   the code also vouches for the device that it was given on
 local function give(session)
   forget_failures(session.subject)
+  if args.confirms_device then let_in(key('device', session.device), true) end
   if args.challenge then
     local challenge = key('challenge', args.challenge)
     redis.call('HSET', challenge, 'answered', args.now)

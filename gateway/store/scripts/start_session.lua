@@ -1,7 +1,8 @@
 -- Begin a session, and record the device it is on. args: now, subject, session, cookie, idle_until,
--- expires_at, address, device {id, name, user_agent}, approve_later, forget_device_at,
+-- expires_at, address, device {id, name, user_agent, browser, system}, waits (a new device does, if there
+-- is somebody to ask), code_serves (a code vouches for a device), word_seed, forget_device_at,
 -- forget_device_before, most_devices, most_sessions
-local account = redis.call('HMGET', key('account', args.subject), 'epoch', 'disabled')
+local account = redis.call('HMGET', key('account', args.subject), 'epoch', 'disabled', 'factors')
 local global_epoch = redis.call('GET', key('epoch'))
 if not account[1] or not global_epoch then return 'epoch-missing' end
 if account[2] == '1' then return 'account-disabled' end
@@ -39,15 +40,24 @@ end
 local device = key('device', args.device.id)
 local state = state_of(args.device.id)
 if state == 'revoked' then return 'device-revoked' end
+local arrival = 'known'
+if not state then arrival = redis.call('ZCARD', devices) == 0 and 'first' or 'later' end
 if state ~= 'authorised' then
-  local waits = args.approve_later or state == 'pending'
-  state = (waits and another_is_authorised()) and 'pending' or 'authorised'
+  local somebody_to_ask = another_is_authorised()
+  local code_to_ask_for = args.code_serves and tonumber(account[3] or 0) > 0
+  local waits = args.waits or state == 'pending'
+  state = (waits and somebody_to_ask) and 'pending' or 'authorised'
   redis.call('HSET', device, 'id', args.device.id, 'subject', args.subject, 'state', state)
   redis.call('HSETNX', device, 'name', args.device.name)
   redis.call('HSETNX', device, 'first_used_at', args.now)
+  -- Where a code can vouch for it, a device with nobody to ask is let in but not confirmed, or whoever
+  -- knows the password could get there by revoking all the others.
+  if not somebody_to_ask and not code_to_ask_for then redis.call('HSET', device, 'confirmed_at', args.now) end
 end
-redis.call('HSET', device, 'user_agent', args.device.user_agent, 'last_used_at', args.now,
-  'address', args.address)
+redis.call('HSET', device, 'user_agent', args.device.user_agent, 'browser', args.device.browser,
+  'system', args.device.system, 'last_used_at', args.now, 'address', args.address)
+redis.call('HDEL', device, 'word_seed')
+if state == 'pending' then redis.call('HSET', device, 'word_seed', args.word_seed) end
 expire_at(device, args.forget_device_at)
 redis.call('ZADD', devices, args.now, args.device.id)
 make_room()
@@ -69,4 +79,4 @@ if excess > 0 then
   local oldest = redis.call('ZPOPMIN', index, excess)
   for i = 1, #oldest, 2 do redis.call('DEL', key('session', oldest[i]), key('grants', oldest[i])) end
 end
-return state
+return { state, arrival }

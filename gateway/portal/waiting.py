@@ -1,0 +1,254 @@
+"""Where a device waits until somebody vouches for it: the page, its stream of events, and the same as JSON.
+
+It is open to everybody, so that a device which is not let in yet gets this far, and finds out for
+itself who asks. Two kinds of devices wait: those that are pending, and, at addresses whose policy
+says `need: device`, those that were only let in.
+"""
+
+import asyncio
+from collections import Counter
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from aiohttp import web
+
+from gateway import clock
+from gateway.core import totp
+from gateway.core.policy.model import Need
+from gateway.core.reasons import Reason
+from gateway.core.records import Device, Snapshot
+from gateway.errors import StoreUnavailable
+from gateway.identity.second_factor import CodeRefused
+from gateway.portal.call import Call, Handler
+from gateway.portal.desk import Desk, fields_of, text_field
+from gateway.portal.pages import Holder, Pages, Trouble
+from gateway.portal.replies import DEVICES, as_json, holder_of, lead_to, page, trouble_with
+from gateway.web.problems import code_problem, problem, status_of
+from gateway.web.return_to import checked_return
+from gateway.web.routes import Route
+
+WAITING = "/.watchword/waiting"
+_SIGN_IN = "/.watchword/sign-in"
+
+MOST_STREAMS = 10
+"""Streams of one session at a time: each of them reads the store twice a second."""
+
+_STREAM_HEADERS = {
+    "Content-Type": "text/event-stream",
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+    "X-Accel-Buffering": "no",  # nginx would keep events back until it has a bufferful
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How a stream looks at the store: every so many seconds, so many times; a sign of life every few looks.
+
+    After the last look the stream ends, and a browser asks for another by itself.
+    """
+
+    seconds: float = 0.5
+    looks: int = 600
+    looks_per_sign: int = 30
+
+
+class Waiting:
+    def __init__(self, desk: Desk, pages: Pages, pace: Pace = Pace()) -> None:
+        self._desk = desk
+        self._pages = pages
+        self._pace = pace
+        self._streams: Counter[str] = Counter()
+
+    def routes(self) -> tuple[Route[Handler], ...]:
+        call = "/.watchword/api/waiting"
+        return (
+            Route("GET", WAITING, self.show, Need.PUBLIC),
+            Route("POST", WAITING, self.give_code, Need.PUBLIC),
+            Route("GET", f"{WAITING}/events", self.events, Need.PUBLIC),
+            Route("GET", call, self.show_call, Need.PUBLIC),
+            Route("POST", call, self.give_code_call, Need.PUBLIC),
+        )
+
+    # The page
+
+    async def show(self, call: Call) -> web.Response:
+        snapshot = await self._desk.identify(call.visit)
+        if snapshot is None:
+            return _to_sign_in(call)
+        if _may_go_on(call, snapshot.device):
+            return lead_to(_return_to(call))
+        return await self._show(call, snapshot)
+
+    async def _show(self, call: Call, snapshot: Snapshot, trouble: Trouble | None = None) -> web.Response:
+        device = await self._desk.store.devices.ask(snapshot.session.id, call.inbound.now)
+        if device is None:
+            return _to_sign_in(call)
+        html = waiting_page(
+            self._pages,
+            holder_of(call, snapshot),
+            Wait(
+                device=device,
+                query=_query(call),
+                devices_address=f"{call.inbound.origin}{DEVICES}",
+                codes_serve=self._desk.second_factor.confirms_devices,
+                has_factor=snapshot.account.confirmed_factors > 0,
+                next_code_in=totp.seconds_to_next_code(call.inbound.now),
+            ),
+            trouble=trouble,
+        )
+        return page(html, status=status_of(trouble.reason) if trouble else 200)
+
+    async def give_code(self, call: Call) -> web.Response:
+        snapshot = await self._desk.identify(call.visit)
+        if snapshot is None:
+            return _to_sign_in(call)
+        code = text_field(await fields_of(call.inbound), "code")
+        if _may_go_on(call, snapshot.device):
+            return lead_to(_return_to(call))
+        if not self._code_serves(snapshot):
+            return lead_to(f"{WAITING}?{_query(call)}")
+        outcome = await self._desk.confirm_device(call.inbound, snapshot, code, call.visit.app.sign_in)
+        if isinstance(outcome, CodeRefused):
+            trouble = trouble_with(outcome)
+            if trouble is None:
+                return lead_to(f"{WAITING}?{_query(call)}")
+            return await self._show(call, snapshot, trouble)
+        return lead_to(_return_to(call), *self._cookies(outcome.session_cookie))
+
+    def _code_serves(self, snapshot: Snapshot) -> bool:
+        return self._desk.second_factor.confirms_devices and snapshot.account.confirmed_factors > 0
+
+    def _cookies(self, session_cookie: str | None) -> tuple[str, ...]:
+        return (self._desk.session_cookie(session_cookie),) if session_cookie else ()
+
+    # JSON
+
+    async def show_call(self, call: Call) -> web.Response:
+        snapshot = await self._desk.identify(call.visit)
+        if snapshot is None:
+            return problem(Reason.NO_SESSION)
+        device = await self._desk.store.devices.ask(snapshot.session.id, call.inbound.now)
+        return self._described(call, snapshot, device)
+
+    async def give_code_call(self, call: Call) -> web.Response:
+        snapshot = await self._desk.identify(call.visit)
+        if snapshot is None:
+            return problem(Reason.NO_SESSION)
+        code = text_field(await fields_of(call.inbound), "code")
+        if snapshot.device is not None and snapshot.device.is_confirmed:
+            return self._described(call, snapshot, snapshot.device)
+        if not self._code_serves(snapshot):
+            return problem(Reason.DENIED, "No code serves here. Confirm this device on another one.")
+        outcome = await self._desk.confirm_device(call.inbound, snapshot, code, call.visit.app.sign_in)
+        if isinstance(outcome, CodeRefused):
+            return code_problem(outcome.reason, outcome.wait)
+        device = snapshot.device.confirmed(call.inbound.now) if snapshot.device else None
+        return self._described(call, snapshot, device, *self._cookies(outcome.session_cookie))
+
+    def _described(
+        self, call: Call, snapshot: Snapshot, device: Device | None, *cookies: str
+    ) -> web.Response:
+        if device is None:
+            return problem(Reason.SESSION_REVOKED)
+        answer = {
+            "device": device.id,
+            "name": device.name,
+            "state": device.state,
+            "confirmed": device.is_confirmed,
+            "words": self._pages.words(device),
+            "code_serves": self._code_serves(snapshot),
+            "next_code_in": totp.seconds_to_next_code(call.inbound.now),
+        }
+        return as_json(answer, cookies=cookies)
+
+    # Events
+
+    async def events(self, call: Call) -> web.StreamResponse:
+        """Server-sent events (WHATWG HTML section 9.2): once, and then no more, `authorised` or `ended`."""
+        snapshot = await self._desk.identify(call.visit)
+        if snapshot is None:
+            return problem(Reason.NO_SESSION)
+        session_id = snapshot.session.id
+        if self._streams[session_id] >= MOST_STREAMS:
+            return problem(Reason.OVERLOADED, headers={"Retry-After": "30"})
+        stream = call.visit.answered(web.StreamResponse(headers=_STREAM_HEADERS))
+        self._streams[session_id] += 1
+        try:
+            await stream.prepare(call.inbound.connection)
+            if call.inbound.target.method != "HEAD":
+                await self._send(stream, call, session_id)
+            await stream.write_eof()
+        except (ConnectionError, StoreUnavailable):
+            pass  # nobody is there any more, or nobody knows: the browser asks again
+        finally:
+            self._streams[session_id] -= 1
+            if not self._streams[session_id]:
+                del self._streams[session_id]
+        return stream
+
+    async def _send(self, stream: web.StreamResponse, call: Call, session_id: str) -> None:
+        for look in range(self._pace.looks):
+            if look:
+                await asyncio.sleep(self._pace.seconds)
+            if call.inbound.is_over:
+                return
+            device = await self._desk.store.devices.of_session(session_id, clock.now())
+            if device is None or _may_go_on(call, device):
+                event = "ended" if device is None else "authorised"
+                await stream.write(f"event: {event}\ndata:\n\n".encode())
+                return
+            if look % self._pace.looks_per_sign == 0:
+                await stream.write(b": waiting\n\n")
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """What the page says of a device that waits.
+
+    `query` is that of the page's address, `devices_address` the devices page as a person types it on another
+    device. `codes_serve` says whether the setting lets a code confirm a device.
+    """
+
+    device: Device
+    query: str
+    devices_address: str
+    codes_serve: bool
+    has_factor: bool
+    next_code_in: int
+
+
+def waiting_page(pages: Pages, holder: Holder, wait: Wait, *, trouble: Trouble | None = None) -> str:
+    return pages.render(
+        "waiting.html",
+        holder=holder,
+        wait=wait,
+        device=wait.device,
+        words=pages.words(wait.device),
+        error=pages.said("code", trouble),
+    )
+
+
+def _may_go_on(call: Call, device: Device | None) -> bool:
+    """Whether a device is what its next page wants it to be."""
+    if device is None:
+        return False
+    return device.is_confirmed if _needs_confirmed(call) else device.is_authorised
+
+
+def _needs_confirmed(call: Call) -> bool:
+    return call.query("need") == Need.DEVICE
+
+
+def _return_to(call: Call) -> str:
+    return checked_return(call.query("return_to"), call.inbound.target.authority)
+
+
+def _query(call: Call) -> str:
+    """The query of this page's address, made anew from what it understands."""
+    need = f"&need={Need.DEVICE}" if _needs_confirmed(call) else ""
+    return f"return_to={quote(_return_to(call), safe='/')}{need}"
+
+
+def _to_sign_in(call: Call) -> web.Response:
+    return lead_to(f"{_SIGN_IN}?return_to={quote(_return_to(call), safe='/')}")

@@ -230,7 +230,7 @@ async def start_gateway(settings: Settings, policies: PolicySet | None = None) -
         parts.push_async_callback(office.stop, STOP_SECONDS[settings.mode])
         delivery = Delivery(_upstream_limits(settings), metrics)
         parts.push_async_callback(delivery.close)
-        basis = _Basis(settings, store, ring, metrics, health)
+        basis = _Basis(settings, store, ring, metrics, health, Texts.load("en"))
         pipeline = _pipeline(basis, policies, passwords, delivery)
         listener = Listener(pipeline.handle, _listener_limits(settings))
         port = await listener.start(settings.listen.host, settings.listen.port, _tls(settings))
@@ -258,6 +258,7 @@ class _Basis:
     ring: KeyRing
     metrics: Metrics
     health: PolicyHealth
+    texts: Texts
 
 
 def _pipeline(basis: _Basis, policies: PolicySet, passwords: Passwords, delivery: Delivery) -> Pipeline:
@@ -283,7 +284,7 @@ def _pipeline(basis: _Basis, policies: PolicySet, passwords: Passwords, delivery
     )
     step_ups = StepUps(store, ring, second_factor, recovery, settings.challenges.lifetime)
     static = StaticFiles.load()
-    pages = Pages(static, Texts.load("en"))
+    pages = Pages(static, basis.texts)
     answers = Answers(pages.refused, PAGE_HEADERS)
     sign_ins = SignIns(store, passwords, _sign_in_limits(settings), basis.metrics.sign_in)
     # Asked each time: a reload gives the pipeline other policies.
@@ -327,7 +328,11 @@ def _pipeline(basis: _Basis, policies: PolicySet, passwords: Passwords, delivery
 
 async def _start_admin(basis: _Basis, parts: AsyncExitStack) -> int:
     admin = make_admin_app(
-        basis.store, basis.ring, metrics=basis.metrics, policy_faults=lambda: basis.health.faults
+        basis.store,
+        basis.ring,
+        words=basis.texts.words,
+        metrics=basis.metrics,
+        policy_faults=lambda: basis.health.faults,
     )
     # The audit stream has what operators did; a second log with subjects in its paths is not kept.
     runner = web.AppRunner(

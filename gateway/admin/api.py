@@ -1,14 +1,16 @@
 """The operators' API as an application, to be served on a listener of its own."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from typing import TypeVar
 
 import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 from pydantic_core import to_json
 
-from gateway.admin.endpoints import ENDPOINTS, PROBES
+from gateway.admin.devices import DeviceOperations, Words
+from gateway.admin.endpoints import DEVICES, ENDPOINTS, PROBES, Endpoint
 from gateway.admin.guard import Guard
 from gateway.admin.openapi import describe
 from gateway.admin.operations import Operations
@@ -21,29 +23,42 @@ from gateway.store.opening import Store
 from gateway.web.metrics import Metrics
 from gateway.web.problems import problem
 
+T = TypeVar("T")
+
 _RETRY_AFTER = {"Retry-After": "5"}
 
 _log = structlog.get_logger("gateway.admin")
 
 
 def make_admin_app(
-    store: Store, ring: KeyRing, *, metrics: Metrics, policy_faults: Callable[[], Sequence[Fault]]
+    store: Store,
+    ring: KeyRing,
+    *,
+    words: Words,
+    metrics: Metrics,
+    policy_faults: Callable[[], Sequence[Fault]],
 ) -> web.Application:
     """The application. `policy_faults` tells what is wrong with the policies on disk, nothing if all is well.
+
+    `words` gives the words of a seed as the portal's pages show them.
 
     The probes are open to everybody who can connect, so this belongs on loopback or an inner network.
     """
     guard = Guard(ring, store.audit)
-    operations = Operations(store, metrics)
-    probes = Probes(store, metrics, policy_faults, to_json(describe(ENDPOINTS, PROBES)))
+    probes = Probes(store, metrics, policy_faults, to_json(describe((*ENDPOINTS, *DEVICES), PROBES)))
     app = web.Application(middlewares=[_failures(metrics), guard.unrouted], client_max_size=LARGEST_BODY)
     app.on_response_prepare.append(_harden)
-    for endpoint in ENDPOINTS:
-        handler = guard.protect(endpoint.scope, partial(endpoint.operation, operations))
-        (app.router.add_get if endpoint.method == "GET" else app.router.add_post)(endpoint.path, handler)
+    _serve(app, guard, ENDPOINTS, Operations(store, metrics))
+    _serve(app, guard, DEVICES, DeviceOperations(store, words))
     for probe in PROBES:
         app.router.add_get(probe.path, partial(probe.respond, probes))
     return app
+
+
+def _serve(app: web.Application, guard: Guard, endpoints: Iterable[Endpoint[T]], operations: T) -> None:
+    for endpoint in endpoints:
+        handler = guard.protect(endpoint.scope, partial(endpoint.operation, operations))
+        (app.router.add_get if endpoint.method == "GET" else app.router.add_post)(endpoint.path, handler)
 
 
 def _failures(metrics: Metrics) -> Middleware:

@@ -5,21 +5,20 @@ From these two tables come the routes, and their description in OpenAPI.
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from aiohttp import web
-from pydantic import BaseModel
 
 from gateway.admin.call import Call, Outcome
+from gateway.admin.devices import DeviceOperations, DeviceView, LetIn, Rename
 from gateway.admin.operations import MOST_LISTED, USUALLY_LISTED, Operations
-from gateway.admin.orders import ORDERS, UnlockCodes
+from gateway.admin.orders import ORDERS, Body, UnlockCodes
 from gateway.admin.probes import Probes
 from gateway.admin.tokens import Scope
 from gateway.admin.views import (
     AccountView,
     ActivityView,
     Confirmation,
-    DeviceView,
     FactorView,
     Liveness,
     Readiness,
@@ -29,25 +28,27 @@ from gateway.admin.views import (
 )
 from gateway.core.reasons import Reason
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True, slots=True)
-class Endpoint:
-    """What operators call with a token that has `scope`.
+class Endpoint(Generic[T]):
+    """What operators call with a token that has `scope`; `T` are the operations that it belongs to.
 
-    The answer is one `answer`, or with `many` an array of them; `refusals` are the problems that it may
-    be instead, beyond those that every endpoint has. `order` is the body that it takes, or several by
-    their `scope`. `query` has a JSON Schema for each parameter.
+    `takes` is what the body may be: one model, or one for each `scope` that it names. The answer is one
+    `answer`, or with `many` an array of them; `refusals` are the problems that it may be instead, beyond
+    those that every endpoint has. `query` has a JSON Schema for each parameter.
     """
 
     method: str
     path: str
     summary: str
     scope: Scope
-    operation: Callable[[Operations, Call], Awaitable[Outcome]]
+    operation: Callable[[T, Call], Awaitable[Outcome]]
     answer: type[View]
     many: bool = False
     refusals: tuple[Reason, ...] = ()
-    order: type[BaseModel] | Mapping[str, type[BaseModel]] | None = None
+    takes: tuple[type[Body], ...] = ()
     query: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
@@ -81,16 +82,6 @@ ENDPOINTS = (
     ),
     Endpoint(
         "GET",
-        f"{_ACCOUNT}/devices",
-        "Its devices, newest use first",
-        Scope.READ,
-        Operations.devices,
-        DeviceView,
-        many=True,
-        refusals=_MISSING,
-    ),
-    Endpoint(
-        "GET",
         f"{_ACCOUNT}/factors",
         "Its factors, oldest first",
         Scope.READ,
@@ -107,7 +98,7 @@ ENDPOINTS = (
         Operations.unlock_codes,
         AccountView,
         refusals=_MISSING_OR_FAULTY,
-        order=UnlockCodes,
+        takes=(UnlockCodes,),
     ),
     Endpoint(
         "GET",
@@ -139,7 +130,42 @@ ENDPOINTS = (
         Operations.revoke,
         Confirmation,
         refusals=_MISSING_OR_FAULTY,
-        order=ORDERS,
+        takes=tuple(ORDERS.values()),
+    ),
+)
+
+_DEVICE = "/v1/devices/{id}"
+
+DEVICES = (
+    Endpoint(
+        "GET",
+        f"{_ACCOUNT}/devices",
+        "Its devices, newest use first",
+        Scope.READ,
+        DeviceOperations.devices,
+        DeviceView,
+        many=True,
+        refusals=_MISSING,
+    ),
+    Endpoint(
+        "POST",
+        f"{_DEVICE}/authorise",
+        "Let a device in, as one that its owner confirmed",
+        Scope.RESET,
+        DeviceOperations.authorise_device,
+        DeviceView,
+        refusals=_MISSING_OR_FAULTY,
+        takes=(LetIn,),
+    ),
+    Endpoint(
+        "POST",
+        f"{_DEVICE}/rename",
+        "Give a device another name",
+        Scope.RESET,
+        DeviceOperations.rename_device,
+        DeviceView,
+        refusals=_MISSING_OR_FAULTY,
+        takes=(Rename,),
     ),
 )
 

@@ -1,14 +1,14 @@
 """The operators' API described in OpenAPI 3.1, from the same tables and models that answer."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
-from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from gateway import __version__
 from gateway.admin.endpoints import Endpoint, Probe
+from gateway.admin.orders import ORDERS, Body
 from gateway.core.reasons import Reason
 from gateway.web.problems import PROBLEM_TYPE, status_of, title_of
 
@@ -39,7 +39,7 @@ _PROBLEM = {
 Json = dict[str, Any]
 
 
-def describe(endpoints: Iterable[Endpoint], probes: Iterable[Probe]) -> Json:
+def describe(endpoints: Iterable[Endpoint[Any]], probes: Iterable[Probe]) -> Json:
     """The OpenAPI document of these endpoints and probes."""
     endpoints, probes = tuple(endpoints), tuple(probes)
     paths: Json = {}
@@ -58,7 +58,7 @@ def describe(endpoints: Iterable[Endpoint], probes: Iterable[Probe]) -> Json:
     }
 
 
-def _operation(endpoint: Endpoint) -> Json:
+def _operation(endpoint: Endpoint[Any]) -> Json:
     answer = _ref(endpoint.answer.__name__)
     schema = {"type": "array", "items": answer} if endpoint.many else answer
     described: Json = {
@@ -69,8 +69,8 @@ def _operation(endpoint: Endpoint) -> Json:
     }
     if parameters := _parameters(endpoint):
         described["parameters"] = parameters
-    if endpoint.order:
-        schema = _order(endpoint.order)
+    if endpoint.takes:
+        schema = _body(endpoint.takes)
         described["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
     return described
 
@@ -90,15 +90,17 @@ def _probe(probe: Probe) -> Json:
     }
 
 
-def _problems(endpoint: Endpoint) -> Json:
-    reasons = (*_EVERYWHERE, *endpoint.refusals)
+def _problems(endpoint: Endpoint[Any]) -> Json:
+    titles: dict[str, list[str]] = {}
+    for reason in (*_EVERYWHERE, *endpoint.refusals):
+        titles.setdefault(str(status_of(reason)), []).append(title_of(reason))
     return {
-        str(status_of(reason)): _response(title_of(reason), PROBLEM_TYPE, _ref("Problem"))
-        for reason in reasons
+        status: _response("; or: ".join(told), PROBLEM_TYPE, _ref("Problem"))
+        for status, told in titles.items()
     }
 
 
-def _parameters(endpoint: Endpoint) -> list[Json]:
+def _parameters(endpoint: Endpoint[Any]) -> list[Json]:
     in_path = [
         {"name": name, "in": "path", "required": True, "schema": _TEXT}
         for name in re.findall(r"\{(\w+)\}", endpoint.path)
@@ -108,10 +110,10 @@ def _parameters(endpoint: Endpoint) -> list[Json]:
     ]
 
 
-def _order(order: type[BaseModel] | Mapping[str, type[BaseModel]]) -> Json:
-    if not isinstance(order, Mapping):
-        return _ref(order.__name__)
-    references = {scope: _SCHEMAS + each.__name__ for scope, each in order.items()}
+def _body(takes: tuple[type[Body], ...]) -> Json:
+    if len(takes) == 1:
+        return _ref(takes[0].__name__)
+    references = {scope: _SCHEMAS + order.__name__ for scope, order in ORDERS.items()}
     return {
         "oneOf": [{"$ref": reference} for reference in references.values()],
         "discriminator": {"propertyName": "scope", "mapping": references},
@@ -126,13 +128,7 @@ def _ref(name: str) -> Json:
     return {"$ref": _SCHEMAS + name}
 
 
-def _orders(endpoint: Endpoint) -> Iterable[type[BaseModel]]:
-    if isinstance(endpoint.order, Mapping):
-        return endpoint.order.values()
-    return (endpoint.order,) if endpoint.order else ()
-
-
-def _schemas(endpoints: Iterable[Endpoint], probes: Iterable[Probe]) -> Json:
+def _schemas(endpoints: Iterable[Endpoint[Any]], probes: Iterable[Probe]) -> Json:
     answers = {endpoint.answer for endpoint in endpoints}
     answers |= {
         answer for probe in probes for answer in probe.answers.values() if not isinstance(answer, str)
@@ -140,7 +136,7 @@ def _schemas(endpoints: Iterable[Endpoint], probes: Iterable[Probe]) -> Json:
     _, described = models_json_schema(
         [
             *((answer, "serialization") for answer in sorted(answers, key=lambda model: model.__name__)),
-            *((order, "validation") for endpoint in endpoints for order in _orders(endpoint)),
+            *((body, "validation") for body in dict.fromkeys(b for e in endpoints for b in e.takes)),
         ],
         ref_template=_SCHEMAS + "{model}",
     )

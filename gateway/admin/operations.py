@@ -8,14 +8,14 @@ from gateway.admin.orders import (
     RevokeDevice,
     RevokeEverybody,
     RevokeSession,
+    UnlockCodes,
+    read_body,
     read_order,
-    read_unlock,
 )
 from gateway.admin.views import (
     AccountView,
     ActivityView,
     Confirmation,
-    DeviceView,
     FactorView,
     RevocationView,
     SessionView,
@@ -42,7 +42,7 @@ class Operations:
         self._metrics = metrics
 
     async def account(self, call: Call) -> Outcome:
-        account = await self._account(call)
+        account = await account_of(self._store, call)
         locked = await self._store.attempts.locked([account.subject])
         view = AccountView.seen(account, codes_locked=account.subject in locked)
         return Outcome(view, call.entry("account-read", account.subject))
@@ -53,30 +53,25 @@ class Operations:
         sessions = await self._store.sessions.list(subject)
         devices = {device.id: device for device in await self._store.devices.list(subject)}
         global_epoch = await self._store.revocations.global_epoch(subject)
-        account = await self._account(call)
+        account = await account_of(self._store, call)
         snapshots = [Snapshot(each, account, devices.get(each.device_id), global_epoch) for each in sessions]
         views = [SessionView.judged(snapshot, call.now) for snapshot in snapshots]
         return Outcome(views, call.entry("sessions-read", subject))
 
-    async def devices(self, call: Call) -> Outcome:
-        subject = (await self._account(call)).subject
-        views = [DeviceView.of(device) for device in await self._store.devices.list(subject)]
-        return Outcome(views, call.entry("devices-read", subject))
-
     async def factors(self, call: Call) -> Outcome:
-        subject = (await self._account(call)).subject
+        subject = (await account_of(self._store, call)).subject
         views = [FactorView.of(factor) for factor in await self._store.factors.list(subject)]
         return Outcome(views, call.entry("factors-read", subject))
 
     async def unlock_codes(self, call: Call) -> Outcome:
-        why = (await read_unlock(call.request)).reason
-        account = await self._account(call)
+        why = (await read_body(call.request, UnlockCodes)).reason
+        account = await account_of(self._store, call)
         await self._store.attempts.unlock(account.subject)
         entry = call.entry("codes-unlocked", account.subject, reason=why)
         return Outcome(AccountView.seen(account, codes_locked=False), entry)
 
     async def activity(self, call: Call) -> Outcome:
-        subject, limit = (await self._account(call)).subject, _limit(call)
+        subject, limit = (await account_of(self._store, call)).subject, _limit(call)
         views = [ActivityView.recorded(entry) for entry in await self._store.audit.latest(subject, limit)]
         return Outcome(views, call.entry("activity-read", subject))
 
@@ -103,13 +98,6 @@ class Operations:
         )
         return Outcome(answer, entry)
 
-    async def _account(self, call: Call) -> Account:
-        subject = _subject(call)
-        account = await self._store.accounts.find(subject)
-        if account is None:
-            raise Refused(Reason.NOT_FOUND, "There is no such account.", subject=_recordable(subject))
-        return account
-
     async def _carry_out(self, order: Order, call: Call) -> Revocation:
         revocations, why, actor, now = self._store.revocations, order.reason, call.actor, call.now
         done: Revocation | None
@@ -128,6 +116,15 @@ class Operations:
         if done is None:
             raise Refused(Reason.NOT_FOUND, f"There is no such {order.scope}.", about=about)
         return done
+
+
+async def account_of(store: Store, call: Call) -> Account:
+    """The account that a call is about. Raises Refused when there is none such."""
+    subject = _subject(call)
+    account = await store.accounts.find(subject)
+    if account is None:
+        raise Refused(Reason.NOT_FOUND, "There is no such account.", subject=_recordable(subject))
+    return account
 
 
 def _subject(call: Call) -> str:

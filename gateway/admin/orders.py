@@ -1,4 +1,4 @@
-"""What operators order: the body of a call, read strictly, with every fault told at once."""
+"""What operators order: bodies read strictly, with every fault told at once, and those of revocations."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeVar
@@ -19,7 +19,7 @@ LARGEST_BODY = 64 * 1024
 LONGEST_REASON = 500
 
 
-def _visible(value: str) -> str:
+def visible(value: str) -> str:
     if not value.strip() or not value.isprintable():
         raise ValueError("must be one line of visible text")
     return value
@@ -28,15 +28,20 @@ def _visible(value: str) -> str:
 # People paste the wrong thing. What does not look like an id goes no further than here, since what is
 # looked up is written to the audit stream, and it might have been the value of a cookie.
 RecordId = Annotated[str, StringConstraints(pattern="^[0-9a-f]{32}$")]
-Subject = Annotated[
-    str, StringConstraints(min_length=1, max_length=LONGEST_SUBJECT), AfterValidator(_visible)
-]
-Why = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_REASON), AfterValidator(_visible)]
+Subject = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_SUBJECT), AfterValidator(visible)]
+Why = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_REASON), AfterValidator(visible)]
 
 
-class _Order(BaseModel):
+class Body(BaseModel):
+    """What a call may send: exactly the fields of the model, in their own types."""
+
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
+
+B = TypeVar("B", bound=Body)
+
+
+class _Order(Body):
     reason: Why
 
 
@@ -90,27 +95,26 @@ class _NoOrder(_Order):
 
 
 async def read_order(request: web.Request) -> Order:
-    """The revocation in a request's body. Raises Refused, with all faults of the body."""
-    return parse_order(await _fields_of(request))
+    """The order in a request's body. Raises Refused, with all faults of the body."""
+    return parse_order(await _fields(request))
 
 
-async def read_unlock(request: web.Request) -> UnlockCodes:
-    """Why codes are to count again, in a request's body. Raises Refused, with all faults of the body."""
-    return _validated(UnlockCodes, await _fields_of(request))
+async def read_body(request: web.Request, shape: type[B]) -> B:
+    """A request's body, which has to be a `shape`. Raises Refused, with all faults of the body."""
+    return _validated(shape, await _fields(request))
 
 
-async def _fields_of(request: web.Request) -> Mapping[str, Any]:
+async def _fields(request: web.Request) -> Mapping[str, Any]:
     if request.content_type != "application/json":
-        raise _refused([("", "the body must be application/json")])
+        raise invalid_body([("", "the body must be application/json")])
     try:
-        body = await request.read()
-        return read_fields(body, request.headers["Content-Type"])
+        return read_fields(await request.read(), request.headers["Content-Type"])
     except web.HTTPRequestEntityTooLarge:
         raise Refused(Reason.BODY_TOO_LARGE, f"The body may have {LARGEST_BODY} bytes.") from None
     except web.RequestPayloadError:
-        raise _refused([("", "the body is broken off, or not in its encoding")]) from None
+        raise invalid_body([("", "the body is broken off, or not in its encoding")]) from None
     except BadRequest as error:
-        raise _refused([("", str(error))]) from None
+        raise invalid_body([("", str(error))]) from None
 
 
 def parse_order(fields: Mapping[str, Any]) -> Order:
@@ -122,18 +126,16 @@ def parse_order(fields: Mapping[str, Any]) -> Order:
     raise AssertionError("a body without a scope has a fault")
 
 
-S = TypeVar("S", bound=_Order)
-
-
-def _validated(shape: type[S], fields: Mapping[str, Any]) -> S:
+def _validated(shape: type[B], fields: Mapping[str, Any]) -> B:
     try:
         return shape.model_validate(fields)
     except ValidationError as error:
-        faults: list[ErrorDetails] = error.errors(include_url=False, include_input=False)
-    raise _refused([(str(fault["loc"][0]), _message(fault)) for fault in faults])
+        faults = error.errors(include_url=False, include_input=False)
+    raise invalid_body([(str(fault["loc"][0]), _message(fault)) for fault in faults])
 
 
-def _refused(faults: list[tuple[str, str]]) -> Refused:
+def invalid_body(faults: list[tuple[str, str]]) -> Refused:
+    """The refusal of a body with these faults, each a field's name and what is wrong with it."""
     told = [{"field": field, "message": message} for field, message in faults]
     return Refused(Reason.INVALID_BODY, "Every fault is listed.", members={"faults": told})
 

@@ -41,7 +41,7 @@ _LEEWAY = 5.0
 
 
 class Scope(StrEnum):
-    """What a token allows (RFC 6749 section 3.3). `reset` is for the reset of factors by support."""
+    """What a token allows (RFC 6749 section 3.3). `reset` is for support, who let people in again."""
 
     READ = "read"
     REVOKE = "revoke"

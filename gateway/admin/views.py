@@ -10,7 +10,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 from gateway.core.reasons import Reason
-from gateway.core.records import Account, DeviceState, FactorState, Snapshot
+from gateway.core.records import Account, FactorState, Snapshot
 from gateway.store.audit import AuditEntry
 from gateway.store.revocations import Revocation, Scope
 
@@ -80,18 +80,6 @@ class SessionView(View):
             live=fault is None,
             fault=fault,
         )
-
-
-class DeviceView(View):
-    """A browser or client that the account has used."""
-
-    id: str
-    name: str
-    user_agent: str
-    state: DeviceState
-    address: str
-    first_used_at: datetime
-    last_used_at: datetime
 
 
 class FactorView(View):

@@ -17,8 +17,9 @@ from gateway.admin.tokens import Scope, issue_token
 from gateway.app import Gateway, start_gateway
 from gateway.cli.output import console, show_json
 from gateway.cli.serving import follow_policies, told_to_stop
+from gateway.core.records import LaterDevices
 from gateway.identity.passwords import Passwords
-from gateway.settings import AdminListen, Listen, Settings, Store
+from gateway.settings import AdminListen, Devices, Listen, Settings, Store
 
 ACCOUNT = "ada"
 _IN_CHECKOUT = Path(__file__).parents[2] / "policies" / "exchange.yaml"
@@ -53,12 +54,12 @@ def data_directory(chosen: Path | None) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-async def serve_demo(port: int, admin_port: int, data_dir: Path, *, as_json: bool) -> None:
+async def serve_demo(settings: Settings, *, as_json: bool) -> None:
     """Run the demo until it is told to stop."""
-    told = told_to_stop()
+    told, data_dir = told_to_stop(), settings.store.data_dir
     async with _exchange() as upstream:
-        policy = _write_policy(data_dir, upstream)
-        gateway = await start_gateway(_settings(port, admin_port, data_dir, policy.parent))
+        policy = _write_policy(settings.policies, upstream)
+        gateway = await start_gateway(settings)
         try:
             _announce(await _ready(gateway, data_dir, policy), as_json=as_json)
             await follow_policies(gateway, told)
@@ -77,12 +78,11 @@ async def _exchange() -> AsyncIterator[str]:
         await exchange.cleanup()
 
 
-def _write_policy(data_dir: Path, upstream: str) -> Path:
+def _write_policy(folder: Path, upstream: str) -> Path:
     """The exchange's policy as a copy to edit, which knows where the exchange listens this time.
 
     Beside it is that of the account pages, to be edited as well.
     """
-    folder = data_dir / "policies"
     folder.mkdir(exist_ok=True)
     copy = folder / POLICY.name
     text = (copy if copy.exists() else POLICY).read_text()
@@ -93,7 +93,8 @@ def _write_policy(data_dir: Path, upstream: str) -> Path:
     return copy
 
 
-def _settings(port: int, admin_port: int, data_dir: Path, policies: Path) -> Settings:
+def demo_settings(port: int, admin_port: int, data_dir: Path, later: LaterDevices) -> Settings:
+    """Settings of a demo that keeps everything in `data_dir`; `later` is what becomes of later devices."""
     return Settings(
         mode="demo",
         listen=Listen(port=port),
@@ -101,7 +102,8 @@ def _settings(port: int, admin_port: int, data_dir: Path, policies: Path) -> Set
         public_scheme="http",
         store=Store(data_dir=data_dir),
         keys=data_dir / "keys.json",
-        policies=policies,
+        policies=data_dir / "policies",
+        devices=Devices(later=later),
     )
 
 

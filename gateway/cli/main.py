@@ -10,6 +10,7 @@ from gateway.cli import demo, operators, people, serving
 from gateway.cli import policies as policy_commands
 from gateway.cli.common import Config, Json, configuration_from, run
 from gateway.cli.output import failures
+from gateway.core.records import LaterDevices
 
 app = typer.Typer(
     name="watchword",
@@ -65,6 +66,9 @@ def run_demo(
     data_dir: Annotated[
         Path | None, typer.Option(help="Keep the data here for the next start (default: forget it).")
     ] = None,
+    new_devices: Annotated[
+        LaterDevices, typer.Option(help="What becomes of a device after the first (devices.later).")
+    ] = LaterDevices.ALLOW,
     as_json: Json = False,
 ) -> None:
     """Run a gateway in front of a small exchange, with nothing to set up. Ctrl-C stops it.
@@ -72,7 +76,8 @@ def run_demo(
     It says where to point a browser, and what to sign in with.
     """
     with failures(), demo.data_directory(data_dir) as folder:
-        run(demo.serve_demo(port, admin_port, folder, as_json=as_json))
+        settings = demo.demo_settings(port, admin_port, folder, new_devices)
+        run(demo.serve_demo(settings, as_json=as_json))
 
 
 app.command("check")(policy_commands.check)

@@ -9,8 +9,11 @@ from support.store import RING
 
 from gateway.admin import make_admin_app
 from gateway.errors import Fault
+from gateway.portal.texts import Texts
 from gateway.store.opening import Store
 from gateway.web.metrics import Metrics
+
+WORDS = Texts.load("en").words
 
 
 @pytest.fixture
@@ -19,7 +22,7 @@ def start_operators(aiohttp_client: AiohttpClient) -> Callable[[Store], Awaitabl
 
     async def start(store: Store) -> Operators:
         metrics, faults = Metrics(), list[Fault]()
-        app = make_admin_app(store, RING, metrics=metrics, policy_faults=lambda: faults)
+        app = make_admin_app(store, RING, words=WORDS, metrics=metrics, policy_faults=lambda: faults)
         return Operators(await aiohttp_client(app), metrics, faults)
 
     return start

@@ -2,34 +2,39 @@
 
 from pathlib import Path
 
-from gateway.admin.endpoints import ENDPOINTS, PROBES
+from gateway.admin.endpoints import DEVICES, ENDPOINTS, PROBES
 from gateway.admin.tokens import Scope
+
+ALL = (*ENDPOINTS, *DEVICES)
 
 
 def test_what_changes_something_takes_more_than_read() -> None:
-    assert {endpoint.scope for endpoint in ENDPOINTS if endpoint.method == "GET"} == {Scope.READ}
+    assert {endpoint.scope for endpoint in ALL if endpoint.method == "GET"} == {Scope.READ}
     changing = {endpoint.scope for endpoint in ENDPOINTS if endpoint.method != "GET"}
     assert changing == {Scope.REVOKE, Scope.RESET}
+    assert {endpoint.scope for endpoint in DEVICES if endpoint.method != "GET"} == {Scope.RESET}
 
 
 def test_these_are_the_addresses() -> None:
     account = "/v1/accounts/{subject}"
-    assert [(endpoint.method, endpoint.path) for endpoint in ENDPOINTS] == [
+    assert [(endpoint.method, endpoint.path) for endpoint in ALL] == [
         ("GET", account),
         ("GET", f"{account}/sessions"),
-        ("GET", f"{account}/devices"),
         ("GET", f"{account}/factors"),
         ("POST", f"{account}/unlock-codes"),
         ("GET", f"{account}/activity"),
         ("GET", "/v1/revocations"),
         ("POST", "/v1/revocations"),
+        ("GET", f"{account}/devices"),
+        ("POST", "/v1/devices/{id}/authorise"),
+        ("POST", "/v1/devices/{id}/rename"),
     ]
     assert [probe.path for probe in PROBES] == ["/healthz", "/readyz", "/metrics", "/openapi.json"]
 
 
 def test_the_operators_page_names_every_address() -> None:
     page = (Path(__file__).parents[2] / "docs" / "operators.md").read_text()
-    for endpoint in ENDPOINTS:
+    for endpoint in ALL:
         assert f"`{endpoint.method} {endpoint.path}` | `{endpoint.scope}`" in page
     for probe in PROBES:
         assert f"`GET {probe.path}`" in page

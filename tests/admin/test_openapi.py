@@ -10,16 +10,21 @@ from jsonschema import Draft202012Validator, FormatChecker
 from support.operators import Answer, Operators, token_of
 from support.store import LIKE_OURS, enrolled, opened_store, running_server, signed_in
 
-from gateway.admin.endpoints import ENDPOINTS, PROBES
+from gateway.admin.endpoints import DEVICES, ENDPOINTS, PROBES
 from gateway.admin.openapi import describe
 from gateway.admin.tokens import Scope
 from gateway.store.opening import Store
 
-DOCUMENT = describe(ENDPOINTS, PROBES)
+DOCUMENT = describe((*ENDPOINTS, *DEVICES), PROBES)
 ALL = token_of("grace", *Scope)
 ACCOUNT_PARTS = ("", "/sessions", "/devices", "/factors", "/activity")
 ACCOUNT = "/v1/accounts/{subject}"
 REVOCATIONS = "/v1/revocations"
+DEVICE = "/v1/devices/{id}"
+DEVICE_ORDERS = {
+    "authorise": {"reason": "a drill"},
+    "rename": {"name": "Work laptop", "reason": "a drill"},
+}
 
 Told = set[tuple[str, str, int]]
 """A path, a method, a status."""
@@ -83,6 +88,7 @@ async def answers_of_a_working_store(operators: Operators, store: Store) -> Told
     ):
         answer = await operators.call("POST", unlock.replace("{subject}", subject), token, **options)
         told.add(check(unlock, "POST", answer))
+    told |= await answers_about_a_device(operators, store.devices.id_for("ada", "laptop"))
     order = {"scope": "session", "id": session.session_id, "reason": "a drill"}
     for _ in ("there", "gone"):
         await revoke(json=order)
@@ -101,16 +107,37 @@ async def answers_of_a_working_store(operators: Operators, store: Store) -> Told
     return told
 
 
+async def answers_about_a_device(operators: Operators, device_id: str) -> Told:
+    told: Told = set()
+    for name, order in DEVICE_ORDERS.items():
+        path = f"{DEVICE}/{name}"
+
+        async def order_by(
+            token: str | None, device: str = device_id, path: str = path, **options: Any
+        ) -> None:
+            answer = await operators.call("POST", path.replace("{id}", device), token, **options)
+            told.add(check(path, "POST", answer))
+
+        for token in (ALL, None, token_of("grace", Scope.REVOKE)):
+            await order_by(token, json=order)
+        await order_by(ALL, "0" * 32, json=order)
+        await order_by(ALL, json={"else": 1})
+        await order_by(ALL, data=b" " * 70_000, headers=[("Content-Type", "application/json")])
+    return told
+
+
 async def answers_without_a_store(operators: Operators) -> Told:
     told = set()
     for path in [ACCOUNT + part for part in ACCOUNT_PARTS] + [REVOCATIONS, "/readyz"]:
         answer = await operators.call("GET", path.replace("{subject}", "ada"), ALL)
         told.add(check(path, "GET", answer))
-    order = {"scope": "everybody", "reason": "a drill"}
-    answer = await operators.call("POST", REVOCATIONS, ALL, json=order)
-    told.add(check(REVOCATIONS, "POST", answer))
-    answer = await operators.call("POST", "/v1/accounts/ada/unlock-codes", ALL, json={"reason": "a drill"})
-    told.add(check("/v1/accounts/{subject}/unlock-codes", "POST", answer))
+    orders = {f"{DEVICE}/{name}": order for name, order in DEVICE_ORDERS.items()}
+    orders[REVOCATIONS] = {"scope": "everybody", "reason": "a drill"}
+    orders["/v1/accounts/{subject}/unlock-codes"] = {"reason": "a drill"}
+    for path, order in orders.items():
+        address = path.replace("{id}", "0" * 32).replace("{subject}", "ada")
+        answer = await operators.call("POST", address, ALL, json=order)
+        told.add(check(path, "POST", answer))
     return told
 
 
@@ -166,6 +193,7 @@ def test_every_operation_has_its_own_name_and_its_scope() -> None:
         "unlock_codes": [{"operator": ["reset"]}],
         **{name: [{"operator": ["read"]}] for name in ("activity", "revocations")},
         "revoke": [{"operator": ["revoke"]}],
+        **{name: [{"operator": ["reset"]}] for name in ("authorise_device", "rename_device")},
         **{name: [] for name in ("healthz", "readyz", "metrics", "openapi")},
     }
 

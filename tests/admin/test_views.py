@@ -1,8 +1,9 @@
 """What is shown of each record."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
-from gateway.admin.views import AccountView, ActivityView, DeviceView, FactorView, RevocationView, SessionView
+from gateway.admin.views import AccountView, ActivityView, FactorView, RevocationView, SessionView
 from gateway.core.reasons import Reason
 from gateway.core.records import (
     Account,
@@ -19,11 +20,12 @@ from gateway.store.revocations import Revocation, Scope
 NOW = 1_760_000_000.25
 ACCOUNT = Account("ada", "Ada", "ada@example.org", frozenset({"b", "a", "c"}), False, 7, 1)
 DEVICE = Device("d1", "ada", "Firefox", "Mozilla/5.0", DeviceState.AUTHORISED, NOW, NOW, "192.0.2.1")
+FACTOR = Factor("f1", "ada", "Phone", FactorState.PENDING, NOW, NOW, b"k.sealed")
 SESSION = Session("s1", "ada", "d1", 7, 3, NOW, NOW, NOW + 60, NOW + 3600, "192.0.2.1")
 
 
 def test_times_are_rfc_3339_in_utc() -> None:
-    shown = DeviceView.of(DEVICE)
+    shown = FactorView.of(FACTOR)
     assert shown.last_used_at == datetime.fromtimestamp(NOW, UTC)
     assert '"last_used_at":"2025-10-09T08:53:20.250000Z"' in shown.model_dump_json()
 
@@ -41,8 +43,7 @@ def test_a_session_is_judged_by_the_clock_given() -> None:
 
 
 def test_a_factor_that_was_never_used() -> None:
-    factor = Factor("f1", "ada", "Phone", FactorState.PENDING, NOW, None, b"k.sealed")
-    shown = FactorView.of(factor)
+    shown = FactorView.of(replace(FACTOR, last_used_at=None))
     assert shown.last_used_at is None
     assert "sealed" not in shown.model_dump_json()
 

@@ -266,6 +266,8 @@ async def later_devices(scene: Scene) -> list[int]:
         ({"sign_in": {"delay": 60}}, sign_in_delays, [429, 429, 401, 429]),
         ({"sign_in": {"longest_delay": 30}}, sign_in_delays, [429, 401, 401, 200]),
         ({}, later_devices, [200, 200]),
+        ({"devices": {"later": "notify"}}, later_devices, [200, 200]),
+        ({"devices": {"later": "step-up"}}, later_devices, [200, 401]),
         ({"devices": {"later": "approve"}}, later_devices, [200, 401]),
     ],
 )

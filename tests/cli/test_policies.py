@@ -121,6 +121,19 @@ def test_explain_in_json(command: CommandLine) -> None:
     }
 
 
+def test_explain_tells_what_a_device_that_nobody_confirmed_gets(command: CommandLine) -> None:
+    file = command.folder / "policies" / "exchange.yaml"
+    file.write_text(file.read_text().replace("unmatched: session", "unmatched: device"))
+    answer = command.json("explain", "GET", "http://exchange.localhost/vault")
+    assert answer["need"] == "device"
+    assert answer["decisions"] == {
+        "nobody": "SignIn (no-session)",
+        "signed in, no authenticator": "Forward (session-live)",
+        "signed in, device not confirmed": "AuthoriseDevice (device-unconfirmed)",
+        "signed in, with authenticator": "Forward (session-live)",
+    }
+
+
 @pytest.mark.parametrize(
     ("groups", "decision"),
     [

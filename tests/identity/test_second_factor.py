@@ -14,7 +14,7 @@ from support.store import NOW, RING, contents, every_size, opened_store, signed_
 
 from gateway import entropy
 from gateway.core.reasons import Reason
-from gateway.core.records import FactorState, Grant, Session
+from gateway.core.records import Device, FactorState, Grant, LaterDevices, Session
 from gateway.core.totp import Judgement, step_at
 from gateway.identity.second_factor import LONGEST_LABEL, CodeRefused, CodeTaken, Enrolment, SecondFactor
 from gateway.store.attempts import GrowingDelay
@@ -647,3 +647,57 @@ async def test_a_seed_opens_only_where_it_belongs(
     taken = await take(second_factor, store, ada, code_of(known.setup_key, NOW))
     assert isinstance(taken, CodeRefused)
     assert taken.reason is Reason.WRONG_CODE
+
+
+# --- the device that a code is given on
+
+
+async def device_on(store: Store, session: Started) -> Device:
+    device = (await snapshot_of(store, session.cookie)).device
+    assert device is not None
+    return device
+
+
+@pytest.mark.parametrize("confirms", [True, False])
+async def test_a_code_vouches_for_the_device_where_codes_do(store: Store, confirms: bool) -> None:
+    ruled = SecondFactor(
+        store,
+        RING,
+        AttemptLimit(most=5, window=300),
+        "Watchword",
+        observe=lambda _: None,
+        confirms_devices=confirms,
+    )
+    key = await enrolled_key(ruled, store, (await signed_in(store)).cookie)
+    session = await signed_in(store, browser="phone", later=LaterDevices.STEP_UP)
+    taken = await take(ruled, store, session, code_of(key, NOW))
+    assert isinstance(taken, CodeTaken) and taken.confirms_device is confirms
+    device = await device_on(store, session)
+    assert (device.is_confirmed, device.is_authorised) == (confirms, confirms)
+    events = [entry.event for entry in await store.audit.latest("ada")]
+    assert events.count("device-authorised") == confirms
+    again = await take(ruled, store, session, code_of(key, NOW, 1), now=NOW + 30)
+    assert isinstance(again, CodeTaken)
+    events = [entry.event for entry in await store.audit.latest("ada")]
+    assert events.count("device-authorised") == confirms, "it was said once"
+
+
+async def test_a_code_that_is_refused_vouches_for_nothing(store: Store, second_factor: SecondFactor) -> None:
+    key = await enrolled_key(second_factor, store, (await signed_in(store)).cookie)
+    session = await signed_in(store, browser="phone", later=LaterDevices.STEP_UP)
+    before = await device_on(store, session)
+    assert reason_of(await take(second_factor, store, session, wrong_code(key, NOW))) is Reason.WRONG_CODE
+    assert await device_on(store, session) == before
+    assert "device-authorised" not in [entry.event for entry in await store.audit.latest("ada")]
+
+
+async def test_the_first_code_of_a_factor_vouches_for_no_device_that_waits(
+    store: Store, second_factor: SecondFactor
+) -> None:
+    """Whoever began the factor has its seed, so that code says nothing about who they are."""
+    await signed_in(store)
+    for later, confirmed in ((LaterDevices.ALLOW, True), (LaterDevices.APPROVE, False)):
+        session = await signed_in(store, browser=later, later=later)
+        taken = await confirm(second_factor, store, session, await begun(second_factor, store, session))
+        assert isinstance(taken, CodeTaken) and taken.confirms_device is confirmed
+        assert (await device_on(store, session)).is_confirmed is confirmed

@@ -79,7 +79,7 @@ def literal() -> set[str]:
     sources = [entry.read_text() for entry in (PORTAL / "templates").iterdir()]
     sources.append((PORTAL / "pages.py").read_text())
     named = re.findall(r"""\bt\(\s*["']([a-z0-9_.\-]+)["']\s*[,)]""", "".join(sources))
-    chosen = re.findall(r"""\bt\("([a-z0-9_.]+)" if .+? else "([a-z0-9_.]+)"\)""", "".join(sources))
+    chosen = re.findall(r"""\bt\("([a-z0-9_.]+)" if .+? else "([a-z0-9_.]+)"[,)]""", "".join(sources))
     return {*named, *(key for pair in chosen for key in pair)}
 
 

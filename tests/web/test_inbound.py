@@ -1,12 +1,19 @@
 """What a request says of itself: who waits for it, what it may change, and its body, within limits."""
 
+import asyncio
 from dataclasses import replace
 
 import pytest
-from support.receiving import head, read, received
+from aiohttp import web
+from support.listening import listening
+from support.raw_client import RawClient
+from support.receiving import READER, head, read, received
+from support.store import NOW
 
 from gateway.errors import PayloadTooLarge
+from gateway.web.connection import ListenerLimits
 from gateway.web.inbound import Inbound
+from gateway.web.listener import Listener
 
 
 @pytest.mark.parametrize(
@@ -128,3 +135,42 @@ async def test_a_body_that_was_read_is_not_read_again() -> None:
         return await replace(inbound, body=b"kept").read_body(0)
 
     assert await received(sized(b"hello"), use) == b"kept"
+
+
+async def test_an_answer_is_over_when_the_client_has_left() -> None:
+    """Nobody else tells a handler that is busy with something else."""
+    inbounds: asyncio.Queue[Inbound] = asyncio.Queue()
+    left = asyncio.Event()
+
+    async def handler(request: web.BaseRequest) -> web.StreamResponse:
+        inbounds.put_nowait(READER.read(request, NOW))
+        await left.wait()
+        return web.Response()
+
+    async with listening(handler) as port:
+        async with await RawClient.connect(port) as client:
+            await client.send(head())
+            inbound = await inbounds.get()
+            assert not inbound.is_over
+        while not inbound.is_over:
+            await asyncio.sleep(0)
+        left.set()
+
+
+async def test_an_answer_is_over_when_the_listener_stops() -> None:
+    inbounds: asyncio.Queue[Inbound] = asyncio.Queue()
+
+    async def handler(request: web.BaseRequest) -> web.StreamResponse:
+        inbound = READER.read(request, NOW)
+        inbounds.put_nowait(inbound)
+        while not inbound.is_over:
+            await asyncio.sleep(0)
+        return web.Response()
+
+    listener = Listener(handler, ListenerLimits())
+    port = await listener.start("127.0.0.1", 0)
+    async with await RawClient.connect(port) as client:
+        await client.send(head())
+        await inbounds.get()
+        await listener.stop(grace=100)
+        assert (await client.answer()).status == 200

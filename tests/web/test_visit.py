@@ -1,12 +1,15 @@
 """A visit on its way: each step gives a new one, and the decision follows from it."""
 
+from dataclasses import replace
+
 import pytest
 from aiohttp import web
 from support.receiving import head, read
 from support.store import NOW
 
-from gateway.core.decision import Forward, Permit, SignIn, StepUp
+from gateway.core.decision import AuthoriseDevice, Forward, Permit, SignIn, StepUp
 from gateway.core.policy.model import Action, App, Match, Need, Protect
+from gateway.core.reasons import Reason
 from gateway.core.records import Account, Device, DeviceState, Grant, Session, Snapshot
 from gateway.web.visit import Visit
 
@@ -56,6 +59,17 @@ async def test_without_a_session_there_are_no_grants(visit: Visit) -> None:
     nobody = Visit(visit.inbound, APP, visit.match, never)
     assert nobody.with_grant(GRANT) == nobody == nobody.without_grant(GRANT)
     assert visit.with_grant(None) == visit
+
+
+async def test_a_code_may_vouch_for_the_device(visit: Visit) -> None:
+    on_device = replace(visit, match=Match(APP, None, Need.DEVICE, None))
+    assert on_device.decide() == AuthoriseDevice(Reason.DEVICE_UNCONFIRMED)
+    confirmed = on_device.with_device_confirmed()
+    assert isinstance(confirmed.decide(), Forward)
+    assert confirmed.snapshot is not None and confirmed.snapshot.device is not None
+    assert confirmed.snapshot.device.confirmed_at == NOW
+    nobody = Visit(visit.inbound, APP, visit.match, never)
+    assert nobody.with_device_confirmed() == nobody
 
 
 async def test_cookies_go_out_with_whatever_the_answer_is(visit: Visit) -> None:

@@ -15,7 +15,8 @@ target       the canonical method, host, path and query; policy and forwarding u
 rule         a line of policy: which requests it matches and what they need
 action       a named thing worth protecting; rules point to it
 session      one signed-in browser or client of an account
-device       a browser or client that an account has used: pending, authorised or revoked
+device       a browser or client that an account has used: pending, authorised or revoked; confirmed once
+             its owner vouched for it
 factor       an enrolled TOTP secret, pending until confirmed by a code
 code         six digits from a factor; ``step`` is the 30-second counter it belongs to
 challenge    a pending demand for a code: for which action, which request, until when

@@ -663,7 +663,7 @@ async def test_a_code_vouches_for_the_device_where_codes_do(store: Store, confir
     ruled = SecondFactor(
         store,
         RING,
-        AttemptLimit(most=5, window=300),
+        GrowingDelay(5, 30, 900),
         "Watchword",
         observe=lambda _: None,
         confirms_devices=confirms,

@@ -58,6 +58,7 @@ async def test_a_day_in_plain_words_newest_first(scene: Scene) -> None:
             "Signed in This device",
             "Signed in When",
             "A wrong password at sign-in When",
+            "New recovery codes were made This device When 2 hours ago",
             "An authenticator app was added This device When 2 hours ago",
             "A code was used This device",
             "The set-up of an authenticator app was begun This device",

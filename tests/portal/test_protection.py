@@ -131,6 +131,7 @@ async def test_the_list(open_scene: OpenScene) -> None:
             "account/add-factor": (True, True),
             "account/remove-factor": (True, True),
             "account/manage-protection": (True, True),
+            "account/renew-recovery-codes": (True, True),
         }
 
 
@@ -301,7 +302,7 @@ async def test_the_switches_of_the_page(scene: Scene) -> None:
         "/change-password": "no",
         "/manage-profile": "no",
     }
-    assert html.count("Always on") == 6
+    assert html.count("Always on") == 7
     assert "We advise against" in html
     for name, on in (("sign-in", True), ("manage-profile", False), ("sign-in", False)):
         answer = await press(ada, name)

@@ -19,14 +19,14 @@ from support.store import (
 
 from gateway.core.reasons import Reason
 from gateway.core.records import Grant
-from gateway.store.attempts import AttemptLimit
+from gateway.store.attempts import GrowingDelay
 from gateway.store.factors import Rotation, Spending
 from gateway.store.opening import Store
 from gateway.store.sessions import Started
 
 HASHES = [f"hash {number}" for number in range(10)]
 GRANT = Grant("exchange/approve", NOW, NOW + 60, binding="b1", full_at=NOW + 1000)
-ONE_ATTEMPT = AttemptLimit(most=1, window=60)
+ONE_ATTEMPT = GrowingDelay(1, 60, 60)
 
 
 async def kept(store: Store, subject: str = "ada") -> Started:
@@ -130,13 +130,13 @@ async def test_a_code_brings_all_that_it_was_for(store: Store) -> None:
     challenge = challenge_of(store, session)
     assert await store.challenges.open(challenge, NOW)
     for kind in ("code", "recovery"):
-        await store.attempts.count(kind, "ada", ONE_ATTEMPT)
+        await store.attempts.begin(kind, "ada", ONE_ATTEMPT, NOW)
     brings = brought(store, session, challenge.id)
     assert await spend(store, session, HASHES[0], **brings) == 9
     snapshot = await store.sessions.identify(brings["rotation"].new_cookie, NOW)
     assert snapshot is not None and snapshot.grants == (GRANT,)
     for kind in ("code", "recovery"):
-        assert (await store.attempts.count(kind, "ada", ONE_ATTEMPT)).allowed, "attempts start afresh"
+        assert (await store.attempts.begin(kind, "ada", ONE_ATTEMPT, NOW)).allowed, "attempts start afresh"
     parked = await store.challenges.claim(session.session_id, "resume", "/withdrawals", NOW)
     assert parked is not None and parked.id == challenge.id
 
@@ -166,7 +166,7 @@ async def test_a_refused_code_changes_nothing(
         await store.challenges.open(asked, NOW - 1)
     assert await spend(store, session, HASHES[9], challenge_id=challenges["answered"].id) == 9
     for kind in ("code", "recovery"):
-        await store.attempts.count(kind, "ada", ONE_ATTEMPT)
+        await store.attempts.begin(kind, "ada", ONE_ATTEMPT, NOW)
     before = await contents(valkey)
     challenge_id = (
         challenges[challenge].id if challenge in challenges else store.challenges.new_id(session.session_id)

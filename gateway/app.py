@@ -18,6 +18,7 @@ from gateway.errors import Fault, Faulty, WrongKeyRing
 from gateway.identity.password_change import PasswordChanges
 from gateway.identity.passwords import Passwords
 from gateway.identity.recovery import Recovery
+from gateway.identity.resets import DueResets, ResetCases, ResetRules
 from gateway.identity.second_factor import SecondFactor
 from gateway.identity.sign_in import SignInLimits, SignIns
 from gateway.identity.step_up import StepUps
@@ -31,6 +32,7 @@ from gateway.portal.moving import Moving
 from gateway.portal.pages import PAGE_HEADERS, Pages
 from gateway.portal.profile import Profile
 from gateway.portal.recovery import Recovery as RecoveryTopic
+from gateway.portal.resets import ResetPages
 from gateway.portal.site import Site
 from gateway.portal.static_files import StaticFiles
 from gateway.portal.texts import Texts
@@ -44,6 +46,7 @@ from gateway.settings import EMBEDDED, Listen, Settings, insecure_hosts, load_se
 from gateway.store.attempts import AttemptLimit, GrowingDelay
 from gateway.store.keyring import KeyRing, load_or_create
 from gateway.store.opening import Store, StoreOptions, open_store
+from gateway.store.revocations import Scope
 from gateway.store.sessions import SessionLimits
 from gateway.web.connection import ListenerLimits
 from gateway.web.cookies import CookieJar
@@ -230,12 +233,16 @@ async def start_gateway(settings: Settings, policies: PolicySet | None = None) -
         parts.push_async_callback(office.stop, STOP_SECONDS[settings.mode])
         delivery = Delivery(_upstream_limits(settings), metrics)
         parts.push_async_callback(delivery.close)
-        basis = _Basis(settings, store, ring, metrics, health, Texts.load("en"))
+        resets = reset_cases(settings, store)
+        basis = _Basis(settings, store, ring, metrics, health, Texts.load("en"), resets)
         pipeline = _pipeline(basis, policies, passwords, delivery)
         listener = Listener(pipeline.handle, _listener_limits(settings))
         port = await listener.start(settings.listen.host, settings.listen.port, _tls(settings))
         parts.push_async_callback(listener.stop, STOP_SECONDS[settings.mode])
         admin_port = await _start_admin(basis, parts)
+        due_resets = DueResets(basis.resets, lambda: metrics.revocation(Scope.ACCOUNT))
+        due_resets.start()
+        parts.push_async_callback(due_resets.stop)
         _log.info(
             "listening",
             port=port,
@@ -259,6 +266,13 @@ class _Basis:
     metrics: Metrics
     health: PolicyHealth
     texts: Texts
+    resets: ResetCases
+
+
+def reset_cases(settings: Settings, store: Store) -> ResetCases:
+    """The cases of resets, by the rules of the settings."""
+    rules = settings.resets
+    return ResetCases(store, ResetRules(rules.evidence, rules.waiting, rules.abandon_after, rules.keep))
 
 
 def _pipeline(basis: _Basis, policies: PolicySet, passwords: Passwords, delivery: Delivery) -> Pipeline:
@@ -318,6 +332,7 @@ def _pipeline(basis: _Basis, policies: PolicySet, passwords: Passwords, delivery
                 Moving(desk, pages),
                 Devices(desk, pages),
                 Waiting(desk, pages),
+                ResetPages(desk, basis.resets, pages, ring),
             ),
         ),
         to_app=delivery,
@@ -331,6 +346,7 @@ async def _start_admin(basis: _Basis, parts: AsyncExitStack) -> int:
         basis.store,
         basis.ring,
         words=basis.texts.words,
+        resets=basis.resets,
         metrics=basis.metrics,
         policy_faults=lambda: basis.health.faults,
     )

@@ -15,7 +15,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, Sec
 
 from gateway.core.located import Data, Document, Place, Shape, Trail, nearest, nested_shape, read
 from gateway.core.records import LaterDevices
-from gateway.core.values import Count, Duration, Port, Size, Text, is_loopback
+from gateway.core.values import NOT_EMPTY, Count, Duration, Name, Port, Size, Text, is_loopback
 from gateway.documents import read_document
 from gateway.errors import Fault, Faulty
 from gateway.notice_settings import Notices
@@ -158,6 +158,24 @@ class Profile(Shape):
     email: Literal["free", "fixed"] = "free"
 
 
+def _no_doubles(items: tuple[str, ...]) -> tuple[str, ...]:
+    for item in items:
+        if items.count(item) > 1:
+            raise ValueError(f"{item!r} is in the list twice")
+    return items
+
+
+class Resets(Shape):
+    """`evidence` are the names of what has to be checked before factors are reset."""
+
+    waiting: Duration = 3 * _DAY
+    evidence: Annotated[
+        tuple[Name, ...], BeforeValidator(_comma_separated), NOT_EMPTY, AfterValidator(_no_doubles)
+    ] = ("full-name", "phone", "address", "photo-with-id-and-note")
+    abandon_after: Duration = 7 * _DAY
+    keep: Duration = 90 * _DAY
+
+
 class Challenges(Shape):
     lifetime: Duration = 5 * _MINUTE
     parked_body: Size = _MIB
@@ -212,6 +230,7 @@ class Settings(Shape):
     sign_in: SignInLimits = SignInLimits()
     profile: Profile = Profile()
     challenges: Challenges = Challenges()
+    resets: Resets = Resets()
     limits: Limits = Limits()
     upstream: UpstreamLimits = UpstreamLimits()
     notices: Notices = Notices()

@@ -10,14 +10,16 @@ from aiohttp.typedefs import Handler, Middleware
 from pydantic_core import to_json
 
 from gateway.admin.devices import DeviceOperations, Words
-from gateway.admin.endpoints import DEVICES, ENDPOINTS, PROBES, Endpoint
+from gateway.admin.endpoints import DEVICES, ENDPOINTS, PROBES, RESETS, Endpoint
 from gateway.admin.guard import Guard
 from gateway.admin.openapi import describe
 from gateway.admin.operations import Operations
 from gateway.admin.orders import LARGEST_BODY
 from gateway.admin.probes import Probes
+from gateway.admin.resets import ResetOperations
 from gateway.core.reasons import Reason
 from gateway.errors import Fault, StoreUnavailable
+from gateway.identity.resets import ResetCases
 from gateway.store.keyring import KeyRing
 from gateway.store.opening import Store
 from gateway.web.metrics import Metrics
@@ -35,6 +37,7 @@ def make_admin_app(
     ring: KeyRing,
     *,
     words: Words,
+    resets: ResetCases,
     metrics: Metrics,
     policy_faults: Callable[[], Sequence[Fault]],
 ) -> web.Application:
@@ -45,11 +48,13 @@ def make_admin_app(
     The probes are open to everybody who can connect, so this belongs on loopback or an inner network.
     """
     guard = Guard(ring, store.audit)
-    probes = Probes(store, metrics, policy_faults, to_json(describe((*ENDPOINTS, *DEVICES), PROBES)))
+    description = describe((*ENDPOINTS, *DEVICES, *RESETS), PROBES)
+    probes = Probes(store, metrics, policy_faults, to_json(description))
     app = web.Application(middlewares=[_failures(metrics), guard.unrouted], client_max_size=LARGEST_BODY)
     app.on_response_prepare.append(_harden)
     _serve(app, guard, ENDPOINTS, Operations(store, metrics))
     _serve(app, guard, DEVICES, DeviceOperations(store, words))
+    _serve(app, guard, RESETS, ResetOperations(store, resets))
     for probe in PROBES:
         app.router.add_get(probe.path, partial(probe.respond, probes))
     return app

@@ -14,6 +14,7 @@ from gateway.admin.devices import DeviceOperations, DeviceView, LetIn, Rename
 from gateway.admin.operations import MOST_LISTED, USUALLY_LISTED, Operations
 from gateway.admin.orders import ORDERS, Body, UnlockCodes
 from gateway.admin.probes import Probes
+from gateway.admin.resets import JudgeReset, OpenReset, RecordEvidence, ResetOperations, ResetView
 from gateway.admin.tokens import Scope
 from gateway.admin.views import (
     AccountView,
@@ -27,6 +28,7 @@ from gateway.admin.views import (
     View,
 )
 from gateway.core.reasons import Reason
+from gateway.core.reset import ResetState
 
 T = TypeVar("T")
 
@@ -66,7 +68,7 @@ _ACCOUNT = "/v1/accounts/{subject}"
 _REVOCATIONS = "/v1/revocations"
 _MISSING = (Reason.NOT_FOUND,)
 _MISSING_OR_FAULTY = (Reason.NOT_FOUND, Reason.BODY_TOO_LARGE, Reason.INVALID_BODY)
-_LIMIT = {"limit": {"type": "integer", "minimum": 1, "maximum": MOST_LISTED, "default": USUALLY_LISTED}}
+_LIMIT = {"type": "integer", "minimum": 1, "maximum": MOST_LISTED, "default": USUALLY_LISTED}
 
 ENDPOINTS = (
     Endpoint("GET", _ACCOUNT, "An account", Scope.READ, Operations.account, AccountView, refusals=_MISSING),
@@ -109,7 +111,7 @@ ENDPOINTS = (
         ActivityView,
         many=True,
         refusals=(Reason.BAD_REQUEST, *_MISSING),
-        query=_LIMIT,
+        query={"limit": _LIMIT},
     ),
     Endpoint(
         "GET",
@@ -120,7 +122,7 @@ ENDPOINTS = (
         RevocationView,
         many=True,
         refusals=(Reason.BAD_REQUEST,),
-        query=_LIMIT,
+        query={"limit": _LIMIT},
     ),
     Endpoint(
         "POST",
@@ -167,6 +169,74 @@ DEVICES = (
         refusals=_MISSING_OR_FAULTY,
         takes=(Rename,),
     ),
+)
+
+_RESETS = "/v1/resets"
+_RESET = f"{_RESETS}/{{id}}"
+_BAD_BODY = (Reason.BODY_TOO_LARGE, Reason.INVALID_BODY)
+
+
+def _step(
+    name: str,
+    summary: str,
+    operation: Callable[[ResetOperations, Call], Awaitable[Outcome]],
+    takes: type[Body],
+    *refusals: Reason,
+) -> Endpoint[ResetOperations]:
+    return Endpoint(
+        "POST",
+        f"{_RESET}/{name}",
+        summary,
+        Scope.RESET,
+        operation,
+        ResetView,
+        refusals=(*_MISSING, Reason.RESET_CLOSED, *refusals, *_BAD_BODY),
+        takes=(takes,),
+    )
+
+
+RESETS = (
+    Endpoint(
+        "POST",
+        _RESETS,
+        "Open a case",
+        Scope.RESET,
+        ResetOperations.open_reset,
+        ResetView,
+        refusals=(*_MISSING, Reason.NOT_RESETTABLE, Reason.RESET_LIVE, *_BAD_BODY),
+        takes=(OpenReset,),
+    ),
+    Endpoint(
+        "GET",
+        _RESETS,
+        "The latest cases, newest first",
+        Scope.RESET,
+        ResetOperations.resets,
+        ResetView,
+        many=True,
+        refusals=(Reason.BAD_REQUEST,),
+        query={"state": {"type": "string", "enum": list(ResetState)}, "limit": _LIMIT},
+    ),
+    Endpoint("GET", _RESET, "A case", Scope.RESET, ResetOperations.reset, ResetView, refusals=_MISSING),
+    _step(
+        "evidence",
+        "State what was checked",
+        ResetOperations.record_evidence,
+        RecordEvidence,
+        Reason.RESET_NOT_OPEN,
+        Reason.EVIDENCE_FULL,
+    ),
+    _step(
+        "approve",
+        "Let it happen, after the waiting time",
+        ResetOperations.approve_reset,
+        JudgeReset,
+        Reason.RESET_NOT_OPEN,
+        Reason.EVIDENCE_MISSING,
+        Reason.SAME_OPERATOR,
+    ),
+    _step("refuse", "Close it: the evidence does not do", ResetOperations.refuse_reset, JudgeReset),
+    _step("abandon", "Close it: it is not wanted any more", ResetOperations.abandon_reset, JudgeReset),
 )
 
 PROBES = (

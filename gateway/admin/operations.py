@@ -71,12 +71,12 @@ class Operations:
         return Outcome(AccountView.seen(account, codes_locked=False), entry)
 
     async def activity(self, call: Call) -> Outcome:
-        subject, limit = (await account_of(self._store, call)).subject, _limit(call)
-        views = [ActivityView.recorded(entry) for entry in await self._store.audit.latest(subject, limit)]
+        subject, most = (await account_of(self._store, call)).subject, limit(call)
+        views = [ActivityView.recorded(entry) for entry in await self._store.audit.latest(subject, most)]
         return Outcome(views, call.entry("activity-read", subject))
 
     async def revocations(self, call: Call) -> Outcome:
-        revocations = await self._store.revocations.list(_limit(call))
+        revocations = await self._store.revocations.list(limit_of(call))
         views = [RevocationView.listed(revocation) for revocation in revocations]
         return Outcome(views, call.entry("revocations-read"))
 
@@ -110,7 +110,7 @@ class Operations:
                 about = f"device {order.id}"
             case RevokeAccount():
                 done = await revocations.account(order.subject, reason=why, actor=actor, now=now)
-                about = f"account {_recordable(order.subject)}"
+                about = f"account {recordable(order.subject)}"
             case RevokeEverybody():
                 return await revocations.everybody(reason=why, actor=actor, now=now)
         if done is None:
@@ -123,7 +123,7 @@ async def account_of(store: Store, call: Call) -> Account:
     subject = _subject(call)
     account = await store.accounts.find(subject)
     if account is None:
-        raise Refused(Reason.NOT_FOUND, "There is no such account.", subject=_recordable(subject))
+        raise Refused(Reason.NOT_FOUND, "There is no such account.", subject=recordable(subject))
     return account
 
 
@@ -135,7 +135,7 @@ def _subject(call: Call) -> str:
     return subject
 
 
-def _recordable(subject: str) -> str:
+def recordable(subject: str) -> str:
     """A subject that no account has, unless it could be a secret that somebody pasted there.
 
     People sign in with small letters; cookies and tokens have capitals.
@@ -143,7 +143,7 @@ def _recordable(subject: str) -> str:
     return subject if subject == subject.lower() else "(not shown)"
 
 
-def _limit(call: Call) -> int:
+def limit_of(call: Call) -> int:
     """How many to list. Raises Refused."""
     texts = call.request.query.getall("limit", [str(USUALLY_LISTED)])
     digits = texts[0] if len(texts) == 1 and len(texts[0]) <= 4 and texts[0].isascii() else ""

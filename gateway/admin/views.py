@@ -28,6 +28,7 @@ class AccountView(View):
     """A person. Without an epoch, none of the account's sessions is accepted.
 
     Locked codes count nowhere, right or wrong, until a recovery code or support lifts that.
+    `must_enrol`: the factors were reset, and there is no new one yet.
     """
 
     subject: str
@@ -38,6 +39,7 @@ class AccountView(View):
     epoch: int | None
     confirmed_factors: int
     codes_locked: bool
+    must_enrol: bool
 
     @classmethod
     def seen(cls, account: Account, *, codes_locked: bool) -> Self:
@@ -50,6 +52,7 @@ class AccountView(View):
             epoch=account.epoch,
             confirmed_factors=account.confirmed_factors,
             codes_locked=codes_locked,
+            must_enrol=account.must_enrol,
         )
 
 
@@ -73,10 +76,10 @@ class SessionView(View):
             id=session.id,
             device=session.device_id,
             address=session.address,
-            created_at=_moment(session.created_at),
-            last_used_at=_moment(session.last_used_at),
-            idle_until=_moment(session.idle_until),
-            expires_at=_moment(session.expires_at),
+            created_at=moment_of(session.created_at),
+            last_used_at=moment_of(session.last_used_at),
+            idle_until=moment_of(session.idle_until),
+            expires_at=moment_of(session.expires_at),
             live=fault is None,
             fault=fault,
         )
@@ -107,7 +110,7 @@ class ActivityView(View):
     @classmethod
     def recorded(cls, entry: AuditEntry) -> Self:
         return cls(
-            at=_moment(entry.at),
+            at=moment(entry.at),
             event=entry.event,
             actor=entry.actor,
             session=entry.session_id or None,
@@ -140,7 +143,7 @@ class RevocationView(View):
             device=revocation.id if revocation.scope is Scope.DEVICE else None,
             reason=revocation.reason,
             actor=revocation.actor,
-            at=_moment(revocation.at),
+            at=moment_of(revocation.at),
         )
 
 
@@ -165,5 +168,5 @@ class Readiness(View):
     troubles: list[str]
 
 
-def _moment(seconds: float) -> datetime:
+def moment_of(seconds: float) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)

@@ -6,6 +6,7 @@
 `policies`  check and explain
 `people`    user add, list, disable, enable
 `operators` token, revoke, keys
+`resets`    reset open, evidence, approve, refuse, abandon, list, show
 `output`    tables for people, JSON for programs, faults and exit codes for both
 """
 

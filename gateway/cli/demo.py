@@ -19,7 +19,7 @@ from gateway.cli.output import console, show_json
 from gateway.cli.serving import follow_policies, told_to_stop
 from gateway.core.records import LaterDevices
 from gateway.identity.passwords import Passwords
-from gateway.settings import AdminListen, Devices, Listen, Settings, Store
+from gateway.settings import AdminListen, Devices, Listen, Resets, Settings, Store
 
 ACCOUNT = "ada"
 _IN_CHECKOUT = Path(__file__).parents[2] / "policies" / "exchange.yaml"
@@ -93,8 +93,13 @@ def _write_policy(folder: Path, upstream: str) -> Path:
     return copy
 
 
-def demo_settings(port: int, admin_port: int, data_dir: Path, later: LaterDevices) -> Settings:
-    """Settings of a demo that keeps everything in `data_dir`; `later` is what becomes of later devices."""
+def demo_settings(
+    port: int, admin_port: int, data_dir: Path, later: LaterDevices, reset_waiting: float
+) -> Settings:
+    """Settings of a demo that keeps everything in `data_dir`.
+
+    `later` is what becomes of later devices; `reset_waiting` is in seconds.
+    """
     return Settings(
         mode="demo",
         listen=Listen(port=port),
@@ -104,6 +109,7 @@ def demo_settings(port: int, admin_port: int, data_dir: Path, later: LaterDevice
         keys=data_dir / "keys.json",
         policies=data_dir / "policies",
         devices=Devices(later=later),
+        resets=Resets(waiting=reset_waiting),
     )
 
 

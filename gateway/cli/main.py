@@ -6,11 +6,12 @@ from typing import Annotated, Any
 import typer
 
 from gateway import __version__
-from gateway.cli import demo, operators, people, serving
+from gateway.cli import demo, operators, people, resets, serving
 from gateway.cli import policies as policy_commands
 from gateway.cli.common import Config, Json, configuration_from, run
 from gateway.cli.output import failures
 from gateway.core.records import LaterDevices
+from gateway.core.values import parse_duration
 
 app = typer.Typer(
     name="watchword",
@@ -69,14 +70,21 @@ def run_demo(
     new_devices: Annotated[
         LaterDevices, typer.Option(help="What becomes of a device after the first (devices.later).")
     ] = LaterDevices.ALLOW,
+    reset_waiting: Annotated[
+        str, typer.Option(help="How long a reset of factors waits once it is approved, such as 30s.")
+    ] = "3d",
     as_json: Json = False,
 ) -> None:
     """Run a gateway in front of a small exchange, with nothing to set up. Ctrl-C stops it.
 
     It says where to point a browser, and what to sign in with.
     """
+    try:
+        waiting = parse_duration(reset_waiting)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--reset-waiting") from None
     with failures(), demo.data_directory(data_dir) as folder:
-        settings = demo.demo_settings(port, admin_port, folder, new_devices)
+        settings = demo.demo_settings(port, admin_port, folder, new_devices, waiting)
         run(demo.serve_demo(settings, as_json=as_json))
 
 
@@ -85,6 +93,7 @@ app.command("explain")(policy_commands.explain_request)
 app.add_typer(people.app, name="user")
 app.command("token")(operators.token)
 app.command("revoke")(operators.revoke)
+app.add_typer(resets.app, name="reset")
 app.add_typer(operators.keys_app, name="keys")
 
 

@@ -9,6 +9,7 @@ import hashlib
 from dataclasses import InitVar, dataclass, replace
 
 from gateway.core.policy.model import OWN_APP, Action, Match, Need, Protect
+from gateway.core.policy.own import ADD_FACTOR, SIGNING_IN
 from gateway.core.reasons import Reason
 from gateway.core.records import Account, Grant, Snapshot
 from gateway.core.target import Target
@@ -160,7 +161,10 @@ def _decide_action(permit: Permit, snapshot: Snapshot, now: float, binding: str 
     """Judge a request of somebody who is let in: what the device and the action still ask for."""
     account, action = snapshot.account, permit.match.action
     # Not on our own pages, which are where a missing factor is set up.
-    sign_in = permit.match.app.sign_in if permit.match.app.name != OWN_APP else None
+    own = permit.match.app.name == OWN_APP
+    sign_in = permit.match.app.sign_in if not own else None
+    if account.must_enrol and not (own and (action is None or action.name == ADD_FACTOR.name)):
+        return StepUp(permit.match.app.sign_in or SIGNING_IN, Reason.FACTOR_MISSING)
     if sign_in and protects(sign_in, account) and not account.confirmed_factors:
         return StepUp(sign_in, Reason.FACTOR_MISSING)
     # After the set-up that is missing, since the code of a set-up confirms a device; before the action,

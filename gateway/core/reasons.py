@@ -28,6 +28,9 @@ class Reason(StrEnum):
     DEVICE_PENDING = "device-pending"
     DEVICE_UNCONFIRMED = "device-unconfirmed"
 
+    # told first
+    RESET_WAITING = "reset-waiting"
+
     # refused
     DENIED = "denied"
     BAD_REQUEST = "bad-request"
@@ -71,3 +74,14 @@ class Reason(StrEnum):
     INVALID_TOKEN = "invalid-token"  # noqa: S105 - a name, not a token
     INSUFFICIENT_SCOPE = "insufficient-scope"
     INVALID_BODY = "invalid-body"
+
+    # resets
+    NOT_RESETTABLE = "not-resettable"
+    RESET_LIVE = "reset-live"
+    RESET_NOT_OPEN = "reset-not-open"
+    RESET_CLOSED = "reset-closed"
+    RESET_EARLY = "reset-early"
+    UNKNOWN_EVIDENCE = "unknown-evidence"
+    EVIDENCE_MISSING = "evidence-missing"
+    EVIDENCE_FULL = "evidence-full"
+    SAME_OPERATOR = "same-operator"

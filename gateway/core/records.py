@@ -9,13 +9,15 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from gateway.core.reasons import Reason
+from gateway.core.reset import LiveReset
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
     """A person. `epoch` is the current one; a session that began under another is dead.
 
-    `choices` are the person's own switches, on or off by an action's key.
+    `choices` are the person's own switches, on or off by an action's key. `must_enrol`: the factors were
+    reset, and nothing is to be had before there is a new one. `reset` is the live case, if there is one.
     """
 
     subject: str
@@ -26,6 +28,8 @@ class Account:
     epoch: int | None
     confirmed_factors: int
     choices: Mapping[str, bool] = field(default_factory=dict, hash=False)
+    must_enrol: bool = False
+    reset: LiveReset | None = None
 
 
 class DeviceState(StrEnum):
@@ -144,7 +148,10 @@ class Grant:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """One signed-in browser or client. `expires_at` is absolute, `idle_until` moves with use."""
+    """One signed-in browser or client. `expires_at` is absolute, `idle_until` moves with use.
+
+    `told_of` is the reset that its person was shown a page about.
+    """
 
     id: str
     subject: str
@@ -156,6 +163,7 @@ class Session:
     idle_until: float
     expires_at: float
     address: str
+    told_of: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +178,14 @@ class Snapshot:
     device: Device | None
     global_epoch: int | None
     grants: tuple[Grant, ...] = ()
+
+    @property
+    def untold_reset(self) -> LiveReset | None:
+        """The reset that runs and that this session was not told of yet."""
+        reset = self.account.reset
+        if reset is None or reset.due_at is None or reset.id == self.session.told_of:
+            return None
+        return reset
 
     def fault(self, now: float) -> Reason | None:
         """Why this session is not live, or None if it is. Nothing missing counts as fine."""

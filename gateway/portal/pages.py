@@ -15,6 +15,7 @@ from markupsafe import Markup
 from gateway.core.policy.model import OWN_APP
 from gateway.core.reasons import Reason
 from gateway.core.records import Device, Factor
+from gateway.core.reset import LiveReset
 from gateway.errors import UpstreamFault
 from gateway.identity.passwords import LONGEST, SHORTEST
 from gateway.portal.protection import Protection
@@ -53,14 +54,16 @@ class Notice(StrEnum):
     DEVICE_AUTHORISED = "device-authorised"
     DEVICE_REVOKED = "device-revoked"
     SESSION_REVOKED = "session-revoked"
+    RESET_STOPPED = "reset-stopped"
 
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Whose page it is, and the title of the app that they came from."""
+    """Whose page it is, the title of the app that they came from, and the reset that they can stop."""
 
     name: str
     app: str
+    reset: LiveReset | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,7 +83,8 @@ def codes_page(
 
 def holder_of(call: Call, snapshot: Snapshot) -> Holder:
     """Whose page it is that answers `call`."""
-    return Holder(name=snapshot.account.name or snapshot.account.subject, app=call.visit.app.title)
+    account = snapshot.account
+    return Holder(account.name or account.subject, call.visit.app.title, account.reset)
 
 
 def notice_of(call: Call) -> Notice | None:

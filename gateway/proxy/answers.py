@@ -23,6 +23,7 @@ SIGN_IN = "/.watchword/sign-in"
 WAITING = "/.watchword/waiting"
 WAITING_CALL = "/.watchword/api/waiting"
 SECURITY = "/.watchword/security"
+RESET = "/.watchword/reset"
 
 RefusalPage = Callable[[Reason | UpstreamFault, int, str, str | None, bool], str]
 """Renders the page of a refusal: why, with which status, its reference in the log, the title of the app if
@@ -101,6 +102,10 @@ class Answers:
             waiting=f"{WAITING}{need.replace('&', '?')}",
             answer=WAITING_CALL,
         )
+
+    def tell_of_reset(self, visit: Visit) -> web.Response:
+        """Lead a person to the page about their reset, from which they come back."""
+        return see_other(f"{RESET}?return_to={quote(visit.inbound.target.path_and_query, safe='/')}")
 
     def factor_missing(self, visit: Visit, action: Action) -> web.Response:
         if visit.inbound.is_navigation:

@@ -14,7 +14,7 @@ from aiohttp import web
 from gateway import clock, entropy
 from gateway.core.decision import AuthoriseDevice, Decision, Forward, Permit, Refuse, SignIn, StepUp
 from gateway.core.policy.matching import PolicySet
-from gateway.core.policy.model import OWN_SEGMENT, App, Match, Need
+from gateway.core.policy.model import OWN_APP, OWN_SEGMENT, App, Match, Need
 from gateway.core.reasons import Reason
 from gateway.core.records import Snapshot
 from gateway.core.target import Target
@@ -247,6 +247,9 @@ class Pipeline:
             record.decided(decision)
             match decision:
                 case Forward(permit, _, spends):
+                    if _must_be_told(visit):
+                        record.outcome, record.reason = "told", Reason.RESET_WAITING
+                        return visit.answered(self._answers.tell_of_reset(visit))
                     if spends is None or await self._sessions.consume(
                         permit.session_id or "", spends, visit.inbound.now
                     ):
@@ -276,6 +279,18 @@ class Pipeline:
 def _depends_on_who_asks(visit: Visit) -> bool:
     match = visit.match
     return match.by_group or match.need not in (Need.PUBLIC, Need.DENY) or _may_resume(visit.inbound)
+
+
+def _must_be_told(visit: Visit) -> bool:
+    """Whether this person does not know yet that their factors are about to be reset."""
+    snapshot = visit.snapshot
+    in_an_app = visit.match.app.name != OWN_APP  # our own pages say it themselves
+    return (
+        snapshot is not None
+        and snapshot.untold_reset is not None
+        and in_an_app
+        and visit.inbound.is_page_load
+    )
 
 
 def _may_resume(inbound: Inbound) -> bool:

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from gateway.core.records import Account
+from gateway.core.reset import LiveReset
 from gateway.store.connection import Connection
 from gateway.store.keys import Shard, shard_of_id, shard_of_subject
 
-_FIELDS = ("name", "email", "groups", "disabled", "epoch", "factors", "choices")
+_FIELDS = ("name", "email", "groups", "disabled", "epoch", "factors", "choices", "must_enrol", "reset")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +93,8 @@ def first_epoch(now: float) -> str:
 
 
 def account_from(subject: str, values: list[Any]) -> Account:
-    """An Account of the fields name, email, groups, disabled, epoch, factors, choices as stored."""
-    name, email, groups, disabled, epoch, factors, choices = values
+    """An Account of the fields name, email, ... as stored, in the order of `identify.lua`."""
+    name, email, groups, disabled, epoch, factors, choices, must_enrol, reset = values
     return Account(
         subject=subject,
         name=name or "",
@@ -103,4 +104,6 @@ def account_from(subject: str, values: list[Any]) -> Account:
         epoch=None if epoch is None else int(epoch),
         confirmed_factors=int(factors or 0),
         choices=json.loads(choices or "{}"),
+        must_enrol=must_enrol == "1",
+        reset=LiveReset(**json.loads(reset)) if reset else None,
     )

@@ -6,6 +6,8 @@ to another account, does not open.
 """
 
 import base64
+import hashlib
+import hmac
 import json
 import os
 import stat
@@ -48,6 +50,15 @@ class KeyRing:
             return AESGCM(key).decrypt(raw[:_NONCE_BYTES], raw[_NONCE_BYTES:], bound_to.encode())
         except (InvalidTag, ValueError):
             raise SealBroken("a sealed value was altered, or belongs to another record") from None
+
+    def tag(self, text: str) -> str:
+        """A proof that this ring was asked about `text`, as 43 URL-safe characters: HMAC-SHA256 (RFC 2104).
+
+        Its key is derived from the operators' seed, which itself does nothing but sign.
+        """
+        key = hmac.digest(self.operator_seed, b"watchword tags", hashlib.sha256)
+        digest = hmac.digest(key, text.encode(), hashlib.sha256)
+        return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
 
     def operator_key(self) -> Ed25519PrivateKey:
         return Ed25519PrivateKey.from_private_bytes(self.operator_seed)

@@ -5,7 +5,8 @@ All records of an account live in one shard, `ww:{s07}:`, so that one script can
 Redis lifetimes only tidying up:
 
 =====================  ======  ===============================================================
-account:<subject>      hash    the person, with their `choices`; `epoch` rises with every revocation
+account:<subject>      hash    the person, with their `choices` and their live `reset`; `epoch` rises
+                               with every revocation
 accounts               set     subjects of this shard
 cookie:<sha256>        hash    what a session cookie's hash leads to: session, generation, until
 session:<id>           hash    one signed-in client
@@ -21,6 +22,9 @@ challenge:<id>         hash    a pending demand for a code, with its sealed park
 challenges:<session>   zset    its open challenges by creation
 resume:<sha256>        string  what a resume cookie's hash leads to: a challenge id
 failures:<name>        hash    failed attempts in a row, and when the next one may be made
+reset:<id>             hash    the case of a reset
+resets                 zset    ids of all cases by opening
+due                    zset    ids of cases by when something is to be done about them
 attempts:<name>        string  a counter that expires with its window
 epoch                  string  this shard's copy of the global epoch
 revocations            stream  every revocation, in order

@@ -21,6 +21,7 @@ from gateway.store.keyring import KeyRing
 from gateway.store.keys import MAX_SHARDS, META, Shard
 from gateway.store.outbox import Outbox
 from gateway.store.recovery_codes import RecoveryCodes
+from gateway.store.resets import Resets
 from gateway.store.revocations import Revocations
 from gateway.store.sessions import SessionLimits, Sessions
 
@@ -66,6 +67,7 @@ class Store:
         self.revocations = Revocations(connection)
         self.audit = Audit(connection, channels)
         self.outbox = Outbox(connection)
+        self.resets = Resets(connection)
         self._connection = connection
         self._server = server
 

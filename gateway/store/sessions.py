@@ -209,6 +209,7 @@ def _session_from(row: dict[str, str]) -> Session:
         idle_until=float(row["idle_until"]),
         expires_at=float(row["expires_at"]),
         address=row["address"],
+        told_of=row.get("told_of", ""),
     )
 
 

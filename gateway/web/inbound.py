@@ -57,6 +57,13 @@ class Inbound:
         return is_navigation(self.headers)
 
     @property
+    def is_page_load(self) -> bool:
+        """Whether a person is about to look at the answer as a whole page, and asks for nothing else."""
+        whole = self.header(b"sec-fetch-dest") in (None, "document")
+        ahead_of_time = self.header(b"sec-purpose") is not None  # a prefetch, which nobody may ever see
+        return self.target.method == "GET" and self.is_navigation and whole and not ahead_of_time
+
+    @property
     def is_upgrade(self) -> bool:
         return self.header(b"upgrade") is not None
 

@@ -5,10 +5,12 @@ from collections.abc import Awaitable, Callable
 import pytest
 from pytest_aiohttp import AiohttpClient
 from support.operators import Operators
+from support.resets import RESET_RULES
 from support.store import RING
 
 from gateway.admin import make_admin_app
 from gateway.errors import Fault
+from gateway.identity.resets import ResetCases
 from gateway.portal.texts import Texts
 from gateway.store.opening import Store
 from gateway.web.metrics import Metrics
@@ -22,7 +24,10 @@ def start_operators(aiohttp_client: AiohttpClient) -> Callable[[Store], Awaitabl
 
     async def start(store: Store) -> Operators:
         metrics, faults = Metrics(), list[Fault]()
-        app = make_admin_app(store, RING, words=WORDS, metrics=metrics, policy_faults=lambda: faults)
+        cases = ResetCases(store, RESET_RULES)
+        app = make_admin_app(
+            store, RING, words=WORDS, resets=cases, metrics=metrics, policy_faults=lambda: faults
+        )
         return Operators(await aiohttp_client(app), metrics, faults)
 
     return start

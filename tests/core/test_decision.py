@@ -22,7 +22,7 @@ from gateway.core.decision import (
     find_grant,
     protects,
 )
-from gateway.core.policy.model import OWN_APP, Action, App, Match, Need, Protect
+from gateway.core.policy.model import ADD_FACTOR, OWN_APP, Action, App, Match, Need, Protect
 from gateway.core.reasons import Reason
 from gateway.core.records import Account, Device, DeviceState, Grant, Session, Snapshot
 from gateway.core.target import Target, parse_target
@@ -40,6 +40,7 @@ BY_CHOICE_ON = replace(PROFILE, protect=Protect.BY_CHOICE, on_by_default=True)
 BY_CHOICE_OFF = replace(PROFILE, protect=Protect.BY_CHOICE)
 NEVER = replace(PROFILE, protect=Protect.NEVER)
 NEVER_SIGN_IN = replace(SIGN_IN, protect=Protect.NEVER)
+SET_UP = Action(OWN_APP, ADD_FACTOR, "Adding an authenticator app", Protect.BY_CHOICE, on_by_default=True)
 
 
 def match_for(
@@ -89,6 +90,7 @@ WITHOUT_FACTOR = snapshot_of(factors=0)
 IN_STAFF = replace(LIVE, account=replace(LIVE.account, groups=frozenset({"staff", "traders"})))
 STAFF_WITHOUT_FACTOR = replace(IN_STAFF, account=replace(IN_STAFF.account, confirmed_factors=0))
 ON_PENDING_DEVICE = replace(LIVE, device=replace(LIVE.device, state=DeviceState.PENDING, confirmed_at=None))
+AFTER_RESET = replace(WITHOUT_FACTOR, account=replace(WITHOUT_FACTOR.account, must_enrol=True))
 DISABLED = replace(LIVE, account=replace(LIVE.account, disabled=True))
 ON_REVOKED_DEVICE = replace(LIVE, device=replace(LIVE.device, state=DeviceState.REVOKED))
 EXPIRED = replace(LIVE, session=replace(LIVE.session, idle_until=NOW))
@@ -193,6 +195,45 @@ DECISIONS = {
     "with a factor, code not given": (match_for(WITH_FACTOR), LIVE, *NEEDS_CODE),
     "with a factor, no factor": (match_for(WITH_FACTOR), WITHOUT_FACTOR, Forward, Reason.PROTECTION_OFF),
     "by choice, on, no factor": (match_for(BY_CHOICE_ON), WITHOUT_FACTOR, Forward, Reason.PROTECTION_OFF),
+    "after a reset": (PLAIN, AFTER_RESET, StepUp, Reason.FACTOR_MISSING),
+    "after a reset, an action that asks nobody": (
+        match_for(NEVER),
+        AFTER_RESET,
+        StepUp,
+        Reason.FACTOR_MISSING,
+    ),
+    "after a reset, signing in never asks": (
+        match_for(sign_in=NEVER_SIGN_IN),
+        AFTER_RESET,
+        StepUp,
+        Reason.FACTOR_MISSING,
+    ),
+    "after a reset, our own pages": (match_for(app=OWN_APP), AFTER_RESET, Forward, Reason.SESSION_LIVE),
+    "after a reset, setting up a factor": (
+        match_for(SET_UP, app=OWN_APP),
+        AFTER_RESET,
+        Forward,
+        Reason.PROTECTION_OFF,
+    ),
+    "after a reset, another action of our own": (
+        match_for(replace(SET_UP, name="change-password"), app=OWN_APP),
+        AFTER_RESET,
+        StepUp,
+        Reason.FACTOR_MISSING,
+    ),
+    "after a reset, an app's action of that name": (
+        match_for(replace(SET_UP, app="exchange")),
+        AFTER_RESET,
+        StepUp,
+        Reason.FACTOR_MISSING,
+    ),
+    "after a reset, a public path": (OPEN, AFTER_RESET, Forward, Reason.PUBLIC),
+    "after a reset, on a pending device": (
+        PLAIN,
+        replace(AFTER_RESET, device=ON_PENDING_DEVICE.device),
+        AuthoriseDevice,
+        Reason.DEVICE_PENDING,
+    ),
     "always, no factor": (LASTING, WITHOUT_FACTOR, StepUp, Reason.FACTOR_MISSING),
     "always, no proof": (LASTING, LIVE, *NEEDS_CODE),
     "always, proof": (LASTING, snapshot_of(PROFILE_GRANT), Forward, Reason.CODE_GIVEN),
@@ -242,6 +283,13 @@ def test_a_step_up_names_the_action_that_is_missing() -> None:
     both = match_for(PROFILE, sign_in=SIGN_IN)
     assert decide(TARGET, both, LIVE, NOW) == StepUp(SIGN_IN, Reason.CODE_NEEDED)
     assert decide(TARGET, both, snapshot_of(SIGN_IN_GRANT), NOW) == StepUp(PROFILE, Reason.CODE_NEEDED)
+
+
+def test_after_a_reset_it_is_signing_in_that_a_factor_is_missing_for() -> None:
+    decision = decide(TARGET, PLAIN, AFTER_RESET, NOW)
+    assert isinstance(decision, StepUp)
+    assert (decision.action.name, decision.action.title) == ("sign-in", "Signing in")
+    assert decide(TARGET, GUARDED, AFTER_RESET, NOW) == StepUp(SIGN_IN, Reason.FACTOR_MISSING)
 
 
 def test_a_permit_says_what_may_go_and_as_whom() -> None:
@@ -469,6 +517,17 @@ def test_confirming_a_device_is_asked_for_only_where_a_policy_needs_it(
         assert snapshot is not None and snapshot.device is not None
         confirmed = replace(snapshot, device=snapshot.device.confirmed(NOW))
         assert not isinstance(decide(TARGET, match, confirmed, NOW, binding), AuthoriseDevice)
+
+
+@given(MATCHES, ANYBODY, BINDINGS)
+def test_after_a_reset_no_app_gets_anything_that_is_not_public(
+    match: Match, snapshot: Snapshot | None, binding: str | None
+) -> None:
+    if snapshot is not None:
+        snapshot = replace(snapshot, account=replace(snapshot.account, must_enrol=True))
+    decision = decide(TARGET, match, snapshot, NOW, binding)
+    if isinstance(decision, Forward) and match.app.name != OWN_APP:
+        assert match.need is Need.PUBLIC
 
 
 @given(ANYBODY, BINDINGS)

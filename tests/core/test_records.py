@@ -19,6 +19,7 @@ from gateway.core.records import (
     Session,
     Snapshot,
 )
+from gateway.core.reset import LiveReset
 
 NOW = 1_000_000.0
 
@@ -163,3 +164,26 @@ def test_a_device_is_confirmed_since_the_first_time() -> None:
 )
 def test_what_becomes_of_later_devices(later: LaterDevices, wait: bool, code_serves: bool) -> None:
     assert (later.wait, later.code_serves) == (wait, code_serves)
+
+
+# --- told of a reset
+
+
+RUNS = LiveReset("r1", due_at=NOW + 60)
+
+
+@pytest.mark.parametrize(
+    ("reset", "told_of", "untold"),
+    [
+        (None, "", None),
+        (LiveReset("r1"), "", None),  # nobody has approved it yet
+        (RUNS, "", RUNS),
+        (RUNS, "r0", RUNS),
+        (RUNS, "r1", None),
+    ],
+)
+def test_a_session_is_told_of_a_reset_once(
+    reset: LiveReset | None, told_of: str, untold: LiveReset | None
+) -> None:
+    told = replace(LIVE, session=replace(SESSION, told_of=told_of), account=replace(ACCOUNT, reset=reset))
+    assert told.untold_reset == untold

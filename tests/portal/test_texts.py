@@ -49,6 +49,7 @@ COMPOSED = {
     "devices.": [Reason.UNFIT_NAME],
     "words.": ["first", "second"],
 }
+RESET_ENDS = ("reset_stopped", "reset_over", "reset_link")
 REFUSALS = [
     *UpstreamFault,
     Reason.DENIED,
@@ -69,6 +70,7 @@ REFUSALS = [
 def composed() -> set[str]:
     keys = {f"{prefix}{value}" for prefix, values in COMPOSED.items() for value in values}
     keys |= {f"refused.{cause}.{part}" for cause in REFUSALS for part in ("title", "body", "next")}
+    keys |= {f"{key}.{part}" for key in RESET_ENDS for part in ("title", "body", "next")}
     return keys | {
         f"{key}.{part}" for key in ("signed_out", "signed_out_everywhere") for part in ("title", "body")
     }

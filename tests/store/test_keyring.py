@@ -1,6 +1,8 @@
 """The key ring: one per store, nobody else's to read, and what it sealed opens in one place only."""
 
+import hmac
 import json
+import re
 import stat
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from dataclasses import replace
@@ -177,6 +179,27 @@ def test_a_place_where_no_file_can_be_is_a_fault(tmp_path: Path, place: str) -> 
     (tmp_path / "a folder").mkdir(mode=0o700)
     with pytest.raises(Faulty):
         load_or_create(tmp_path / place)
+
+
+def test_a_tag_is_of_one_text_and_one_ring() -> None:
+    rings = [new_keyring(), new_keyring()]
+    tags = {ring.tag(text) for ring in rings for text in ("reset-stop:1", "reset-stop:2", "", "é")}
+    assert len(tags) == 8
+    assert all(re.fullmatch("[A-Za-z0-9_-]{43}", tag) for tag in tags)
+
+
+def test_a_tag_never_changes() -> None:
+    """It is in messages that people have already; the value is of Python's hmac and hashlib, done by hand."""
+    ring = KeyRing(active="k", keys={"k": b"k" * 32}, operator_seed=b"o" * 32)
+    key = hmac.new(b"o" * 32, b"watchword tags", "sha256").digest()
+    expected = hmac.new(key, b"reset-stop:1", "sha256").digest()
+    assert urlsafe_b64decode(ring.tag("reset-stop:1") + "=") == expected
+
+
+def test_a_tag_outlives_the_rotation_of_what_seals() -> None:
+    ring = new_keyring()
+    rotated = replace(ring, active="new", keys={**ring.keys, "new": b"n" * 32})
+    assert rotated.tag("x") == ring.tag("x")
 
 
 def test_processes_that_start_at_once_have_one_ring(tmp_path: Path, race: Race) -> None:

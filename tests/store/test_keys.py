@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from redis.asyncio import Redis
 from redis.crc import key_slot
+from support.resets import ADA, RESET_RULES, new_reset
 from support.store import (
     LIMITS,
     NOW,
@@ -23,6 +24,7 @@ from support.store import (
 
 from gateway.core import totp
 from gateway.core.records import Grant
+from gateway.core.reset import Reset, Step, close
 from gateway.store import keys
 from gateway.store.attempts import CODES, AttemptLimit, GrowingDelay
 from gateway.store.audit import FORGET_SECONDS, AuditEntry
@@ -114,6 +116,14 @@ async def whole_story(store: Store) -> list[str]:
     await store.attempts.count("address", "ada", AttemptLimit(5, 60))
     for event in ("code-taken", "recovery-code-used"):
         await store.audit.record(AuditEntry(NOW, event, "account:ada", "ada", session.session_id))
+    reset = new_reset(store.resets.new_id("ada"))
+    assert await store.resets.open(reset) is None
+    stopped = close(reset, Step.STOP, "it was not me", ADA, NOW)
+    assert isinstance(stopped, Reset)
+    assert await store.resets.move(reset, stopped, forget_at=NOW + RESET_RULES.keep)
+    another = new_reset(store.resets.new_id("ada"))
+    assert await store.resets.open(another) is None
+    await store.resets.tell(session.session_id, another.id, NOW)
     elsewhere = await signed_in(store, browser="phone cookie")
     await store.revocations.session(elsewhere.session_id, reason="lost", actor="account:ada", now=NOW)
     return [
@@ -155,6 +165,7 @@ TIDIED = {
     "voided": {VOID_SECONDS},
     "told": {FORGET_SECONDS},
     "activity": {FORGET_SECONDS},
+    "reset": {RESET_RULES.keep},  # the closed one
 }
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import multiprocessing
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from multiprocessing.synchronize import Barrier
 from operator import attrgetter
 from pathlib import Path
@@ -56,6 +56,20 @@ def mixed_calls(url: str, calls: Sequence[StoreCall]) -> list[Any]:
             await store.close()
 
     return asyncio.run(called())
+
+
+def store_work(url: str, work: Callable[..., Awaitable[Any]], *arguments: Any) -> Any:
+    """What `work`, a function of some module here, gave for the store at `url`."""
+
+    async def done() -> Any:
+        store = await opened_store(url)
+        try:
+            _start.wait(60)
+            return await work(store, *arguments)
+        finally:
+            await store.close()
+
+    return asyncio.run(done())
 
 
 def ring_made(path: Path) -> KeyRing:

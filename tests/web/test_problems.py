@@ -10,7 +10,8 @@ from gateway.errors import UpstreamFault
 from gateway.web.problems import code_problem, problem, status_of, title_of
 
 FORWARDED = {Reason.PUBLIC, Reason.SESSION_LIVE, Reason.CODE_GIVEN, Reason.PROTECTION_OFF}
-REFUSALS = [reason for reason in Reason if reason not in FORWARDED]
+TOLD = {Reason.RESET_WAITING}
+REFUSALS = [reason for reason in Reason if reason not in FORWARDED | TOLD]
 
 
 def document(response: web.Response) -> dict[str, object]:

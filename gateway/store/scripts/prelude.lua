@@ -106,3 +106,22 @@ local function give(session)
   if args.cookie then renew_cookie(session) end
   if args.grant then keep_grant(session) end
 end
+
+-- The epoch that follows. args: floor (the lowest that may follow)
+local function raised(epoch)
+  return string.format('%.0f', math.max((tonumber(epoch) or 0) + 1, tonumber(args.floor)))
+end
+
+-- Say in the shard's stream what was ended. args: scope, id, now, entry {id, reason, actor}
+local function tell_revocation(subject)
+  redis.call('XADD', key('revocations'), 'MAXLEN', '~', 10000, '*', 'revocation', args.entry.id,
+    'scope', args.scope, 'id', args.id or '', 'subject', subject or '', 'reason', args.entry.reason,
+    'actor', args.entry.actor, 'at', args.now)
+end
+
+-- Take a case out of what has to be looked at, and keep its record until args.forget_at.
+local function close_reset(id, subject)
+  redis.call('HDEL', key('account', subject), 'reset')
+  redis.call('ZREM', key('due'), id)
+  expire_at(key('reset', id), args.forget_at)
+end

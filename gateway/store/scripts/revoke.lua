@@ -3,10 +3,6 @@
 -- belong to), now, floor (the lowest epoch that may follow), entry {id, reason, actor}; with scope account
 -- perhaps disable, or a new password in place of the one it was, with the session that goes on: password,
 -- was, session, cookie, old_cookie, old_until
-local function raised(epoch)
-  return string.format('%.0f', math.max((tonumber(epoch) or 0) + 1, tonumber(args.floor)))
-end
-
 local subject = args.subject
 if args.scope == 'session' or args.scope == 'device' then
   local record = key(args.scope, args.id)
@@ -36,7 +32,5 @@ elseif args.scope == 'account' then
 else
   redis.call('SET', key('epoch'), raised(redis.call('GET', key('epoch'))))
 end
-redis.call('XADD', key('revocations'), 'MAXLEN', '~', 10000, '*', 'revocation', args.entry.id, 'scope', args.scope,
-  'id', args.id or '', 'subject', subject or '', 'reason', args.entry.reason, 'actor', args.entry.actor,
-  'at', args.now)
+tell_revocation(subject)
 return subject or ''

@@ -25,6 +25,7 @@ if args.confirm then
   redis.call('HSET', factor, 'state', 'confirmed')
   redis.call('PERSIST', factor)
   redis.call('HINCRBY', key('account', session.subject), 'factors', 1)
+  redis.call('HDEL', key('account', session.subject), 'must_enrol')
   -- Others that wait go: they may have been begun by somebody else, before a code was asked for it.
   for _, id in ipairs(redis.call('SMEMBERS', key('factors', session.subject))) do
     if redis.call('HGET', key('factor', id), 'state') == 'pending' then

@@ -1,0 +1,26 @@
+-- Do what a case was for, if it still waits and its time has come: the factors go, every session and device
+-- ends, and the next sign-in has to set up a factor anew. It stays to be looked at until `look_at`, by when
+-- it should be on record.
+-- args: reset, now, fields {name = value}, forget_at, look_at, floor, scope, entry {id, reason, actor}
+local reset = key('reset', args.reset)
+local known = redis.call('HMGET', reset, 'subject', 'state', 'due_at')
+if known[2] ~= 'waiting' or tonumber(args.now) < tonumber(known[3]) then return 0 end
+local subject = known[1]
+local account = key('account', subject)
+
+for _, id in ipairs(redis.call('SMEMBERS', key('factors', subject))) do
+  redis.call('DEL', key('factor', id), key('voided', id))
+end
+redis.call('DEL', key('factors', subject), key('recovery', subject),
+  key('failures', 'code:' .. subject), key('failures', 'recovery:' .. subject))
+for _, id in ipairs(redis.call('ZRANGE', key('devices', subject), 0, -1)) do
+  local device = key('device', id)
+  if redis.call('EXISTS', device) == 1 then redis.call('HSET', device, 'state', 'revoked') end
+end
+redis.call('HSET', account, 'factors', '0', 'must_enrol', '1', 'epoch', raised(redis.call('HGET', account, 'epoch')))
+tell_revocation(subject)
+
+for name, value in pairs(args.fields) do redis.call('HSET', reset, name, value) end
+close_reset(args.reset, subject)
+redis.call('ZADD', key('due'), args.look_at, args.reset)
+return 1

@@ -71,7 +71,7 @@ class Operations:
         return Outcome(AccountView.seen(account, codes_locked=False), entry)
 
     async def activity(self, call: Call) -> Outcome:
-        subject, most = (await account_of(self._store, call)).subject, limit(call)
+        subject, most = (await account_of(self._store, call)).subject, limit_of(call)
         views = [ActivityView.recorded(entry) for entry in await self._store.audit.latest(subject, most)]
         return Outcome(views, call.entry("activity-read", subject))
 

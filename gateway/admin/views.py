@@ -110,7 +110,7 @@ class ActivityView(View):
     @classmethod
     def recorded(cls, entry: AuditEntry) -> Self:
         return cls(
-            at=moment(entry.at),
+            at=moment_of(entry.at),
             event=entry.event,
             actor=entry.actor,
             session=entry.session_id or None,

@@ -68,7 +68,7 @@ def show_json(value: Any) -> None:
 def show_table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
-        table.add_column(column, overflow="fold")
+        table.add_column(column, overflow="fold", no_wrap=column == "id")  # an id is there to be copied
     for row in rows:
         table.add_row(*map(Text, row))  # as it is: what people wrote may look like markup
     console.print(table)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from gateway.admin.endpoints import DEVICES, ENDPOINTS, PROBES
+from gateway.admin.endpoints import DEVICES, ENDPOINTS, PROBES, RESETS
 from gateway.admin.tokens import Scope
 
 ALL = (*ENDPOINTS, *DEVICES)
@@ -13,6 +13,11 @@ def test_what_changes_something_takes_more_than_read() -> None:
     changing = {endpoint.scope for endpoint in ENDPOINTS if endpoint.method != "GET"}
     assert changing == {Scope.REVOKE, Scope.RESET}
     assert {endpoint.scope for endpoint in DEVICES if endpoint.method != "GET"} == {Scope.RESET}
+
+
+def test_a_case_is_for_support_alone() -> None:
+    """Also to look at: it holds what people showed to prove who they are."""
+    assert {endpoint.scope for endpoint in RESETS} == {Scope.RESET}
 
 
 def test_these_are_the_addresses() -> None:
@@ -29,12 +34,21 @@ def test_these_are_the_addresses() -> None:
         ("POST", "/v1/devices/{id}/authorise"),
         ("POST", "/v1/devices/{id}/rename"),
     ]
+    assert [(endpoint.method, endpoint.path) for endpoint in RESETS] == [
+        ("POST", "/v1/resets"),
+        ("GET", "/v1/resets"),
+        ("GET", "/v1/resets/{id}"),
+        ("POST", "/v1/resets/{id}/evidence"),
+        ("POST", "/v1/resets/{id}/approve"),
+        ("POST", "/v1/resets/{id}/refuse"),
+        ("POST", "/v1/resets/{id}/abandon"),
+    ]
     assert [probe.path for probe in PROBES] == ["/healthz", "/readyz", "/metrics", "/openapi.json"]
 
 
 def test_the_operators_page_names_every_address() -> None:
     page = (Path(__file__).parents[2] / "docs" / "operators.md").read_text()
-    for endpoint in ALL:
+    for endpoint in (*ALL, *RESETS):
         assert f"`{endpoint.method} {endpoint.path}` | `{endpoint.scope}`" in page
     for probe in PROBES:
         assert f"`GET {probe.path}`" in page

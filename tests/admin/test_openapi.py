@@ -10,7 +10,7 @@ from jsonschema import Draft202012Validator, FormatChecker
 from support.operators import Answer, Operators, token_of
 from support.store import LIKE_OURS, enrolled, opened_store, running_server, signed_in
 
-from gateway.admin.endpoints import DEVICES, ENDPOINTS, PROBES
+from gateway.admin.endpoints import DEVICES, ENDPOINTS, PROBES, RESETS
 from gateway.admin.openapi import describe
 from gateway.admin.tokens import Scope
 from gateway.store.opening import Store
@@ -25,6 +25,10 @@ DEVICE_ORDERS = {
     "authorise": {"reason": "a drill"},
     "rename": {"name": "Work laptop", "reason": "a drill"},
 }
+RESETS_PATH, RESET = "/v1/resets", "/v1/resets/{id}"
+RESET_CALLS = [(endpoint.method, endpoint.path) for endpoint in RESETS]
+CLOSING = ("approve", "refuse", "abandon")
+UNKNOWN = "00" + "f" * 30
 
 Told = set[tuple[str, str, int]]
 """A path, a method, a status."""
@@ -126,8 +130,56 @@ async def answers_about_a_device(operators: Operators, device_id: str) -> Told:
     return told
 
 
+async def answers_about_resets(operators: Operators, store: Store) -> Told:
+    await enrolled(store, await signed_in(store, "eve"), "eve")
+    told: Told = set()
+
+    async def call(method: str, path: str, reset_id: str, token: str | None = ALL, **options: Any) -> Answer:
+        answer = await operators.call(method, path.replace("{id}", reset_id), token, **options)
+        told.add(check(path, method, answer))
+        return answer
+
+    order = {"subject": "eve", "reason": "a drill"}
+    opened = await call("POST", RESETS_PATH, "", json=order)
+    await call("POST", RESETS_PATH, "", json=order)
+    await call("POST", RESETS_PATH, "", json={**order, "subject": "nobody"})
+    for query in ("", "?state=nowhere"):
+        answer = await operators.call("GET", f"{RESETS_PATH}{query}", ALL)
+        told.add(check(RESETS_PATH, "GET", answer))
+    for reset_id in (opened.body["id"], UNKNOWN):
+        await call("GET", RESET, reset_id)
+    bodies = {"evidence": {"item": "photo", "statement": "x"}, **{step: {"reason": "x"} for step in CLOSING}}
+    for step, body in bodies.items():
+        await call("POST", f"{RESET}/{step}", UNKNOWN, json=body)
+        await call("POST", f"{RESET}/{step}", opened.body["id"], json=body)
+    for step, body in bodies.items():  # by now it is closed
+        await call("POST", f"{RESET}/{step}", opened.body["id"], json=body)
+    another = await call("POST", RESETS_PATH, "", json=order)
+    for item in another.body["checklist"]:
+        await call("POST", f"{RESET}/evidence", another.body["id"], json={"item": item, "statement": "x"})
+    approving = token_of("margaret", Scope.RESET)
+    await call("POST", f"{RESET}/approve", another.body["id"], approving, json={"reason": "x"})
+    await call("POST", f"{RESET}/abandon", another.body["id"], json={"reason": "x"})
+    for method, path in RESET_CALLS:
+        for token in (None, token_of("grace", Scope.READ)):
+            await call(method, path, UNKNOWN, token)
+        if method == "POST":
+            await call(method, path, UNKNOWN, json={"else": 1})
+            await call(
+                method, path, UNKNOWN, data=b" " * 70_000, headers=[("Content-Type", "application/json")]
+            )
+    return told
+
+
 async def answers_without_a_store(operators: Operators) -> Told:
     told = set()
+    for method, path in RESET_CALLS:
+        body = {"item": "photo", "statement": "x"} if path.endswith("evidence") else {"reason": "x"}
+        order = body if path != RESETS_PATH else {"subject": "ada", "reason": "x"}
+        answer = await operators.call(
+            method, path.replace("{id}", UNKNOWN), ALL, json=order if method == "POST" else None
+        )
+        told.add(check(path, method, answer))
     for path in [ACCOUNT + part for part in ACCOUNT_PARTS] + [REVOCATIONS, "/readyz"]:
         answer = await operators.call("GET", path.replace("{subject}", "ada"), ALL)
         told.add(check(path, "GET", answer))
@@ -148,6 +200,7 @@ async def test_every_answer_is_described_and_every_description_is_answered(
     short_path: Path,
 ) -> None:
     told = await answers_of_a_working_store(operators, store)
+    told |= await answers_about_resets(operators, store)
     with running_server(short_path, *LIKE_OURS) as server:
         doomed = await opened_store(server.url)
     told |= await answers_without_a_store(await start_operators(doomed))
@@ -194,6 +247,8 @@ def test_every_operation_has_its_own_name_and_its_scope() -> None:
         **{name: [{"operator": ["read"]}] for name in ("activity", "revocations")},
         "revoke": [{"operator": ["revoke"]}],
         **{name: [{"operator": ["reset"]}] for name in ("authorise_device", "rename_device")},
+        **{name: [{"operator": ["reset"]}] for name in ("open_reset", "resets", "reset", "record_evidence")},
+        **{f"{step}_reset": [{"operator": ["reset"]}] for step in CLOSING},
         **{name: [] for name in ("healthz", "readyz", "metrics", "openapi")},
     }
 

@@ -47,6 +47,7 @@ async def test_an_account_is_shown(operators: Operators, store: Store) -> None:
             "epoch": account.epoch,
             "confirmed_factors": 1,
             "codes_locked": False,
+            "must_enrol": False,
         },
     )
 

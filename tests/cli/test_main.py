@@ -25,6 +25,7 @@ COMMANDS = {
     "user unlock",
     "token",
     "revoke",
+    *(f"reset {step}" for step in ("open", "evidence", "approve", "refuse", "abandon", "list", "show")),
     "keys list",
 }
 

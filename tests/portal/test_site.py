@@ -21,6 +21,7 @@ from gateway.portal.devices import Devices
 from gateway.portal.moving import Moving
 from gateway.portal.profile import Profile
 from gateway.portal.recovery import Recovery
+from gateway.portal.resets import ResetPages
 from gateway.portal.site import _routes
 from gateway.portal.waiting import Waiting
 
@@ -33,6 +34,7 @@ TOPICS = (
     Moving(UNUSED, UNUSED),
     Devices(UNUSED, UNUSED),
     Waiting(UNUSED, UNUSED),
+    ResetPages(UNUSED, UNUSED, UNUSED, UNUSED),
 )
 ROUTES = (*_routes(UNUSED, UNUSED), *(route for topic in TOPICS for route in topic.routes()))
 LINES = {
@@ -59,6 +61,8 @@ OPEN = {
     f"POST /.watchword/step-up/{UNKNOWN}",
     f"GET /.watchword/step-up/{UNKNOWN}/recovery",
     f"POST /.watchword/step-up/{UNKNOWN}/recovery",
+    f"GET /.watchword/reset/{UNKNOWN}/stop",
+    f"POST /.watchword/reset/{UNKNOWN}/stop",
     "POST /.watchword/api/sign-in",
     "POST /.watchword/api/sign-out",
     f"GET /.watchword/api/step-up/{UNKNOWN}",

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from gateway.core.policy.model import Action, App, Need, Protect
 from gateway.core.reasons import Reason
 from gateway.core.records import Account, Device, DeviceState, Factor, FactorState, Session, Snapshot
+from gateway.core.reset import LiveReset
 from gateway.errors import UpstreamFault
 from gateway.portal.activity import Happening
 from gateway.portal.devices import devices_page
@@ -19,6 +20,8 @@ NOW = 1_778_000_000.0
 
 STATIC = StaticFiles.load()
 PAGES = Pages(STATIC, Texts.load("en"))
+
+RESET_WAITS = LiveReset("e" * 32, due_at=NOW + 3 * 86400)
 
 KEY = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
 URI = f"otpauth://totp/Exchange:ada?secret={KEY}&issuer=Exchange"
@@ -280,6 +283,31 @@ def everything(strings: Strings = Strings()) -> dict[str, str]:
             now=NOW,
             naming=(other.id, Trouble(Reason.UNFIT_NAME)),
         ),
+        "security, a reset waits": p.security(
+            replace(holder, reset=RESET_WAITS), factors, protections(strings), NOW
+        ),
+        "devices, a reset is open": devices_page(
+            p,
+            replace(holder, reset=LiveReset("e" * 32)),
+            person(ours, current),
+            devices=[ours],
+            sessions=[current],
+            now=NOW,
+        ),
+        "reset": p.render("reset.html", holder=replace(holder, reset=RESET_WAITS), return_to=strings.path),
+        "reset, open": p.render(
+            "reset.html", holder=replace(holder, reset=LiveReset("e" * 32)), return_to="/"
+        ),
+        "reset, by link": p.render(
+            "reset_stop.html", app=strings.app, reset_id="e" * 32, due_at=NOW + 3 * 86400, key="k" * 43
+        ),
+        "reset, open, by link": p.render(
+            "reset_stop.html", app=strings.app, reset_id="e" * 32, due_at=None, key="k" * 43
+        ),
+        **{
+            f"reset, ended: {about}": p.render("reset_ended.html", about=about, app=strings.app)
+            for about in ("reset_stopped", "reset_over", "reset_link")
+        },
         "device waiting": waiting_page(p, holder, wait(pending)),
         "device waiting, wrong code": waiting_page(p, holder, wait(pending), trouble=wrong),
         "device waiting, no factor": waiting_page(p, holder, wait(pending, has_factor=False)),

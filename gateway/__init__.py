@@ -26,6 +26,7 @@ parked       (request) a body kept, sealed, while its challenge is answered, the
 decision     Forward, SignIn, StepUp, AuthoriseDevice or Refuse; always with a Reason
 permit       what a Forward carries; forwarding is impossible without one
 revocation   the ending of a session, a device, an account's sessions, or everybody's
+reset        support's case to take the lost factors off an account: checked, approved, waited for
 epoch        a counter that only rises; a session lives only while its epochs are the current ones
 
 Imports point one way, and import-linter holds them to it::

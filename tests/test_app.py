@@ -15,6 +15,7 @@ from structlog.testing import capture_logs
 from support.gateway import PASSWORD, POLICY, OpenScene, Scene, policy_in, settings_in
 from support.mail import mail_server
 from support.raw_client import Answer, RawClient
+from support.resets import GRACE, MARGARET
 from support.store import running_server
 from support.tls import self_signed
 from support.upstreams import OK, Peer
@@ -22,8 +23,9 @@ from support.webhooks import SECRET, receiving
 
 from gateway import app as composition
 from gateway.admin.tokens import Scope, issue_token
-from gateway.app import load_configuration, load_policies, start_gateway
+from gateway.app import load_configuration, load_policies, reset_cases, start_gateway
 from gateway.core.policy.model import Need
+from gateway.core.reset import Reset, ResetState
 from gateway.core.telling import Channel
 from gateway.errors import Faulty, StoreUnavailable, WatchwordError
 from gateway.notices import worker
@@ -276,6 +278,28 @@ async def test_settings_reach_what_they_are_for(
 ) -> None:
     async with open_scene(**settings) as scene:
         assert await attempt(scene) == statuses
+
+
+async def test_a_gateway_resets_what_has_waited_as_long_as_the_settings_say(open_scene: OpenScene) -> None:
+    rules = {"waiting": "1h", "evidence": ["passport"], "abandon_after": "2d", "keep": "9d"}
+    async with open_scene(resets=rules) as scene:
+        await scene.signed_in(factor=True)
+        store, now = scene.gateway.store, scene.clock.now
+        cases = reset_cases(scene.gateway.settings, store)
+        reset = await cases.open("ada", "x", GRACE, now)
+        assert isinstance(reset, Reset)
+        assert (reset.checklist, reset.lapses_at) == (("passport",), now + 2 * 86_400)
+        await cases.record(reset.id, "passport", "seen", GRACE, now)
+        underway = await cases.approve(reset.id, MARGARET, now)
+        assert isinstance(underway, Reset)
+        assert underway.due_at == now + 3600
+        scene.clock.advance(3600)
+        ended = b'watchword_revocations_total{scope="account"} 1.0'
+        while ended not in (await ask(scene.gateway.admin_port, "/metrics")).body:
+            await asyncio.sleep(0.05)
+        found, account = await store.resets.find(reset.id), await store.accounts.find("ada")
+        assert found is not None and found.state is ResetState.DONE
+        assert account is not None and account.must_enrol
 
 
 async def test_authenticator_apps_show_the_issuer(open_scene: OpenScene) -> None:

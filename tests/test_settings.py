@@ -131,6 +131,7 @@ def test_the_environment_wins(home: Home) -> None:
         WATCHWORD_SIGN_IN__ATTEMPTS_BY_ACCOUNT="7",
         WATCHWORD_ISSUER="Environment",
         WATCHWORD_TRUSTED_PROXIES="192.168.0.0/16, ::1",
+        WATCHWORD_RESETS__EVIDENCE="passport, phone",
         WATCHWORD_MODE="demo",
         WATCHWORD_LOG__LEVEL="",
     )
@@ -138,6 +139,7 @@ def test_the_environment_wins(home: Home) -> None:
     assert found.keys == home.path / "elsewhere" / "keys.json"
     assert found.sign_in.attempts_by_account == 7
     assert (found.issuer, found.mode, found.log.level) == ("Environment", "demo", "info")
+    assert found.resets.evidence == ("passport", "phone")
     assert found.trusted_proxies == (ip_network("192.168.0.0/16"), ip_network("::1"))
 
 
@@ -195,6 +197,10 @@ def test_a_password_stays_secret(home: Home) -> None:
         ("challenges: {parked-body: 5}", "1:27: parked-body: '5' is not a size"),
         ("trusted-proxies: [10.0.0.1/8]", "1:19: trusted-proxies: '10.0.0.1/8' is not a network such as"),
         ("tls: {key: k}", "1:6: the key 'tls.certificate' is missing"),
+        ("resets: {evidence: []}", "1:20: evidence: must not be empty"),
+        ("resets: {evidence: [ID card]}", "1:21: evidence: 'ID card' is not a name"),
+        ("resets: {evidence: [id, phone, id]}", "1:20: evidence: 'id' is in the list twice"),
+        ("resets: {waiting: 0d}", "1:19: waiting: '0d' is not a duration"),
         ("mode: prod", "1:7: mode: must be 'production' or 'demo', not 'prod'"),
     ],
 )
@@ -213,6 +219,7 @@ def test_a_fault_of_the_file(home: Home, text: str, fault: str) -> None:
         ("STORE__PASSWORD_FILE", "no", "{home}/no cannot be read: No such file or directory"),
         ("STORE__URL", "redis://:s3cret@host", "must not hold a password"),
         ("TLS__KEY", "k", "the key 'tls.certificate' is missing"),
+        ("RESETS__EVIDENCE", " , ", "must not be empty"),
         ("STORE__URI", "x", "unknown variable; did you mean 'WATCHWORD_STORE__URL'?"),
         ("STORE", "x", "unknown variable"),
         ("", "x", "unknown variable"),

@@ -30,7 +30,7 @@ class OpenReset(Body):
 class RecordEvidence(Body):
     """State what was checked, and what was found. A statement, never a copy of what was looked at."""
 
-    item: Annotated[str, StringConstraints(min_length=1, max_length=64)]
+    item: Annotated[str, StringConstraints(min_length=1)]
     statement: Why
 
 

@@ -10,6 +10,7 @@
 ``desk``          what a person can do, once, for both of them
 ``devices``       devices and sessions: pages and calls of their own
 ``waiting``       where a device waits to be confirmed: page, calls and a stream of events
+``resets``        a topic of its own, pages and calls: what the account holder sees of a reset, and stops
 ``account_app``   the pages as an app of their own, judged by the same `decide`
 ``pages``         values -> HTML text; every page is one method of `Pages`. No I/O, no request, no clock
 ``texts``         every word that a person reads, by key, from ``languages/``

@@ -154,6 +154,13 @@ def test_a_data_directory_that_cannot_be_one(command: CommandLine, short_path: P
     assert err == f"File exists: {file}\n"
 
 
+def test_a_waiting_time_that_is_none(command: CommandLine) -> None:
+    process = command.start("demo", *FREE, "--reset-waiting", "3")
+    out, err = process.communicate(timeout=SECONDS)
+    assert (process.returncode, out) == (2, "")
+    assert "'3' is not a duration" in err
+
+
 def test_what_a_newcomer_reads(command: CommandLine) -> None:
     process = command.start("demo", *FREE)
     assert process.stdout is not None

@@ -75,6 +75,8 @@ async def test_until_somebody_looked_at_it_they_are_led_there(scene: Scene) -> N
     await approved(scene)
     for _ in range(2):
         assert LED.fullmatch(location(await ada.visit("GET /")))
+    counts = scene.gateway.pipeline._metrics.exposition().decode()
+    assert 'watchword_requests_total{app="exchange",outcome="told"} 2.0' in counts
     assert (await ada.visit(f"HEAD {PAGE}")).status == 200
     for unseen in ({"Sec-Purpose": "prefetch"}, {"Sec-Fetch-Dest": "iframe"}, {"Sec-Fetch-Mode": "cors"}):
         assert (await ada.visit(f"GET {PAGE}", headers=unseen)).status == 200

@@ -51,6 +51,30 @@ async def test_a_navigation_is_what_browsers_mark_as_one(lines: list[str], is_na
     assert (await read(head(*lines))).is_navigation == is_navigation
 
 
+NAVIGATION = "Sec-Fetch-Mode: navigate"
+
+
+@pytest.mark.parametrize(
+    ("method", "lines", "is_page_load"),
+    [
+        ("GET", [NAVIGATION], True),
+        ("GET", [NAVIGATION, "Sec-Fetch-Dest: document"], True),
+        ("GET", ["Accept: text/html"], True),
+        ("GET", [NAVIGATION, "Sec-Fetch-Dest: iframe"], False),
+        ("GET", [NAVIGATION, "Sec-Purpose: prefetch;prerender"], False),
+        ("GET", ["Sec-Fetch-Mode: cors", "Sec-Fetch-Dest: document"], False),
+        ("GET", [], False),
+        ("HEAD", [NAVIGATION], False),
+        ("POST", [NAVIGATION], False),
+    ],
+)
+async def test_a_page_load_is_what_a_person_looks_at(
+    method: str, lines: list[str], is_page_load: bool
+) -> None:
+    inbound = await read(head(*lines))
+    assert replace(inbound, target=replace(inbound.target, method=method)).is_page_load == is_page_load
+
+
 @pytest.mark.parametrize(
     ("method", "is_safe"),
     [

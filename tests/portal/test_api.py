@@ -312,7 +312,7 @@ async def test_a_wrong_code_says_when_the_next_one_comes(scene: Scene) -> None:
 
 async def test_a_wrong_clock_is_told_in_seconds(scene: Scene) -> None:
     ada = await scene.signed_in(factor=True)
-    scene.clock.advance(3600)
+    scene.clock.advance(1800)
     asked = await asked_to_pay(ada)
     for steps, off in ((-6, -180), (20, 600)):
         refused = await ada.answer(asked, ada.code(steps))

@@ -178,7 +178,7 @@ async def guessed_until_locked(scene: Scene, sessions: list[Client]) -> Answer:
         checked[reason] += 1
         if reason == "codes-locked":
             break
-        scene.clock.advance(int((answer.header(b"retry-after") or [b"0"])[0]))
+        scene.clock.advance(int((answer.header(b"retry-after") or [b"1"])[0]))
     assert checked["wrong-code"] == 20
     assert answer.status == 403
     return answer
@@ -194,6 +194,7 @@ async def test_case_22_who_waits_as_told_gets_no_further_than_the_lock(open_scen
         factor = (await ada.call("GET /.watchword/api/me")).json["factors"][0]["id"]
         for door in DOORS:
             assert (await door(ada, await transfer(ada), factor, ada.code())).status == 403
+            scene.clock.advance(1)  # of the challenges of one moment, the newest may be the one to give way
         page = await ada.visit(f"POST {(await transfer(ada)).json['step_up']}", {"code": ada.code()})
         assert b"ask support to unlock" in page.body
         assert [(await session.call("GET /mine")).status for session in sessions] == [200] * 7

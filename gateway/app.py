@@ -44,9 +44,11 @@ from gateway.proxy.pipeline import Pipeline
 from gateway.proxy.upstream import UpstreamLimits
 from gateway.settings import EMBEDDED, Listen, Settings, insecure_hosts, load_settings
 from gateway.store.attempts import AttemptLimit, GrowingDelay
-from gateway.store.keyring import KeyRing, load_or_create
+from gateway.store.keyring import KeyRing, Seals
+from gateway.store.live_ring import LiveKeyRing
 from gateway.store.opening import Store, StoreOptions, open_store
 from gateway.store.revocations import Scope
+from gateway.store.ring_file import load_or_create
 from gateway.store.sessions import SessionLimits
 from gateway.web.connection import ListenerLimits
 from gateway.web.cookies import CookieJar
@@ -75,7 +77,7 @@ class Gateway:
 
     settings: Settings
     store: Store
-    ring: KeyRing
+    ring: LiveKeyRing
     pipeline: Pipeline
     port: int
     admin_port: int
@@ -194,25 +196,25 @@ async def open_settings_store(settings: Settings, ring: KeyRing) -> Store:
     return store
 
 
-async def open_keys_and_store(settings: Settings) -> tuple[KeyRing, Store]:
+async def open_keys_and_store(settings: Settings) -> tuple[LiveKeyRing, Store]:
     """The key ring, made where there is none, and the store.
 
-    No ring is made beside a store that was sealed with another one. Raises Faulty, StoreUnavailable.
+    No ring is made beside a store that was sealed with another one, and none is used that lacks a key
+    which the store needs. Raises Faulty, StoreUnavailable.
     """
     made = not settings.keys.exists()
     ring = load_or_create(settings.keys)
     try:
         store = await open_settings_store(settings, ring)
-    except WrongKeyRing:
+    except WrongKeyRing as error:
         if made:
             settings.keys.unlink()
-        what = "is missing" if made else "is not the one that the store was sealed with"
-        message = f"the key ring {what}; restore it from a backup"
+        message = "the key ring is missing; restore it from a backup" if made else str(error)
         raise Faulty([Fault(str(settings.keys), 1, 1, message)]) from None
     if made:
         say = _log.info if settings.mode == "demo" else _log.warning
         say("made a new key ring; back it up, apart from the store", path=str(settings.keys))
-    return ring, store
+    return LiveKeyRing(settings.keys, ring), store
 
 
 async def start_gateway(settings: Settings, policies: PolicySet | None = None) -> Gateway:
@@ -262,7 +264,7 @@ class _Basis:
 
     settings: Settings
     store: Store
-    ring: KeyRing
+    ring: Seals
     metrics: Metrics
     health: PolicyHealth
     texts: Texts

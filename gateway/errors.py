@@ -13,7 +13,7 @@ class StoreUnavailable(WatchwordError):
 
 
 class WrongKeyRing(StoreUnavailable):
-    """The store was sealed with another key ring than this one."""
+    """The store was sealed with another key ring than this one, or with keys that this one lacks."""
 
 
 class BadRequest(WatchwordError):
@@ -42,6 +42,14 @@ class UpstreamFailed(WatchwordError):
 
 class SealBroken(WatchwordError):
     """A sealed value was altered, belongs to another record, or its key is not in the ring."""
+
+
+class KeyMissing(SealBroken):
+    """A sealed value names a key that is not in the ring."""
+
+
+class KeyRefused(WatchwordError):
+    """A change of the key ring that would lose something, or changes nothing."""
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -20,7 +20,7 @@ from gateway.admin.resets import ResetOperations
 from gateway.core.reasons import Reason
 from gateway.errors import Fault, StoreUnavailable
 from gateway.identity.resets import ResetCases
-from gateway.store.keyring import KeyRing
+from gateway.store.keyring import Seals
 from gateway.store.opening import Store
 from gateway.web.metrics import Metrics
 from gateway.web.problems import problem
@@ -34,7 +34,7 @@ _log = structlog.get_logger("gateway.admin")
 
 def make_admin_app(
     store: Store,
-    ring: KeyRing,
+    ring: Seals,
     *,
     words: Words,
     resets: ResetCases,

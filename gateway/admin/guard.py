@@ -16,7 +16,7 @@ from gateway.admin.call import Call, Outcome, Refused, address_of
 from gateway.admin.tokens import Operator, Scope, TokenFault, verify_token
 from gateway.core.reasons import Reason
 from gateway.store.audit import Audit, AuditEntry
-from gateway.store.keyring import KeyRing
+from gateway.store.keyring import Seals
 from gateway.web.problems import problem
 
 Operation = Callable[[Call], Awaitable[Outcome]]
@@ -53,7 +53,7 @@ class Budget:
 
 
 class Guard:
-    def __init__(self, ring: KeyRing, audit: Audit) -> None:
+    def __init__(self, ring: Seals, audit: Audit) -> None:
         self._ring = ring
         self._audit = audit
         self._strangers = Budget(MOST_STRANGERS, 60.0)

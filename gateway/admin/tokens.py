@@ -13,7 +13,7 @@ from typing import Any
 import jwt
 
 from gateway import entropy
-from gateway.store.keyring import KeyRing
+from gateway.store.keyring import Seals
 
 ISSUER = "watchword"
 AUDIENCE = "watchword-operators"
@@ -68,7 +68,7 @@ class Operator:
     token_id: str
 
 
-def issue_token(ring: KeyRing, name: str, scopes: frozenset[Scope], lifetime: float, now: float) -> str:
+def issue_token(ring: Seals, name: str, scopes: frozenset[Scope], lifetime: float, now: float) -> str:
     """A token for the operator `name` that counts for `lifetime` seconds.
 
     Raises ValueError for a name that is not 1 to 64 letters, digits and `. _ @ + -`, for no scope at
@@ -90,7 +90,7 @@ def issue_token(ring: KeyRing, name: str, scopes: frozenset[Scope], lifetime: fl
     return jwt.encode(claims, ring.operator_key(), algorithm=_ALGORITHM)
 
 
-def verify_token(token: str, ring: KeyRing, now: float) -> Operator | TokenFault:
+def verify_token(token: str, ring: Seals, now: float) -> Operator | TokenFault:
     """Whose token this is, or why it does not count."""
     if len(token) > LONGEST_TOKEN or not token.isascii():
         return TokenFault.MALFORMED

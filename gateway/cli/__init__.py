@@ -5,8 +5,9 @@
 `demo`      the same in front of a small exchange, with nothing to set up
 `policies`  check and explain
 `people`    user add, list, disable, enable
-`operators` token, revoke, keys
+`operators` token, revoke
 `resets`    reset open, evidence, approve, refuse, abandon, list, show
+`keys`      keys list, add, rotate, reseal, retire
 `output`    tables for people, JSON for programs, faults and exit codes for both
 """
 

@@ -46,7 +46,7 @@ def with_store(settings: Settings, use: Callable[[Store, KeyRing], Awaitable[T]]
     async def opened() -> T:
         ring, store = await open_keys_and_store(settings)
         try:
-            return await use(store, ring)
+            return await use(store, ring.current())
         finally:
             await store.close()
 

@@ -16,7 +16,7 @@ from gateway import clock, demo, entropy
 from gateway.admin.tokens import Scope, issue_token
 from gateway.app import Gateway, start_gateway
 from gateway.cli.output import console, show_json
-from gateway.cli.serving import follow_policies, told_to_stop
+from gateway.cli.serving import follow_files, told_to_stop
 from gateway.core.records import LaterDevices
 from gateway.identity.passwords import Passwords
 from gateway.settings import AdminListen, Devices, Listen, Resets, Settings, Store
@@ -62,7 +62,7 @@ async def serve_demo(settings: Settings, *, as_json: bool) -> None:
         gateway = await start_gateway(settings)
         try:
             _announce(await _ready(gateway, data_dir, policy), as_json=as_json)
-            await follow_policies(gateway, told)
+            await follow_files(gateway, told)
         finally:
             await gateway.stop()
     if not as_json:

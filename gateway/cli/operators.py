@@ -1,4 +1,4 @@
-"""`watchword token`, `revoke` and `keys`: what operators do at the keyboard."""
+"""`watchword token` and `revoke`: what operators do at the keyboard."""
 
 from typing import Annotated
 
@@ -8,16 +8,15 @@ from gateway import clock
 from gateway.admin.tokens import Scope as TokenScope
 from gateway.admin.tokens import issue_token
 from gateway.cli.common import Config, Json, settings_from, with_store
-from gateway.cli.output import console, fail, failures, show_json, show_table
+from gateway.cli.output import console, fail, failures, show_json
 from gateway.cli.people import actor
 from gateway.store.audit import AuditEntry
-from gateway.store.keyring import KeyRing, load
+from gateway.store.keyring import KeyRing
 from gateway.store.opening import Store
 from gateway.store.revocations import Revocation, Scope
+from gateway.store.ring_file import load
 
 _DAY = 86400.0
-
-keys_app = typer.Typer(no_args_is_help=True, help="The key ring that secrets in the store are sealed with.")
 
 
 def token(
@@ -100,16 +99,3 @@ async def _revoke(store: Store, scope: Scope, target: str, reason: str, now: flo
             return await store.revocations.account(target, reason=reason, actor=actor(), now=now)
         case Scope.EVERYBODY:
             return await store.revocations.everybody(reason=reason, actor=actor(), now=now)
-
-
-@keys_app.command("list")
-def list_keys(config: Config = None, as_json: Json = False) -> None:
-    """List the names of the keys in the ring; never the keys."""
-    with failures(as_json=as_json):
-        path = settings_from(config).keys
-        ring = load(path)
-    if as_json:
-        show_json({"path": str(path), "active": ring.active, "keys": sorted(ring.keys)})
-        return
-    console.print(f"{path}", markup=False, soft_wrap=True)
-    show_table(("key", "state"), ((name, "active" if name == ring.active else "kept") for name in ring.keys))

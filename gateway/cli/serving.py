@@ -11,6 +11,7 @@ import structlog
 from gateway.app import Gateway, start_gateway
 from gateway.core.policy.matching import PolicySet
 from gateway.settings import Settings
+from gateway.store.rotation import follow as follow_keys
 
 
 def set_up_logging(log_format: str, level: str) -> None:
@@ -40,7 +41,7 @@ async def serve(settings: Settings, policies: PolicySet) -> None:
     gateway = await start_gateway(settings, policies)
     try:
         loop.add_signal_handler(signal.SIGHUP, loop.run_in_executor, None, gateway.reload_policies)
-        await follow_policies(gateway, told)
+        await follow_files(gateway, told)
     finally:
         await gateway.stop()
 
@@ -56,10 +57,12 @@ def told_to_stop() -> asyncio.Event:
     return told
 
 
-async def follow_policies(gateway: Gateway, told: asyncio.Event) -> None:
-    """Take up changes of the policy files until told to stop."""
+async def follow_files(gateway: Gateway, told: asyncio.Event) -> None:
+    """Take up changes of the policies and of the key ring until told to stop."""
     watching = asyncio.create_task(gateway.watch_policies())
+    following = asyncio.create_task(follow_keys(gateway.ring, gateway.store.sealed, told))
     await told.wait()
     watching.cancel()
     with suppress(asyncio.CancelledError):
         await watching
+    await following

@@ -20,9 +20,10 @@ from gateway.errors import SealBroken
 from gateway.store.attempts import CODES, Attempt, GrowingDelay
 from gateway.store.audit import AuditEntry
 from gateway.store.factors import Rotation, Spending
-from gateway.store.keyring import KeyRing
+from gateway.store.keyring import Seals
 from gateway.store.keys import Shard
 from gateway.store.opening import Store
+from gateway.store.sealed import SEEDS
 
 LONGEST_LABEL = 64
 
@@ -80,7 +81,7 @@ class SecondFactor:
     def __init__(
         self,
         store: Store,
-        ring: KeyRing,
+        ring: Seals,
         attempts: GrowingDelay,
         issuer: str,
         observe: Callable[[Reason | None], None],
@@ -115,7 +116,7 @@ class SecondFactor:
             state=FactorState.PENDING,
             created_at=now,
             last_used_at=None,
-            sealed_seed=self._ring.seal(seed, bound_to=_record_of(subject, factor_id)),
+            sealed_seed=self._ring.seal(seed, bound_to=SEEDS.bound_to(subject, factor_id)),
             session_id=session.id,
             full_at=full_at,
         )
@@ -129,8 +130,8 @@ class SecondFactor:
         could wait for the owner to add a factor, and copy it. A confirmed one's is never shown again.
         """
         for factor in _pending(await self._store.factors.list(session.subject), session.id):
-            if factor.id == factor_id:
-                return self._enrolment(factor, self._seed(factor))
+            if factor.id == factor_id and (seed := self._seed(factor)) is not None:
+                return self._enrolment(factor, seed)
         return None
 
     async def confirm(
@@ -227,10 +228,8 @@ class SecondFactor:
 
     def _judge_for(self, factor: Factor, code: str, now: float) -> Judgement:
         """What a code is to a factor; wrong also for one whose seed no key opens: the others still count."""
-        try:
-            seed = self._seed(factor)
-        except SealBroken:
-            _log.error("a seed cannot be opened: is its key missing from the key ring?", factor=factor.id)
+        seed = self._seed(factor)
+        if seed is None:
             return totp.WRONG
         return totp.judge(seed, code, now, drift=factor.drift, last_step=factor.last_step)
 
@@ -239,8 +238,13 @@ class SecondFactor:
             return [f for f in _pending(factors, spending.session_id) if f.id == spending.factor_id]
         return [f for f in factors if f.state is FactorState.CONFIRMED]
 
-    def _seed(self, factor: Factor) -> bytes:
-        return self._ring.open(factor.sealed_seed, bound_to=_record_of(factor.subject, factor.id))
+    def _seed(self, factor: Factor) -> bytes | None:
+        """What codes come from; None for a factor that no key opens, which is as good as none."""
+        try:
+            return self._ring.open(factor.sealed_seed, bound_to=SEEDS.bound_to(factor.subject, factor.id))
+        except SealBroken:
+            _log.error("a seed cannot be opened: is its key missing from the key ring?", factor=factor.id)
+            return None
 
     def _enrolment(self, factor: Factor, seed: bytes) -> Enrolment:
         uri = totp.otpauth_uri(seed, issuer=self._issuer, account=factor.subject)
@@ -258,7 +262,3 @@ def _not_now(attempt: Attempt) -> CodeRefused | None:
 
 def _pending(factors: Iterable[Factor], session_id: str) -> list[Factor]:
     return [f for f in factors if f.state is FactorState.PENDING and f.session_id == session_id]
-
-
-def _record_of(subject: str, factor_id: str) -> str:
-    return f"factor:{subject}:{factor_id}"

@@ -4,6 +4,8 @@ import base64
 import json
 from dataclasses import dataclass
 
+import structlog
+
 from gateway import entropy
 from gateway.core.policy.model import Action
 from gateway.core.records import Grant, Snapshot
@@ -13,14 +15,17 @@ from gateway.identity.recovery import Recovery
 from gateway.identity.second_factor import CodeRefused, CodeTaken, GivenCode, SecondFactor
 from gateway.store.challenges import Challenge
 from gateway.store.factors import Spending
-from gateway.store.keyring import KeyRing
+from gateway.store.keyring import Seals
 from gateway.store.opening import Store
+from gateway.store.sealed import PARKED_REQUESTS
 
 RESUME_SECONDS = 60
 """How long a browser has to come back for its parked request once the code was right."""
 
 RECOVERED_RESUME_SECONDS = 300
 """The same for a person, who is first told how many recovery codes are left."""
+
+_log = structlog.get_logger("gateway.step_up")
 
 RawHeaders = tuple[tuple[bytes, bytes], ...]
 
@@ -49,7 +54,7 @@ class Approved:
 
 class StepUps:
     def __init__(
-        self, store: Store, ring: KeyRing, factor: SecondFactor, recovery: Recovery, lifetime: float
+        self, store: Store, ring: Seals, factor: SecondFactor, recovery: Recovery, lifetime: float
     ) -> None:
         self._store = store
         self._ring = ring
@@ -73,7 +78,8 @@ class StepUps:
         challenge_id = self._store.challenges.new_id(session.id)
         sealed = None
         if parked is not None:
-            sealed = self._ring.seal(_packed(parked), bound_to=_record_of(session.subject, challenge_id))
+            record = PARKED_REQUESTS.bound_to(session.id, challenge_id)
+            sealed = self._ring.seal(_packed(parked), bound_to=record)
         challenge = Challenge(
             id=challenge_id,
             session_id=session.id,
@@ -150,11 +156,11 @@ class StepUps:
         challenge = await self._store.challenges.claim(session.id, resume_cookie, path, now)
         if challenge is None or challenge.sealed_request is None:
             return None
+        record = PARKED_REQUESTS.bound_to(session.id, challenge.id)
         try:
-            packed = self._ring.open(
-                challenge.sealed_request, bound_to=_record_of(session.subject, challenge.id)
-            )
+            packed = self._ring.open(challenge.sealed_request, bound_to=record)
         except SealBroken:
+            _log.error("a parked request cannot be opened: is its key missing?", challenge=challenge.id)
             return None
         return _unpacked(packed)
 
@@ -175,10 +181,6 @@ def _approved(
     if isinstance(taken, CodeRefused):
         return taken
     return Approved(taken, challenge, spending.resume[0] if spending.resume else None)
-
-
-def _record_of(subject: str, challenge_id: str) -> str:
-    return f"parked:{subject}:{challenge_id}"
 
 
 def _packed(parked: ParkedRequest) -> bytes:

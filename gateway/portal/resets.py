@@ -13,7 +13,7 @@ from gateway.portal.desk import Desk, fields_of, text_field
 from gateway.portal.pages import Notice, Pages
 from gateway.portal.replies import SECURITY, as_json, holder_of, lead_to, moment, page
 from gateway.store.audit import AuditEntry
-from gateway.store.keyring import KeyRing
+from gateway.store.keyring import Seals
 from gateway.web.problems import problem, status_of
 from gateway.web.return_to import checked_return
 from gateway.web.routes import Route
@@ -22,7 +22,7 @@ PAGE = "/.watchword/reset"
 
 
 class ResetPages:
-    def __init__(self, desk: Desk, cases: ResetCases, pages: Pages, ring: KeyRing) -> None:
+    def __init__(self, desk: Desk, cases: ResetCases, pages: Pages, ring: Seals) -> None:
         self._desk = desk
         self._cases = cases
         self._pages = pages

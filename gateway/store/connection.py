@@ -19,7 +19,7 @@ from redis.commands.core import AsyncScript
 from redis.exceptions import RedisError
 
 from gateway.errors import StoreUnavailable
-from gateway.store.keys import Shard
+from gateway.store.keys import Meta, Shard
 
 
 @contextmanager
@@ -45,7 +45,7 @@ class Connection:
         self.shards = shards
         self._scripts: dict[str, AsyncScript] = {}
 
-    async def run(self, script: str, shard: Shard, **arguments: Any) -> Any:
+    async def run(self, script: str, shard: Shard | Meta, **arguments: Any) -> Any:
         """Run `scripts/<script>.lua` on one shard; what it returns, as text and lists.
 
         Times given as floats travel as text. Raises StoreUnavailable.

@@ -3,26 +3,61 @@
 AES-256-GCM (NIST SP 800-38D) with a random 96-bit nonce. A sealed value names its key and is bound
 to the record it belongs to by the associated data, so that a value copied to another record, or
 to another account, does not open.
+
+One key of a ring is active: it seals. The others open only. A key waits until it is made the active one,
+so that every machine can have it before anything is sealed with it; after the next one took its place
+it is kept, until nothing is sealed with it any more and it is taken out.
 """
 
 import base64
 import hashlib
 import hmac
-import json
-import os
-import stat
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Protocol
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from gateway import entropy
-from gateway.errors import Fault, Faulty, SealBroken
+from gateway import clock, entropy
+from gateway.errors import KeyMissing, SealBroken
 
+KEY_BYTES = 32
 _NONCE_BYTES = 12
+
+
+class Seals(Protocol):
+    """What seals and opens: a ring, or the ring that a file holds now."""
+
+    def seal(self, plain: bytes, *, bound_to: str) -> bytes: ...
+
+    def open(self, sealed: bytes, *, bound_to: str) -> bytes: ...
+
+    def operator_key(self) -> Ed25519PrivateKey: ...
+
+    def tag(self, text: str) -> str: ...
+
+
+class KeyState(StrEnum):
+    """What a ring does with a key."""
+
+    ACTIVE = "active"
+    WAITING = "waiting"
+    KEPT = "kept"
+
+
+@dataclass(frozen=True, slots=True)
+class KeyTimes:
+    """When a key was made, and from and until when it was the active one.
+
+    Unix seconds; None for what has not happened, or happened before rings kept it.
+    """
+
+    made_at: float | None = None
+    active_from: float | None = None
+    active_until: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +67,7 @@ class KeyRing:
     active: str
     keys: Mapping[str, bytes] = field(repr=False)
     operator_seed: bytes = field(repr=False)
+    times: Mapping[str, KeyTimes] = field(default_factory=dict)
 
     def seal(self, plain: bytes, *, bound_to: str) -> bytes:
         """Encrypt `plain` for the record named `bound_to`."""
@@ -40,11 +76,11 @@ class KeyRing:
         return b".".join((self.active.encode(), base64.urlsafe_b64encode(nonce + sealed)))
 
     def open(self, sealed: bytes, *, bound_to: str) -> bytes:
-        """Decrypt what `seal` made for `bound_to`. Raises SealBroken."""
+        """Decrypt what `seal` made for `bound_to`. Raises SealBroken, and of its kind KeyMissing."""
         name, _, body = sealed.partition(b".")
         key = self.keys.get(name.decode(errors="replace"))
         if key is None:
-            raise SealBroken("the key of a sealed value is not in the key ring")
+            raise KeyMissing("the key of a sealed value is not in the key ring")
         try:
             raw = base64.urlsafe_b64decode(body)
             return AESGCM(key).decrypt(raw[:_NONCE_BYTES], raw[_NONCE_BYTES:], bound_to.encode())
@@ -63,69 +99,76 @@ class KeyRing:
     def operator_key(self) -> Ed25519PrivateKey:
         return Ed25519PrivateKey.from_private_bytes(self.operator_seed)
 
+    def state(self, name: str) -> KeyState:
+        """What this ring does with one of its keys."""
+        if name == self.active:
+            return KeyState.ACTIVE
+        times = self.times.get(name, KeyTimes())
+        began = times.active_from is not None or times.active_until is not None
+        return KeyState.WAITING if times.made_at is not None and not began else KeyState.KEPT
+
+    def since(self, name: str) -> float | None:
+        """From when a key has been in its state; None where the ring does not know."""
+        times = self.times.get(name, KeyTimes())
+        match self.state(name):
+            case KeyState.ACTIVE:
+                return times.active_from
+            case KeyState.WAITING:
+                return times.made_at
+            case KeyState.KEPT:
+                return times.active_until
+
+    def waiting(self) -> str | None:
+        """The newest key that has never been active."""
+        waiting = [name for name in self.keys if self.state(name) is KeyState.WAITING]
+        return max(waiting, key=lambda name: self.since(name) or 0.0, default=None)
+
+    def with_new_key(self, now: float) -> "KeyRing":
+        """The same ring with one more key, which waits."""
+        name = _new_name()
+        while name in self.keys:  # a name stands for one key, or what the other one sealed is lost
+            name = _new_name()
+        return replace(
+            self,
+            keys={**self.keys, name: entropy.octets(KEY_BYTES)},
+            times={**self.times, name: KeyTimes(made_at=now)},
+        )
+
+    def activated(self, name: str, now: float) -> "KeyRing":
+        """The same keys, of which `name` seals from now on."""
+        if self.state(name) is KeyState.ACTIVE:
+            return self
+        old, new = self.times.get(self.active, KeyTimes()), self.times.get(name, KeyTimes())
+        return replace(
+            self,
+            active=name,
+            times={
+                **self.times,
+                self.active: replace(old, active_until=now),
+                name: replace(new, active_from=now, active_until=None),
+            },
+        )
+
+    def without(self, name: str) -> "KeyRing":
+        """The same ring with one key less. Raises ValueError for the active key."""
+        if name == self.active:
+            raise ValueError("a ring has an active key")
+        return replace(
+            self,
+            keys={other: key for other, key in self.keys.items() if other != name},
+            times={other: times for other, times in self.times.items() if other != name},
+        )
+
 
 def new_keyring() -> KeyRing:
-    name = f"k-{entropy.identifier()[:8]}"
-    return KeyRing(active=name, keys={name: entropy.octets(32)}, operator_seed=entropy.octets(32))
+    name, now = _new_name(), clock.now()
+    return KeyRing(
+        active=name,
+        keys={name: entropy.octets(KEY_BYTES)},
+        operator_seed=entropy.octets(KEY_BYTES),
+        times={name: KeyTimes(made_at=now, active_from=now)},
+    )
 
 
-def load_or_create(path: Path) -> KeyRing:
-    """The ring in `path`; made there, with mode 0600, when there is none.
-
-    Two processes that start at once end up with one ring. Raises Faulty for a file that others may
-    read, or that is not a key ring (such a file is never overwritten), and where none can be made.
-    """
-    try:
-        if not path.exists():
-            _create(path, new_keyring())
-    except OSError as error:
-        raise _faulty(path, f"the key ring cannot be made here: {error.strerror}") from None
-    return load(path)
-
-
-def load(path: Path) -> KeyRing:
-    """The ring in `path`. Raises Faulty."""
-    try:
-        if stat.S_IMODE(path.stat().st_mode) & 0o077:
-            raise _faulty(path, "the key ring may be read by others: chmod 600 it")
-        document = json.loads(path.read_text())
-        ring = KeyRing(
-            active=str(document["active"]),
-            keys={name: base64.b64decode(key) for name, key in document["keys"].items()},
-            operator_seed=base64.b64decode(document["operator"]),
-        )
-    except FileNotFoundError:
-        raise _faulty(path, "there is no key ring; it is made at the first start") from None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise _faulty(path, f"this is not a key ring ({type(error).__name__})") from None
-    if ring.active not in ring.keys or any(
-        len(key) != 32 for key in (*ring.keys.values(), ring.operator_seed)
-    ):
-        raise _faulty(path, "the key ring has no active key, or a key that is not 256 bits long")
-    return ring
-
-
-def _create(path: Path, ring: KeyRing) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    document = {
-        "active": ring.active,
-        "keys": {name: base64.b64encode(key).decode() for name, key in ring.keys.items()},
-        "operator": base64.b64encode(ring.operator_seed).decode(),
-    }
-    draft = path.with_name(f".{path.name}.{entropy.identifier()}")
-    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(handle, "w") as file:
-            json.dump(document, file, indent=2)
-            file.flush()
-            os.fsync(file.fileno())
-        try:
-            os.link(draft, path)  # unlike a rename, this never replaces a ring made meanwhile
-        except FileExistsError:
-            return
-    finally:
-        draft.unlink()
-
-
-def _faulty(path: Path, message: str) -> Faulty:
-    return Faulty([Fault(str(path), 1, 1, message)])
+def _new_name() -> str:
+    return f"k-{entropy.identifier()[:8]}"

@@ -36,8 +36,9 @@ outbox:<channel>       zset    the ids of messages by when they are due, or thei
 waiting:<subject>      hash    channel and event -> how many messages of these wait
 =====================  ======  ===============================================================
 
-`ww:meta` (no shard) holds what is fixed at first start: the number of shards and a sealed check
-value that tells whether the key ring fits the store.
+`ww:meta` (no shard) holds what is fixed at first start, the number of shards; a sealed check value that
+tells whether the key ring fits the store; and the names of keys: `key:<name>` with when it was last known
+to seal, `retired:<name>` with when it was taken out.
 """
 
 import hashlib
@@ -47,6 +48,15 @@ from gateway import entropy
 
 META = "ww:meta"
 MAX_SHARDS = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Meta:
+    """`ww:meta`, as a place that a script runs on: the one record outside the shards."""
+
+    @property
+    def prefix(self) -> str:
+        return META
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,15 +17,17 @@ from gateway.store.connection import Connection, connect, store_errors
 from gateway.store.devices import Devices
 from gateway.store.embedded import EmbeddedServer, start_embedded
 from gateway.store.factors import Factors
-from gateway.store.keyring import KeyRing
+from gateway.store.keyring import KeyRing, KeyState
 from gateway.store.keys import MAX_SHARDS, META, Shard
 from gateway.store.outbox import Outbox
 from gateway.store.recovery_codes import RecoveryCodes
 from gateway.store.resets import Resets
 from gateway.store.revocations import Revocations
+from gateway.store.sealed import CHECK, Sealed, known_keys
 from gateway.store.sessions import SessionLimits, Sessions
 
-_CHECK = b"watchword"
+_ANOTHER_RING = "the key ring is not the one that the store was sealed with; restore it from a backup"
+_COPY_THE_RING = "copy it from where it was changed last, or restore it from a backup"
 _OLDEST_REDIS = (6, 2)
 _MOST_SKEW = 5.0
 
@@ -68,6 +70,7 @@ class Store:
         self.audit = Audit(connection, channels)
         self.outbox = Outbox(connection)
         self.resets = Resets(connection)
+        self.sealed = Sealed(connection)
         self._connection = connection
         self._server = server
 
@@ -131,17 +134,18 @@ async def _prepare(connection: Connection, ring: KeyRing) -> None:
     Epochs are made for a new store only. Where they are missing later, they stay missing: a lost
     epoch denies everybody until an operator revokes everybody, which sets a higher one.
     """
+    now = clock.now()
     meta = await connection.call(connection.redis.hgetall(META))
     if not meta:
         if not 1 <= connection.shards <= MAX_SHARDS:
             raise StoreUnavailable(f"a store has 1 to {MAX_SHARDS} shards")
-        epoch = first_epoch(clock.now())
+        epoch = first_epoch(now)
         with store_errors():
             for index in range(connection.shards):
                 await connection.redis.set(Shard(index).key("epoch"), epoch, nx=True)
             async with connection.redis.pipeline(transaction=True) as fixing:  # nobody sees half of it
                 fixing.hsetnx(META, "shards", str(connection.shards))
-                fixing.hsetnx(META, "check", ring.seal(_CHECK, bound_to=META).decode())
+                fixing.hsetnx(META, "check", ring.seal(CHECK, bound_to=META).decode())
                 await fixing.execute()
         meta = await connection.call(connection.redis.hgetall(META))
     if int(meta["shards"]) != connection.shards:
@@ -149,7 +153,27 @@ async def _prepare(connection: Connection, ring: KeyRing) -> None:
             f"the store was made with {meta['shards']} shards, the settings say {connection.shards}; "
             "the number is fixed at first start"
         )
+    sealed = Sealed(connection)
+    await _demand_keys(sealed, ring, meta)
+    known = known_keys(meta)
+    for name in ring.keys.keys() - known.used.keys() - known.retired.keys():
+        if ring.state(name) is not KeyState.WAITING:
+            await sealed.note_use(name, now)
+
+
+async def _demand_keys(sealed: Sealed, ring: KeyRing, meta: dict[str, str]) -> None:
+    """Raises WrongKeyRing if something in the store was sealed with a key that the ring does not have."""
+    known, check = known_keys(meta), meta["check"]
+    names = {*known.used, check.partition(".")[0]}
+    if not names & ring.keys.keys():
+        raise WrongKeyRing(_ANOTHER_RING)
+    if ring.active in known.retired:
+        raise WrongKeyRing(f"the key ring's active key, {ring.active}, was retired; {_COPY_THE_RING}")
+    if missing := names - ring.keys.keys():
+        needs = await sealed.needs()
+        if lacking := [f"{name} (needed by {needs[name]})" for name in sorted(missing) if needs[name]]:
+            raise WrongKeyRing(f"the key ring lacks keys: {', '.join(lacking)}; {_COPY_THE_RING}")
     try:
-        ring.open(meta["check"].encode(), bound_to=META)
+        ring.open(check.encode(), bound_to=META)
     except SealBroken:
-        raise WrongKeyRing("the key ring is not the one that this store was sealed with") from None
+        raise WrongKeyRing(_ANOTHER_RING) from None

@@ -1,6 +1,4 @@
-"""`watchword token`, `revoke` and `keys`."""
-
-import json
+"""`watchword token` and `revoke`."""
 
 import pytest
 from support.commands import CommandLine
@@ -9,8 +7,9 @@ from gateway import clock
 from gateway.admin.tokens import Operator, Scope, TokenFault, verify_token
 from gateway.cli.common import settings_from, with_store
 from gateway.core.records import LaterDevices
-from gateway.store.keyring import KeyRing, load
+from gateway.store.keyring import KeyRing
 from gateway.store.opening import Store
+from gateway.store.ring_file import load
 from gateway.store.sessions import NewDevice, Started
 
 GRACE = ("token", "grace", "--scope", "read")
@@ -171,34 +170,3 @@ def test_wrong_usage_revokes_nothing(
     assert (result.exit_code, result.stdout) == (2, "")
     assert said in result.stderr
     assert ada.is_live()
-
-
-# --- keys
-
-
-def test_the_names_of_keys_are_listed_and_nothing_else(command: CommandLine, ring: KeyRing) -> None:
-    path = command.folder / "data" / "keys.json"
-    assert command.json("keys", "list") == {"path": str(path), "active": ring.active, "keys": [ring.active]}
-    result = command("keys", "list")
-    assert result.stdout.splitlines()[0] == str(path)
-    assert [ring.active, "active"] in [line.split() for line in result.stdout.splitlines()]
-    document = json.loads(path.read_text())
-    for secret in (*document["keys"].values(), document["operator"]):
-        assert secret not in result.stdout
-
-
-def test_before_the_first_start_there_are_no_keys(command: CommandLine) -> None:
-    path = command.folder / "data" / "keys.json"
-    path.unlink()
-    result = command("keys", "list")
-    assert (result.exit_code, result.stdout) == (1, "")
-    assert "there is no key ring; it is made at the first start" in result.stderr
-    assert not path.exists()
-
-
-def test_a_ring_that_others_may_read_is_a_fault(command: CommandLine, ring: KeyRing) -> None:
-    (command.folder / "data" / "keys.json").chmod(0o644)
-    for arguments in (("keys", "list"), GRACE, ("user", "list")):
-        result = command(*arguments)
-        assert (result.exit_code, result.stdout) == (1, "")
-        assert "chmod 600" in result.stderr

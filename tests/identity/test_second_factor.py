@@ -9,6 +9,7 @@ from hypothesis import given as with_any
 from hypothesis import settings
 from hypothesis import strategies as st
 from redis.asyncio import Redis
+from structlog.testing import capture_logs
 from support.identity import code_of, enrolled_key, given, snapshot_of, wrong_code
 from support.store import NOW, RING, contents, every_size, opened_store, signed_in
 
@@ -701,3 +702,19 @@ async def test_the_first_code_of_a_factor_vouches_for_no_device_that_waits(
         taken = await confirm(second_factor, store, session, await begun(second_factor, store, session))
         assert isinstance(taken, CodeTaken) and taken.confirms_device is confirmed
         assert (await device_on(store, session)).is_confirmed is confirmed
+
+
+async def test_a_factor_whose_key_is_gone_is_as_good_as_none_and_the_log_tells(
+    store: Store, second_factor: SecondFactor, valkey: Redis
+) -> None:
+    """A key ring was exchanged under a running gateway: no error page, and the other factors still count."""
+    session = await signed_in(store)
+    key = await enrolled_key(second_factor, store, session.cookie)
+    waiting = await begun(second_factor, store, session)
+    (record,) = await valkey.keys(f"*:factor:{waiting.factor.id}")
+    await valkey.hset(record, "sealed_seed", "k-lost.AAAA")
+    with capture_logs() as said:
+        assert await second_factor.pending(await session_of(store, session), waiting.factor.id) is None
+        assert reason_of(await confirm(second_factor, store, session, waiting)) is Reason.WRONG_CODE
+    assert {entry["factor"] for entry in said} == {waiting.factor.id}
+    assert isinstance(await take(second_factor, store, session, code_of(key, NOW)), CodeTaken)

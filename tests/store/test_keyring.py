@@ -1,20 +1,16 @@
-"""The key ring: one per store, nobody else's to read, and what it sealed opens in one place only."""
+"""The key ring: what it sealed opens in one place only, and no change of it loses a key."""
 
 import hmac
-import json
 import re
-import stat
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from support.race import Race, ring_made
 
-from gateway.errors import Faulty, SealBroken
-from gateway.store.keyring import KeyRing, load, load_or_create, new_keyring
+from gateway.errors import KeyMissing, SealBroken
+from gateway.store.keyring import KeyRing, KeyState, KeyTimes, new_keyring
 
 RING = new_keyring()
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
@@ -85,6 +81,16 @@ def test_another_ring_opens_nothing() -> None:
             other.open(sealed, bound_to="record")
 
 
+def test_a_key_that_is_missing_is_told_from_a_value_that_was_altered() -> None:
+    """Another process may have the key by now, whereas what was altered opens nowhere."""
+    sealed = RING.seal(b"seed", bound_to="record")
+    with pytest.raises(KeyMissing):
+        new_keyring().open(sealed, bound_to="record")
+    with pytest.raises(SealBroken) as raised:
+        RING.open(sealed, bound_to="another")
+    assert not isinstance(raised.value, KeyMissing)
+
+
 def test_keys_are_not_shown() -> None:
     shown = repr(RING)
     assert all(repr(key) not in shown for key in (*RING.keys.values(), RING.operator_seed))
@@ -95,18 +101,6 @@ def test_the_operator_key_is_the_same_at_each_start() -> None:
     assert public[0] == public[1] != new_keyring().operator_key().public_key().public_bytes_raw()
 
 
-# --- the file
-
-
-def test_a_ring_is_made_once_for_the_owner_alone(tmp_path: Path) -> None:
-    path = tmp_path / "data" / "keys.json"
-    ring = load_or_create(path)
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
-    assert load_or_create(path) == load(path) == ring
-    assert list(path.parent.iterdir()) == [path], "no draft is left behind"
-
-
 def test_two_rings_are_two() -> None:
     one, other = new_keyring(), new_keyring()
     assert one.active != other.active
@@ -115,70 +109,56 @@ def test_two_rings_are_two() -> None:
     assert {len(key) for key in (*one.keys.values(), one.operator_seed)} == {32}
 
 
-@pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o602, 0o610, 0o644, 0o777])
-def test_a_ring_that_others_may_touch_is_refused(tmp_path: Path, mode: int) -> None:
-    path = tmp_path / "keys.json"
-    load_or_create(path)
-    path.chmod(mode)
-    with pytest.raises(Faulty, match=r"keys\.json:1:1: .*chmod 600"):
-        load_or_create(path)
+# --- its keys
 
 
-def document(**other: object) -> str:
-    good = {"active": "k1", "keys": {"k1": "a" * 43 + "="}, "operator": "a" * 43 + "="}
-    return json.dumps(good | other)
+def test_a_new_ring_has_one_key_and_it_is_active() -> None:
+    ring = new_keyring()
+    assert list(ring.keys) == [ring.active]
+    assert ring.state(ring.active) is KeyState.ACTIVE
+    assert ring.since(ring.active) == ring.times[ring.active].made_at
+    assert ring.waiting() is None
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "{",
-        "[]",
-        "null",
-        "{}",
-        "\x00",
-        document(active="k2"),
-        document(active=None),
-        document(active=[]),
-        document(keys={}),
-        document(keys=[]),
-        document(keys={"k1": "YWJj"}),
-        document(keys={"k1": "not base64"}),
-        document(keys={"k1": 1}),
-        document(keys={"k1": "a" * 43 + "=", "k0": ""}),
-        document(operator=""),
-        document(operator=None),
-    ],
-)
-def test_what_is_no_ring_is_refused_and_not_overwritten(tmp_path: Path, text: str) -> None:
-    path = tmp_path / "keys.json"
-    path.write_text(text)
-    path.chmod(0o600)
-    with pytest.raises(Faulty, match=r"keys\.json:1:1: "):
-        load_or_create(path)
-    assert path.read_text() == text
+def test_the_life_of_a_key() -> None:
+    ring = new_keyring()
+    first = ring.active
+    ring = ring.with_new_key(100.0)
+    second = ring.waiting()
+    assert second is not None
+    assert (ring.active, ring.state(second), ring.since(second)) == (first, KeyState.WAITING, 100.0)
+    ring = ring.activated(second, 200.0)
+    assert (ring.active, ring.since(second), ring.waiting()) == (second, 200.0, None)
+    assert (ring.state(first), ring.since(first)) == (KeyState.KEPT, 200.0)
+    assert ring.activated(second, 300.0) == ring, "it is already"
+    ring = ring.without(first)
+    assert list(ring.keys) == list(ring.times) == [second]
 
 
-def test_the_document_above_is_a_ring_when_nothing_is_changed(tmp_path: Path) -> None:
-    path = tmp_path / "keys.json"
-    path.write_text(document())
-    path.chmod(0o600)
-    assert load(path).active == "k1"
+def test_the_newest_that_waits_is_next() -> None:
+    ring = new_keyring().with_new_key(100.0)
+    older = ring.waiting()
+    ring = ring.with_new_key(200.0)
+    assert ring.waiting() not in {older, None}
 
 
-def test_a_ring_is_only_read_where_none_may_be_made(tmp_path: Path) -> None:
-    with pytest.raises(Faulty, match="there is no key ring"):
-        load(tmp_path / "keys.json")
-    assert list(tmp_path.iterdir()) == []
+def test_of_a_ring_without_times_the_others_are_kept() -> None:
+    """Such a ring is one from before there were rotations, perhaps changed by hand."""
+    ring = replace(RING, keys={**RING.keys, "by-hand": b"k" * 32}, times={})
+    assert (ring.state("by-hand"), ring.since("by-hand"), ring.since(ring.active)) == (
+        KeyState.KEPT,
+        None,
+        None,
+    )
+    rotated = ring.with_new_key(100.0)
+    rotated = rotated.activated(rotated.waiting() or "", 200.0)
+    assert (rotated.state(ring.active), rotated.since(ring.active)) == (KeyState.KEPT, 200.0)
+    assert rotated.times[ring.active] == KeyTimes(active_until=200.0)
 
 
-@pytest.mark.parametrize("place", ["a file/keys.json", "a folder"])
-def test_a_place_where_no_file_can_be_is_a_fault(tmp_path: Path, place: str) -> None:
-    (tmp_path / "a file").touch()
-    (tmp_path / "a folder").mkdir(mode=0o700)
-    with pytest.raises(Faulty):
-        load_or_create(tmp_path / place)
+def test_the_active_key_stays() -> None:
+    with pytest.raises(ValueError, match="active"):
+        RING.without(RING.active)
 
 
 def test_a_tag_is_of_one_text_and_one_ring() -> None:
@@ -202,8 +182,24 @@ def test_a_tag_outlives_the_rotation_of_what_seals() -> None:
     assert rotated.tag("x") == ring.tag("x")
 
 
-def test_processes_that_start_at_once_have_one_ring(tmp_path: Path, race: Race) -> None:
-    path = tmp_path / "keys.json"
-    rings: list[KeyRing] = race(ring_made, path)
-    assert rings == [load(path)] * len(rings)
-    assert list(tmp_path.iterdir()) == [path]
+@given(st.lists(st.sampled_from(["add", "rotate", "remove"]), max_size=12))
+def test_whatever_is_done_to_a_ring_it_opens_what_its_keys_sealed(changes: list[str]) -> None:
+    ring, sealed = RING, {RING.active: RING.seal(b"seed", bound_to="record")}
+    for number, change in enumerate(changes):
+        now, before = 1000.0 + number, ring
+        if change == "add":
+            ring = ring.with_new_key(now)
+            assert ring.keys.items() > before.keys.items()
+        elif change == "rotate":
+            ring = ring.activated(ring.waiting() or ring.active, now)
+            assert ring.keys == before.keys
+        elif kept := [name for name in ring.keys if ring.state(name) is KeyState.KEPT]:
+            ring = ring.without(kept[0])
+            assert before.keys.keys() - ring.keys.keys() == {kept[0]}
+        assert [ring.state(name) for name in ring.keys].count(KeyState.ACTIVE) == 1
+        assert ring.times.keys() <= ring.keys.keys()
+        assert ring.operator_seed == RING.operator_seed
+        sealed[ring.active] = ring.seal(b"seed", bound_to="record")
+        for name, value in sealed.items():
+            if name in ring.keys:
+                assert ring.open(value, bound_to="record") == b"seed"

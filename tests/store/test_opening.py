@@ -13,6 +13,7 @@ from support.store import (
     RING,
     commands_during,
     contents,
+    new_factor,
     opened_store,
     running_server,
     signed_in,
@@ -20,11 +21,13 @@ from support.store import (
 
 from gateway import clock
 from gateway.core.reasons import Reason
-from gateway.errors import StoreUnavailable
+from gateway.core.records import Factor
+from gateway.errors import StoreUnavailable, WrongKeyRing
 from gateway.store import opening
-from gateway.store.keyring import new_keyring
+from gateway.store.keyring import KeyRing, KeyTimes, new_keyring
 from gateway.store.keys import MAX_SHARDS, META, Shard
-from gateway.store.opening import StoreOptions, open_store
+from gateway.store.opening import Store, StoreOptions, open_store
+from gateway.store.sealed import SEEDS
 
 
 def options(url: str, **other: object) -> StoreOptions:
@@ -212,6 +215,83 @@ async def test_a_ring_whose_keys_were_rotated_still_fits(valkey: Redis, valkey_u
     rotated = replace(newer, keys={**newer.keys, **RING.keys})
     store, _ = await open_store(options(valkey_url), rotated, LIMITS)
     await store.close()
+
+
+def with_key(ring: KeyRing, name: str, *, active: bool) -> KeyRing:
+    """A ring with one more key: the active one, or one that waits."""
+    ring = replace(
+        ring, keys={**ring.keys, name: name.encode().ljust(32)}, times={name: KeyTimes(made_at=1.0)}
+    )
+    return ring.activated(name, 2.0) if active else ring
+
+
+async def test_the_keys_in_use_are_known_and_those_that_wait_are_not(valkey: Redis, valkey_url: str) -> None:
+    ring = with_key(with_key(RING, "kept", active=True), "used", active=True)
+    ring = replace(
+        with_key(ring, "waits", active=False), times={**ring.times, "waits": KeyTimes(made_at=1.0)}
+    )
+    store, _ = await open_store(options(valkey_url), ring, LIMITS)
+    assert (await store.sealed.known_keys()).used.keys() == {"test", "kept", "used"}
+    await store.sealed.forget("kept", NOW)
+    await store.close()
+    store, _ = await open_store(options(valkey_url), ring, LIMITS)
+    assert (await store.sealed.known_keys()).used.keys() == {"test", "used"}, "a retired one stays so"
+    await store.close()
+
+
+async def refused(url: str, ring: KeyRing) -> str:
+    """Why a start is refused."""
+    with pytest.raises(WrongKeyRing) as raised:
+        await open_store(options(url), ring, LIMITS)
+    return str(raised.value)
+
+
+async def test_a_ring_that_lacks_a_key_that_is_needed_is_refused(valkey: Redis, valkey_url: str) -> None:
+    """A backup from before a rotation, or a copy that another machine did not get."""
+    newer = with_key(RING, "newer", active=True)
+    store = await opened_store(valkey_url)
+    await store.sealed.expect(newer, NOW)
+    await store.factors.add(await factor_of(store, RING), NOW, code_given=True)
+    await store.close()
+    before = await contents(valkey)
+    assert "the key ring lacks keys: newer (needed by 1); copy it" in await refused(valkey_url, RING)
+    assert "lacks keys: test (needed by 1)" in await refused(valkey_url, newer.without("test"))
+    assert "not the one that the store was sealed with" in await refused(valkey_url, new_keyring())
+    assert await contents(valkey) == before
+    await (await open_store(options(valkey_url), newer, LIMITS))[0].close()
+
+
+async def factor_of(store: Store, ring: KeyRing) -> Factor:
+    await signed_in(store)
+    factor = new_factor(store)
+    sealed = ring.seal(b"seed", bound_to=SEEDS.bound_to("ada", factor.id))
+    return replace(factor, sealed_seed=sealed)
+
+
+async def test_a_missing_key_that_nothing_needs_does_no_harm(valkey: Redis, valkey_url: str) -> None:
+    store = await opened_store(valkey_url)
+    await store.sealed.note_use("gone", NOW)
+    await store.close()
+    await opened_and_closed(valkey_url)
+
+
+async def test_a_ring_whose_active_key_was_retired_is_refused(valkey: Redis, valkey_url: str) -> None:
+    """A machine that was off during the rotation: what it would seal, no other could open."""
+    newer = with_key(RING, "newer", active=True)
+    store = await opened_store(valkey_url)
+    await store.sealed.expect(newer, NOW)
+    await store.sealed.forget("test", NOW)
+    await store.close()
+    stale = replace(newer, active="test")
+    assert "active key, test, was retired" in await refused(valkey_url, stale)
+
+
+async def test_a_store_from_before_keys_were_known_is_taken_as_it_is(valkey: Redis, valkey_url: str) -> None:
+    await opened_and_closed(valkey_url)
+    await valkey.hdel(META, "key:test")
+    assert "not the one" in await refused(valkey_url, new_keyring())
+    await opened_and_closed(valkey_url)
+    assert "key:test" in await valkey.hgetall(META)
 
 
 async def test_case_36_a_missing_epoch_stays_missing(valkey: Redis, valkey_url: str) -> None:

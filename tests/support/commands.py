@@ -14,7 +14,7 @@ from support.running_demo import WATCHWORD
 from typer.testing import CliRunner, Result
 
 from gateway.cli.main import app
-from gateway.store.keyring import load_or_create
+from gateway.store.ring_file import load_or_create
 
 POLICY = """
 app: exchange

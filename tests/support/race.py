@@ -9,10 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.store import opened_store
+from support.store import LIMITS, opened_store
 
+from gateway import clock
 from gateway.core.telling import Channel
-from gateway.store.keyring import KeyRing, load_or_create
+from gateway.store import rotation
+from gateway.store.keyring import KeyRing
+from gateway.store.live_ring import LiveKeyRing
+from gateway.store.opening import StoreOptions, open_store
+from gateway.store.ring_file import load_or_create
 
 PROCESSES = 4
 
@@ -91,3 +96,27 @@ def ids_claimed(url: str, now: float) -> list[str]:
             await store.close()
 
     return asyncio.run(claimed())
+
+
+def key_added(path: Path, times: int) -> list[str]:
+    """The names of the keys that were added to a ring."""
+    _start.wait(60)
+    return [rotation.add(path, clock.now()) for _ in range(times)]
+
+
+def keys_rotated(path: Path, url: str, times: int) -> list[tuple[str, str]]:
+    """Rotate, and seal everything anew, that often; which key followed which."""
+
+    async def rotated() -> list[tuple[str, str]]:
+        ring = LiveKeyRing(path, load_or_create(path))
+        store, _ = await open_store(StoreOptions(url, Path(), shards=1, timeout=20), ring.current(), LIMITS)
+        done = []
+        _start.wait(60)
+        for _ in range(times):
+            done.append(await rotation.rotate(path, store.sealed, clock.now()))
+            async for _ in store.sealed.reseal(ring.current):
+                pass
+        await store.close()
+        return [(each.was, each.becomes) for each in done]
+
+    return asyncio.run(rotated())

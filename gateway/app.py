@@ -4,7 +4,7 @@ import asyncio
 import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import structlog
@@ -12,54 +12,29 @@ from aiohttp import web
 from watchfiles import awatch
 
 from gateway.admin import make_admin_app
+from gateway.assembly import Basis, listener_limits, make_pipeline, reset_cases, upstream_limits
 from gateway.core.policy.matching import PolicySet
 from gateway.documents import load_policy_directory
 from gateway.errors import Fault, Faulty, WrongKeyRing
-from gateway.identity.password_change import PasswordChanges
 from gateway.identity.passwords import Passwords
-from gateway.identity.recovery import Recovery
-from gateway.identity.resets import DueResets, ResetCases, ResetRules
-from gateway.identity.second_factor import SecondFactor
-from gateway.identity.sign_in import SignInLimits, SignIns
-from gateway.identity.step_up import StepUps
+from gateway.identity.resets import DueResets
 from gateway.notices.office import Office
-from gateway.portal.activity import ActivityPage
-from gateway.portal.api import Api
-from gateway.portal.desk import Desk
-from gateway.portal.devices import Devices
-from gateway.portal.forms import Forms
-from gateway.portal.moving import Moving
-from gateway.portal.pages import PAGE_HEADERS, Pages
-from gateway.portal.profile import Profile
-from gateway.portal.recovery import Recovery as RecoveryTopic
-from gateway.portal.resets import ResetPages
-from gateway.portal.site import Site
-from gateway.portal.static_files import StaticFiles
 from gateway.portal.texts import Texts
-from gateway.portal.waiting import Waiting
-from gateway.proxy.answers import Answers
-from gateway.proxy.challenger import Challenger
 from gateway.proxy.delivery import Delivery
 from gateway.proxy.pipeline import Pipeline
-from gateway.proxy.upstream import UpstreamLimits
 from gateway.settings import EMBEDDED, Listen, Settings, insecure_hosts, load_settings
-from gateway.store.attempts import AttemptLimit, GrowingDelay
-from gateway.store.keyring import KeyRing, Seals
+from gateway.store.keyring import KeyRing
 from gateway.store.live_ring import LiveKeyRing
 from gateway.store.opening import Store, StoreOptions, open_store
 from gateway.store.revocations import Scope
 from gateway.store.ring_file import load_or_create
 from gateway.store.sessions import SessionLimits
-from gateway.web.connection import ListenerLimits
-from gateway.web.cookies import CookieJar
 from gateway.web.listener import Listener
 from gateway.web.metrics import Metrics
-from gateway.web.reading import Reader
 
 STOP_SECONDS = {"production": 10.0, "demo": 1.0}
 """How long requests in flight may take when the gateway stops; streams never end by themselves."""
 
-_DAY = 86400.0
 
 _log = structlog.get_logger("gateway")
 
@@ -233,15 +208,15 @@ async def start_gateway(settings: Settings, policies: PolicySet | None = None) -
         metrics, health = Metrics(), PolicyHealth()
         office = Office(store, settings.notices, settings.issuer, metrics)
         parts.push_async_callback(office.stop, STOP_SECONDS[settings.mode])
-        delivery = Delivery(_upstream_limits(settings), metrics)
+        delivery = Delivery(upstream_limits(settings), metrics)
         parts.push_async_callback(delivery.close)
         resets = reset_cases(settings, store)
-        basis = _Basis(settings, store, ring, metrics, health, Texts.load("en"), resets)
-        pipeline = _pipeline(basis, policies, passwords, delivery)
-        listener = Listener(pipeline.handle, _listener_limits(settings))
+        basis = Basis(settings, store, ring, metrics, Texts.load("en"), resets)
+        pipeline = make_pipeline(basis, policies, passwords, delivery)
+        listener = Listener(pipeline.handle, listener_limits(settings))
         port = await listener.start(settings.listen.host, settings.listen.port, _tls(settings))
         parts.push_async_callback(listener.stop, STOP_SECONDS[settings.mode])
-        admin_port = await _start_admin(basis, parts)
+        admin_port = await _start_admin(basis, health, parts)
         due_resets = DueResets(basis.resets, lambda: metrics.revocation(Scope.ACCOUNT))
         due_resets.start()
         parts.push_async_callback(due_resets.stop)
@@ -258,99 +233,14 @@ async def start_gateway(settings: Settings, policies: PolicySet | None = None) -
         return Gateway(settings, store, ring, pipeline, port, admin_port, health, parts.pop_all())
 
 
-@dataclass(frozen=True, slots=True)
-class _Basis:
-    """What almost every part is built on."""
-
-    settings: Settings
-    store: Store
-    ring: Seals
-    metrics: Metrics
-    health: PolicyHealth
-    texts: Texts
-    resets: ResetCases
-
-
-def reset_cases(settings: Settings, store: Store) -> ResetCases:
-    """The cases of resets, by the rules of the settings."""
-    rules = settings.resets
-    return ResetCases(store, ResetRules(rules.evidence, rules.waiting, rules.abandon_after, rules.keep))
-
-
-def _pipeline(basis: _Basis, policies: PolicySet, passwords: Passwords, delivery: Delivery) -> Pipeline:
-    settings, store, ring = basis.settings, basis.store, basis.ring
-    jar = CookieJar(secure=settings.public_scheme == "https")
-    second_factor = SecondFactor(
-        store,
-        ring,
-        _code_delay(settings),
-        settings.issuer,
-        basis.metrics.code,
-        confirms_devices=settings.devices.later.code_serves,
-    )
-    # What is long enough not to be guessed is slowed down, and never locked: it is the way out of the lock.
-    recovery_delay = replace(_code_delay(settings), lock=None)
-    recovery = Recovery(
-        store,
-        passwords,
-        recovery_delay,
-        settings.recovery.waiting,
-        basis.metrics.code,
-        confirms_devices=settings.devices.later.code_serves,
-    )
-    step_ups = StepUps(store, ring, second_factor, recovery, settings.challenges.lifetime)
-    static = StaticFiles.load()
-    pages = Pages(static, basis.texts)
-    answers = Answers(pages.refused, PAGE_HEADERS)
-    sign_ins = SignIns(store, passwords, _sign_in_limits(settings), basis.metrics.sign_in)
-    # Asked each time: a reload gives the pipeline other policies.
-    desk = Desk(
-        store,
-        sign_ins,
-        second_factor,
-        recovery,
-        step_ups,
-        jar,
-        basis.metrics,
-        PasswordChanges(store, passwords, _sign_in_limits(settings).by_account),
-        policies=lambda: pipeline.policies,
-    )
-    pipeline = Pipeline(
-        policies=policies,
-        reader=Reader(settings.public_scheme, settings.trusted_proxies, jar),
-        sessions=store.sessions,
-        step_ups=step_ups,
-        challenger=Challenger(
-            step_ups, answers, jar, settings.challenges.parked_body, settings.sessions.absolute
-        ),
-        answers=answers,
-        own_pages=Site(
-            Forms(desk, pages, static),
-            Api(desk),
-            topics=(
-                Profile(desk, pages, email_fixed=settings.profile.email == "fixed"),
-                ActivityPage(desk, pages),
-                RecoveryTopic(desk, pages),
-                Moving(desk, pages),
-                Devices(desk, pages),
-                Waiting(desk, pages),
-                ResetPages(desk, basis.resets, pages, ring),
-            ),
-        ),
-        to_app=delivery,
-        metrics=basis.metrics,
-    )
-    return pipeline
-
-
-async def _start_admin(basis: _Basis, parts: AsyncExitStack) -> int:
+async def _start_admin(basis: Basis, health: PolicyHealth, parts: AsyncExitStack) -> int:
     admin = make_admin_app(
         basis.store,
         basis.ring,
         words=basis.texts.words,
         resets=basis.resets,
         metrics=basis.metrics,
-        policy_faults=lambda: basis.health.faults,
+        policy_faults=lambda: health.faults,
     )
     # The audit stream has what operators did; a second log with subjects in its paths is not kept.
     runner = web.AppRunner(
@@ -365,47 +255,6 @@ async def _start_admin(basis: _Basis, parts: AsyncExitStack) -> int:
     await site.start()
     port: int = runner.addresses[0][1]
     return port
-
-
-def _code_delay(settings: Settings) -> GrowingDelay:
-    codes = settings.codes
-    return GrowingDelay(codes.attempts, codes.delay, codes.longest_delay, lock=codes.lock)
-
-
-def _sign_in_limits(settings: Settings) -> SignInLimits:
-    limits = settings.sign_in
-    return SignInLimits(
-        # Strangers type names that no account has: what they leave behind is forgotten again.
-        by_account=GrowingDelay(
-            limits.attempts_by_account, limits.delay, limits.longest_delay, forget_after=_DAY
-        ),
-        by_address=AttemptLimit(limits.attempts_by_address, limits.per),
-        later_devices=settings.devices.later,
-    )
-
-
-def _listener_limits(settings: Settings) -> ListenerLimits:
-    limits = settings.limits
-    return ListenerLimits(
-        connections=limits.connections,
-        line_bytes=min(limits.header_size, 8190),
-        head_bytes=limits.header_size,
-        headers=limits.header_count,
-        head_seconds=limits.header_deadline,
-        body_seconds=limits.body_deadline,
-        idle_seconds=limits.keep_alive,
-    )
-
-
-def _upstream_limits(settings: Settings) -> UpstreamLimits:
-    limits = settings.upstream
-    return UpstreamLimits(
-        connections=limits.connections,
-        connect=limits.connect,
-        first_byte=limits.first_byte,
-        idle=limits.idle,
-        retry_after_failure=limits.retry_after_failure,
-    )
 
 
 def _tls(settings: Settings) -> ssl.SSLContext | None:

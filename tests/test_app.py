@@ -23,7 +23,8 @@ from support.webhooks import SECRET, receiving
 
 from gateway import app as composition
 from gateway.admin.tokens import Scope, issue_token
-from gateway.app import load_configuration, load_policies, reset_cases, start_gateway
+from gateway.app import load_configuration, load_policies, start_gateway
+from gateway.assembly import reset_cases
 from gateway.core.policy.model import Need
 from gateway.core.reset import Reset, ResetState
 from gateway.core.telling import Channel

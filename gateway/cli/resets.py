@@ -14,7 +14,7 @@ import typer
 
 from gateway import clock
 from gateway.admin.resets import ResetView
-from gateway.app import reset_cases
+from gateway.assembly import reset_cases
 from gateway.cli.common import Config, Json, settings_from, with_store
 from gateway.cli.output import console, fail, failures, show_json, show_table
 from gateway.cli.people import Subject, actor

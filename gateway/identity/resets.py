@@ -12,7 +12,7 @@ from gateway.core.reasons import Reason
 from gateway.core.reset import GATEWAY, Actor, Reset, ResetState, Step, approve, close, record
 from gateway.errors import StoreUnavailable
 from gateway.store.audit import AuditEntry
-from gateway.store.keyring import KeyRing
+from gateway.store.keyring import Seals
 from gateway.store.opening import Store
 
 LOOK_SECONDS = 3.0
@@ -183,12 +183,12 @@ def _entry_of(closed: Reset, now: float) -> AuditEntry:
     )
 
 
-def stop_tag(ring: KeyRing, reset_id: str) -> str:
+def stop_tag(ring: Seals, reset_id: str) -> str:
     """What shows that somebody was sent the link which stops this case."""
     return ring.tag(f"reset-stop:{reset_id}")
 
 
-def stop_path(ring: KeyRing, reset_id: str) -> str:
+def stop_path(ring: Seals, reset_id: str) -> str:
     """The path of a page, on the host of any app, where the account holder stops a case without a session.
 
     For messages to the account holder. Whoever has it can stop this one case, and nothing else.

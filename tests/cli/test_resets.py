@@ -8,7 +8,7 @@ import pytest
 from support.commands import CommandLine
 from support.store import NOW, enrolled, signed_in
 
-from gateway.app import reset_cases
+from gateway.assembly import reset_cases
 from gateway.cli.common import settings_from, with_store
 from gateway.store.opening import Store
 

@@ -9,7 +9,7 @@ from support.gateway import POLICY, Client, OpenScene, Scene
 from support.raw_client import Answer
 from support.resets import GRACE, MARGARET
 
-from gateway.app import reset_cases
+from gateway.assembly import reset_cases
 from gateway.core.reset import Reset, ResetState
 from gateway.identity.resets import ResetCases, stop_path, stop_tag
 

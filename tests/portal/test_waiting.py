@@ -11,7 +11,7 @@ from support.gateway import PASSWORD, POLICY, Client, OpenScene, Scene
 from support.own_pages import action_of, alert, leads_to, listed, page, problem
 from support.raw_client import Answer, RawClient
 
-from gateway import app as composition
+from gateway import assembly
 from gateway.portal.waiting import MOST_STREAMS, Pace, Waiting
 
 OWN = "/.watchword"
@@ -428,7 +428,7 @@ async def test_a_stream_has_an_end_after_which_the_browser_asks_anew(
     open_scene: OpenScene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     quick = Pace(seconds=0.01, looks=7, looks_per_sign=3)
-    monkeypatch.setattr(composition, "Waiting", lambda *parts: Waiting(*parts, quick))
+    monkeypatch.setattr(assembly, "Waiting", lambda *parts: Waiting(*parts, quick))
     async with open_scene(devices={"later": "approve"}) as scene:
         _, later = await owner_and_newcomer(scene, factor=False)
         async with stream_of(later) as (_, connection):

@@ -23,6 +23,7 @@ from support.store import NOW
 from support.upstreams import Script, Scripted, serving
 
 from gateway import app as composition
+from gateway import assembly
 from gateway import clock as system_clock
 from gateway.app import Gateway
 from gateway.identity.passwords import Passwords
@@ -285,7 +286,7 @@ def open_scene(valkey: Redis, valkey_url: str, tmp_path: Path, monkeypatch: pyte
     ) -> AsyncIterator[Scene]:
         monkeypatch.setattr(system_clock, "now", now)
         monkeypatch.setattr(composition, "Passwords", lambda: Passwords(hasher=QUICK))
-        monkeypatch.setattr(composition, "Pages", lambda *_: _pages())
+        monkeypatch.setattr(assembly, "Pages", lambda *_: _pages())
         app = Recorder()
         async with serving(script or app) as behind:
             # By name: what goes wrong only between names, not addresses, would otherwise go unnoticed.

@@ -1,0 +1,167 @@
+"""How the parts of a gateway are put together from its settings; `app` starts and stops them."""
+
+from dataclasses import dataclass, replace
+
+from gateway.core.policy.matching import PolicySet
+from gateway.identity.password_change import PasswordChanges
+from gateway.identity.passwords import Passwords
+from gateway.identity.recovery import Recovery
+from gateway.identity.resets import ResetCases, ResetRules
+from gateway.identity.second_factor import SecondFactor
+from gateway.identity.sign_in import SignInLimits, SignIns
+from gateway.identity.step_up import StepUps
+from gateway.portal.activity import ActivityPage
+from gateway.portal.api import Api
+from gateway.portal.desk import Desk
+from gateway.portal.devices import Devices
+from gateway.portal.forms import Forms
+from gateway.portal.moving import Moving
+from gateway.portal.pages import PAGE_HEADERS, Pages
+from gateway.portal.profile import Profile
+from gateway.portal.recovery import Recovery as RecoveryTopic
+from gateway.portal.resets import ResetPages
+from gateway.portal.site import Site
+from gateway.portal.static_files import StaticFiles
+from gateway.portal.texts import Texts
+from gateway.portal.waiting import Waiting
+from gateway.proxy.answers import Answers
+from gateway.proxy.challenger import Challenger
+from gateway.proxy.delivery import Delivery
+from gateway.proxy.pipeline import Pipeline
+from gateway.proxy.upstream import UpstreamLimits
+from gateway.settings import Settings
+from gateway.store.attempts import AttemptLimit, GrowingDelay
+from gateway.store.keyring import Seals
+from gateway.store.opening import Store
+from gateway.web.connection import ListenerLimits
+from gateway.web.cookies import CookieJar
+from gateway.web.metrics import Metrics
+from gateway.web.reading import Reader
+
+_DAY = 86400.0
+
+
+@dataclass(frozen=True, slots=True)
+class Basis:
+    """What almost every part is built on."""
+
+    settings: Settings
+    store: Store
+    ring: Seals
+    metrics: Metrics
+    texts: Texts
+    resets: ResetCases
+
+
+def reset_cases(settings: Settings, store: Store) -> ResetCases:
+    """The cases of resets, by the rules of the settings."""
+    rules = settings.resets
+    return ResetCases(store, ResetRules(rules.evidence, rules.waiting, rules.abandon_after, rules.keep))
+
+
+def make_pipeline(basis: Basis, policies: PolicySet, passwords: Passwords, delivery: Delivery) -> Pipeline:
+    """The way of a request, with everything that it needs, and the account holder's pages."""
+    settings, store, ring = basis.settings, basis.store, basis.ring
+    jar = CookieJar(secure=settings.public_scheme == "https")
+    second_factor = SecondFactor(
+        store,
+        ring,
+        code_delay(settings),
+        settings.issuer,
+        basis.metrics.code,
+        confirms_devices=settings.devices.later.code_serves,
+    )
+    # What is long enough not to be guessed is slowed down, and never locked: it is the way out of the lock.
+    recovery_delay = replace(code_delay(settings), lock=None)
+    recovery = Recovery(
+        store,
+        passwords,
+        recovery_delay,
+        settings.recovery.waiting,
+        basis.metrics.code,
+        confirms_devices=settings.devices.later.code_serves,
+    )
+    step_ups = StepUps(store, ring, second_factor, recovery, settings.challenges.lifetime)
+    static = StaticFiles.load()
+    pages = Pages(static, basis.texts)
+    answers = Answers(pages.refused, PAGE_HEADERS)
+    sign_ins = SignIns(store, passwords, sign_in_limits(settings), basis.metrics.sign_in)
+    # Asked each time: a reload gives the pipeline other policies.
+    desk = Desk(
+        store,
+        sign_ins,
+        second_factor,
+        recovery,
+        step_ups,
+        jar,
+        basis.metrics,
+        PasswordChanges(store, passwords, sign_in_limits(settings).by_account),
+        policies=lambda: pipeline.policies,
+    )
+    pipeline = Pipeline(
+        policies=policies,
+        reader=Reader(settings.public_scheme, settings.trusted_proxies, jar),
+        sessions=store.sessions,
+        step_ups=step_ups,
+        challenger=Challenger(
+            step_ups, answers, jar, settings.challenges.parked_body, settings.sessions.absolute
+        ),
+        answers=answers,
+        own_pages=Site(
+            Forms(desk, pages, static),
+            Api(desk),
+            topics=(
+                Profile(desk, pages, email_fixed=settings.profile.email == "fixed"),
+                ActivityPage(desk, pages),
+                RecoveryTopic(desk, pages),
+                Moving(desk, pages),
+                Devices(desk, pages),
+                Waiting(desk, pages),
+                ResetPages(desk, basis.resets, pages, ring),
+            ),
+        ),
+        to_app=delivery,
+        metrics=basis.metrics,
+    )
+    return pipeline
+
+
+def code_delay(settings: Settings) -> GrowingDelay:
+    codes = settings.codes
+    return GrowingDelay(codes.attempts, codes.delay, codes.longest_delay, lock=codes.lock)
+
+
+def sign_in_limits(settings: Settings) -> SignInLimits:
+    limits = settings.sign_in
+    return SignInLimits(
+        # Strangers type names that no account has: what they leave behind is forgotten again.
+        by_account=GrowingDelay(
+            limits.attempts_by_account, limits.delay, limits.longest_delay, forget_after=_DAY
+        ),
+        by_address=AttemptLimit(limits.attempts_by_address, limits.per),
+        later_devices=settings.devices.later,
+    )
+
+
+def listener_limits(settings: Settings) -> ListenerLimits:
+    limits = settings.limits
+    return ListenerLimits(
+        connections=limits.connections,
+        line_bytes=min(limits.header_size, 8190),
+        head_bytes=limits.header_size,
+        headers=limits.header_count,
+        head_seconds=limits.header_deadline,
+        body_seconds=limits.body_deadline,
+        idle_seconds=limits.keep_alive,
+    )
+
+
+def upstream_limits(settings: Settings) -> UpstreamLimits:
+    limits = settings.upstream
+    return UpstreamLimits(
+        connections=limits.connections,
+        connect=limits.connect,
+        first_byte=limits.first_byte,
+        idle=limits.idle,
+        retry_after_failure=limits.retry_after_failure,
+    )

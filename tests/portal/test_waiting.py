@@ -289,7 +289,7 @@ async def test_another_accounts_code_confirms_nothing(open_scene: OpenScene) -> 
 
 
 async def test_this_door_counts_attempts_with_all_others(open_scene: OpenScene) -> None:
-    async with open_scene(devices={"later": "step-up"}, codes={"attempts": 3, "per": 600}) as scene:
+    async with open_scene(devices={"later": "step-up"}, codes={"attempts": 3}) as scene:
         ada, later = await owner_and_newcomer(scene)
         scene.clock.advance(30)
         assert problem(await later.call(f"POST {API}/waiting", {"code": later.wrong_code()}))[0] == 403

@@ -27,11 +27,12 @@ decision     Forward, SignIn, StepUp, AuthoriseDevice or Refuse; always with a R
 permit       what a Forward carries; forwarding is impossible without one
 revocation   the ending of a session, a device, an account's sessions, or everybody's
 reset        support's case to take the lost factors off an account: checked, approved, waited for
+notice       word of something that happened to an account, to its holder: by mail or by webhook
 epoch        a counter that only rises; a session lives only while its epochs are the current ones
 
 Imports point one way, and import-linter holds them to it::
 
-    cli -> app -> proxy | portal | admin -> identity | web -> store -> settings -> core -> errors
+    cli -> app -> proxy | portal | admin -> notices -> identity | web -> store -> settings -> core -> errors
 """
 
 __version__ = "0.1.0"

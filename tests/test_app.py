@@ -13,7 +13,7 @@ import pytest
 from redis.asyncio import Redis
 from structlog.testing import capture_logs
 from support.gateway import PASSWORD, POLICY, OpenScene, Scene, policy_in, settings_in
-from support.mail import mail_server
+from support.mail import mail_server, reserved_port
 from support.raw_client import Answer, RawClient
 from support.resets import GRACE, MARGARET
 from support.store import running_server
@@ -341,14 +341,14 @@ async def test_a_dead_mail_server_loses_nothing(
     open_scene: OpenScene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(worker, "IDLE_SECONDS", 0.02)
-    async with mail_server() as mailbox:
-        port = mailbox.port
-    async with open_scene(notices=by_mail(port)) as scene:
+    away = reserved_port()
+    notices = by_mail(away.getsockname()[1])
+    async with open_scene(notices=notices) as scene:
         ada = await scene.signed_in(factor=True)
         await ada.call("POST /.watchword/api/sessions/revoke-all")
         assert (await scene.signed_in()).session
     # Not even a gateway that was stopped meanwhile.
-    async with mail_server(port=port) as mailbox, open_scene(notices=by_mail(port)) as scene:
+    async with mail_server(listen_on=away) as mailbox, open_scene(notices=notices) as scene:
         scene.clock.advance(worker.CLAIM_SECONDS)
         mails = await mailbox.until(2)
     assert {mail["Subject"] for mail in mails} == {

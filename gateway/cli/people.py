@@ -37,7 +37,7 @@ def actor() -> str:
 def add(
     subject: Annotated[str, typer.Argument(help="The name to sign in with, in lower case.")],
     name: Annotated[str, typer.Option(help="The person's name, as apps see it.")] = "",
-    email: Annotated[str, typer.Option(help="The person's e-mail address, as apps see it.")] = "",
+    email: Annotated[str, typer.Option(help="The person's e-mail address, for apps and for notices.")] = "",
     group: Annotated[list[str] | None, typer.Option(help="A group; may be given several times.")] = None,
     password_stdin: Annotated[
         bool, typer.Option("--password-stdin", help="Read the password from standard input.")

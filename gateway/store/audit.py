@@ -92,7 +92,7 @@ class Audit:
         )
         queued, dropped = ([Channel(channel) for channel in channels] for channels in found)
         if dropped:
-            _log.error("too many notices of one kind wait for an account", event_untold=entry.event)
+            _log.error("too many notices of one kind wait for an account", about=entry.event)
         if self._follower is not None and (queued or dropped):
             self._follower(queued, dropped)
 

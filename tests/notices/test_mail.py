@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.mail import Mailbox, mail_server
+from support.mail import Mailbox, mail_server, reserved_port
 from support.notices import ENTRY, LETTERS, MESSAGE, message
 from support.tls import self_signed
 
@@ -151,11 +151,10 @@ async def test_all_other_refusals_may_pass(answer: str) -> None:
 
 
 async def test_a_server_that_is_away_may_come_back() -> None:
-    async with mail_server() as mailbox:
-        port = mailbox.port
-    assert not (await refusal(sender(port))).final
-    async with mail_server(port=port) as mailbox:
-        await sender(port).send(MESSAGE)
+    away = reserved_port()
+    assert not (await refusal(sender(away.getsockname()[1]))).final
+    async with mail_server(listen_on=away) as mailbox:
+        await sender(mailbox.port).send(MESSAGE)
     assert len(mailbox.mails) == 1
 
 

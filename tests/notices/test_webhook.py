@@ -15,6 +15,7 @@ import pytest
 from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
+from support.mail import reserved_port
 from support.notices import ENTRY, MESSAGE, message
 from support.store import NOW
 from support.webhooks import KEY, SECRET, receiving
@@ -165,10 +166,9 @@ async def test_proxies_of_the_environment_see_nothing(monkeypatch: pytest.Monkey
 
 
 async def test_a_receiver_that_is_away_or_hangs_or_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    with reserved_port() as away:
+        assert "ConnectorError" in str(await refusal(f"http://127.0.0.1:{away.getsockname()[1]}/"))
     monkeypatch.setattr(webhook_module, "SEND_SECONDS", 0.3)
-    async with receiving() as receiver:
-        url = receiver.url
-    assert "ConnectorError" in str(await refusal(url))
 
     async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()

@@ -1,6 +1,7 @@
 """A real mail server, with a mailbox to look into."""
 
 import asyncio
+import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -59,17 +60,28 @@ class Mailbox:
         ]
 
 
+def reserved_port() -> socket.socket:
+    """A port where nobody listens, and nobody else can meanwhile: `listen_on` it for a server to come up."""
+    bound = socket.socket()
+    bound.bind(("127.0.0.1", 0))
+    return bound
+
+
 @asynccontextmanager
 async def mail_server(
-    mailbox: Mailbox | None = None, *, port: int = 0, tls: ssl.SSLContext | None = None, **options: Any
+    mailbox: Mailbox | None = None,
+    *,
+    listen_on: socket.socket | None = None,
+    tls: ssl.SSLContext | None = None,
+    **options: Any,
 ) -> AsyncIterator[Mailbox]:
     """Serve while the block runs; `tls` from the first byte, `tls_context` among the options for STARTTLS."""
-    mailbox = mailbox or Mailbox()
+    mailbox, listen_on = mailbox or Mailbox(), listen_on or reserved_port()
     loop = asyncio.get_running_loop()
     factory: Callable[[], SMTP] = lambda: SMTP(  # noqa: E731
         mailbox, enable_SMTPUTF8=True, authenticator=mailbox.authenticate, loop=loop, **options
     )
-    server = await loop.create_server(factory, "127.0.0.1", port, ssl=tls)
+    server = await loop.create_server(factory, sock=listen_on, ssl=tls)
     mailbox.port = server.sockets[0].getsockname()[1]
     try:
         yield mailbox

@@ -65,13 +65,20 @@ class LiveKeyRing:
         except Faulty as error:
             _log.error("the key ring cannot be read, the one in use stays", fault=str(error))
             return
-        if not _akin(ring, self._ring):
-            _log.error("this is the key ring of another store, the one in use stays", path=str(self._path))
+        if not _follows(ring, self._ring):
+            _log.error("this ring is of another store, or older; the one in use stays", path=str(self._path))
         elif ring != self._ring:
             self._ring = ring
             _log.info("took up a changed key ring", active=ring.active, keys=sorted(ring.keys))
 
 
-def _akin(one: KeyRing, other: KeyRing) -> bool:
-    """Whether two rings can be of one store: no change replaces everything at once."""
-    return one.operator_seed == other.operator_seed or bool(one.keys.items() & other.keys.items())
+def _follows(new: KeyRing, old: KeyRing) -> bool:
+    """Whether a ring can be what became of another one: not an old backup, nor another store's.
+
+    The key that is active here is kept until it was not used for a while. So a ring that lacks it is one from
+    before it, unless its own active key is newer: then this process was away for long.
+    """
+    if new.keys.get(old.active) == old.keys[old.active]:
+        return True
+    related = new.operator_seed == old.operator_seed or bool(new.keys.items() & old.keys.items())
+    return related and (new.since(new.active) or 0.0) > (old.since(old.active) or 0.0)

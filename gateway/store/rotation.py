@@ -103,8 +103,9 @@ async def follow(ring: LiveKeyRing, sealed: Sealed, told: asyncio.Event) -> None
         current, now = ring.current(), clock.now()
         try:
             await sealed.note_use(current.active, now)
+            kept = any(current.state(name) is KeyState.KEPT for name in current.keys)
             settled = now >= (current.since(current.active) or 0.0) + SETTLING_SECONDS
-            if settled and len(current.keys) > 1 and current != done:
+            if kept and settled and current != done:
                 await _reseal(ring, sealed, told)
                 done = current
         except StoreUnavailable as error:

@@ -1,6 +1,7 @@
 """The ring of a running process follows its file, and nothing that is less than a ring takes its place."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,9 @@ from gateway.store import live_ring, rotation
 from gateway.store.keyring import KeyRing, new_keyring
 from gateway.store.live_ring import LiveKeyRing
 from gateway.store.ring_file import changing, load, load_or_create
+
+LATER = 4_000_000_000.0
+"""After any key was made by the system's clock."""
 
 
 @pytest.fixture
@@ -25,9 +29,9 @@ def ring(path: Path) -> LiveKeyRing:
 
 def rotated(path: Path) -> KeyRing:
     """What another process does: a new key that seals, and the old one kept."""
-    rotation.add(path, 100.0)
+    rotation.add(path, LATER)
     with changing(path) as file:
-        file.put(file.ring.activated(file.ring.waiting() or "", 200.0))
+        file.put(file.ring.activated(file.ring.waiting() or "", LATER))
         return file.ring
 
 
@@ -55,7 +59,7 @@ def test_a_key_that_was_taken_out_opens_nothing(path: Path, ring: LiveKeyRing) -
     newer = rotated(path)
     (old,) = newer.keys.keys() - {newer.active}
     written(path, newer.without(old))
-    assert ring.current() == load(path)
+    assert ring.current() == load(path), "also by a process that had not looked for so long"
     with pytest.raises(KeyMissing):
         ring.open(before, bound_to="record")
 
@@ -87,7 +91,22 @@ def of_another_store(path: Path) -> None:
     load_or_create(path)
 
 
-@pytest.mark.parametrize("harm", [gone, open_to_others, half_written, of_another_store])
+def namesakes_of_another_store(path: Path) -> None:
+    ring = load(path)
+    written(path, replace(new_keyring(), active=ring.active, keys={ring.active: b"x" * 32}, times=ring.times))
+
+
+def from_an_old_backup(path: Path) -> None:
+    ring = load(path)
+    older = ring.with_new_key(1.0)
+    name = older.waiting() or ""
+    written(path, older.activated(name, 2.0).without(ring.active))
+
+
+HARMS = [gone, open_to_others, half_written, of_another_store, namesakes_of_another_store, from_an_old_backup]
+
+
+@pytest.mark.parametrize("harm", HARMS)
 def test_what_cannot_be_used_changes_nothing(
     path: Path, ring: LiveKeyRing, harm: Callable[[Path], None]
 ) -> None:

@@ -86,17 +86,16 @@ async def own_processes(
     policy_in(folder, upstream=upstream)
     for subject in accounts:
         email = ("--email", f"{subject}@example.org")
-        adding = await _start("user", "add", subject, *email, "--password-stdin", "--config", str(config))
-        _, said = await adding.communicate(f"{PASSWORD}\n".encode())
-        assert adding.returncode == 0, said.decode()
+        await watchword(folder, "user", "add", subject, *email, "--password-stdin", said=PASSWORD)
     async with AsyncExitStack() as stack:
-        running = [stack.enter_async_context(_running(config)) for _ in range(number)]
+        running = [stack.enter_async_context(another_process(folder)) for _ in range(number)]
         yield list(await asyncio.gather(*running))
 
 
 @asynccontextmanager
-async def _running(config: Path) -> AsyncIterator[OwnProcess]:
-    process = await _start("run", "--config", str(config))
+async def another_process(folder: Path) -> AsyncIterator[OwnProcess]:
+    """Run one more gateway with the settings that are in `folder` by now."""
+    process = await _start("run", "--config", str(folder / "gateway.yaml"))
     running = OwnProcess(0, process)
     following = None
     try:
@@ -111,6 +110,13 @@ async def _running(config: Path) -> AsyncIterator[OwnProcess]:
         if following is not None:
             await following
     assert process.returncode == 0, "".join(running.log)
+
+
+async def watchword(folder: Path, *arguments: str, said: str = "") -> None:
+    """Run a command with the same settings; it must succeed."""
+    process = await _start(*arguments, "--config", str(folder / "gateway.yaml"))
+    _, complained = await process.communicate(f"{said}\n".encode())
+    assert process.returncode == 0, complained.decode()
 
 
 async def _start(*arguments: str) -> asyncio.subprocess.Process:

@@ -206,7 +206,7 @@ async def start_gateway(settings: Settings, policies: PolicySet | None = None) -
         passwords = Passwords()
         parts.callback(passwords.close)
         metrics, health = Metrics(), PolicyHealth()
-        office = Office(store, settings.notices, settings.issuer, metrics)
+        office = Office(store, settings.notices, settings.issuer, metrics, ring)
         parts.push_async_callback(office.stop, STOP_SECONDS[settings.mode])
         delivery = Delivery(upstream_limits(settings), metrics)
         parts.push_async_callback(delivery.close)

@@ -15,12 +15,18 @@ from typing import Any, Self
 
 from gateway.core.telling import TOLD, is_by_support
 from gateway.identity.device_names import client_of
+from gateway.identity.resets import stop_path
+from gateway.store.audit import AuditEntry
+from gateway.store.keyring import Seals
 from gateway.store.outbox import Message
 
 LONGEST_NAME = 60
 
 _ABOUT_AN_ACTION = {"protection-off", "recovery-code-used"}
 """Events whose reason says what they are about, in words that people may read."""
+
+_STOPPABLE = {"reset-opened", "reset-approved"}
+"""Events of a case that still can be stopped; their reason begins with its id."""
 
 _WRITTEN_BY_OTHERS = re.compile(r"[^\w '()+,&.-]|\.(?!\d)|(?<!\d)\.")
 
@@ -35,17 +41,21 @@ class Letter:
 
 @dataclass(frozen=True, slots=True)
 class Letters:
-    """`service` is what we are called; links start with `address`; `texts` are a language's."""
+    """`service` is what we are called; links start with `address`; `texts` are a language's.
+
+    `ring` proves a link that does something without a session.
+    """
 
     texts: Mapping[str, Any]
     service: str
     address: str
+    ring: Seals
 
     @classmethod
-    def load(cls, language: str, service: str, address: str) -> Self:
+    def load(cls, language: str, service: str, address: str, ring: Seals) -> Self:
         """With the catalogue of this package for `language`; FileNotFoundError if there is none."""
         source = files("gateway.notices") / "languages" / f"{language}.toml"
-        return cls(tomllib.loads(source.read_text("utf-8")), service, address)
+        return cls(tomllib.loads(source.read_text("utf-8")), service, address, ring)
 
     def write(self, message: Message) -> Letter:
         """The letter about what a message tells."""
@@ -55,7 +65,7 @@ class Letters:
         parts = (
             told["body"],
             "\n".join(f"{label + ':':{width}}{value}" for label, value in facts),
-            f"{told['not_you']}\n{self.address}{TOLD[message.entry.event]}",
+            f"{told['not_you']}\n{self.address}{self._page(message.entry)}",
             texts["never_share"],
             texts["automatic"].format(service=self.service),
         )
@@ -63,6 +73,12 @@ class Letters:
             subject=texts["subject"].format(service=self.service, what=told["subject"]),
             body="\n\n".join(parts) + "\n",
         )
+
+    def _page(self, entry: AuditEntry) -> str:
+        """Where the person sees to it. A reset can be stopped by who is signed in nowhere, too."""
+        if entry.event in _STOPPABLE:
+            return stop_path(self.ring, entry.reason.split(" ")[0])
+        return TOLD[entry.event]
 
     def _facts(self, message: Message) -> Iterator[tuple[str, str]]:
         texts, entry = self.texts["letter"], message.entry

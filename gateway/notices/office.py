@@ -10,6 +10,7 @@ from gateway.notices.mail import MailSender
 from gateway.notices.sending import Nowhere, Sender
 from gateway.notices.webhook import WebhookSender
 from gateway.notices.worker import Worker
+from gateway.store.keyring import Seals
 from gateway.store.opening import Store
 from gateway.web.metrics import Metrics, NoticeOutcome
 
@@ -18,10 +19,10 @@ _SELDOM_SECONDS = 3600.0
 
 
 class Office:
-    def __init__(self, store: Store, notices: Notices, service: str, metrics: Metrics) -> None:
-        """`service` is what mails call us. Must be made within a running event loop."""
+    def __init__(self, store: Store, notices: Notices, service: str, metrics: Metrics, ring: Seals) -> None:
+        """`service` is what mails call us, `ring` proves their links. To be made within a running event loop."""
         self._metrics = metrics
-        self._senders = _senders(notices, service)
+        self._senders = _senders(notices, service, ring)
         self._workers = {
             channel: Worker(
                 channel,
@@ -54,10 +55,10 @@ class Office:
             self._workers[channel].wake()
 
 
-def _senders(notices: Notices, service: str) -> dict[Channel, Sender]:
+def _senders(notices: Notices, service: str, ring: Seals) -> dict[Channel, Sender]:
     senders: dict[Channel, Sender] = {channel: Nowhere() for channel in Channel}
     if notices.mail is not None:
-        letters = Letters.load("en", service, notices.address or "")
+        letters = Letters.load("en", service, notices.address or "", ring)
         senders[Channel.MAIL] = MailSender(notices.mail, letters)
     if notices.webhook is not None:
         senders[Channel.WEBHOOK] = WebhookSender(notices.webhook)

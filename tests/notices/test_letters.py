@@ -10,8 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.notices import ADDRESS, ENTRY, LETTERS, message
+from support.store import RING
 
 from gateway.core.telling import TOLD
+from gateway.identity.resets import stop_path
 from gateway.notices.letters import LONGEST_NAME, Letters, harmless
 
 WHEN = datetime.fromtimestamp(int(ENTRY.at), UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
@@ -59,8 +61,18 @@ def test_there_is_a_letter_for_all_that_is_told(event: str) -> None:
     letter = LETTERS.write(message(event=event))
     assert letter.subject.startswith("Exchange: ") and "\n" not in letter.subject
     assert len(letter.subject) < 70
-    for part in (f"When:    {WHEN}", "Address: 203.0.113.7", f"\n{ADDRESS}{TOLD[event]}\n", "Never share"):
+    link = f"{ADDRESS}{TOLD[event]}"
+    if event in ("reset-opened", "reset-approved"):
+        link = f"{ADDRESS}/.watchword/reset/"
+    for part in (f"When:    {WHEN}", "Address: 203.0.113.7", f"\n{link}", "Never share"):
         assert part in letter.body
+
+
+@pytest.mark.parametrize("event", ["reset-opened", "reset-approved"])
+def test_who_is_signed_in_nowhere_can_still_stop_a_reset(event: str) -> None:
+    letter = LETTERS.write(message(event=event, actor="operator:grace", reason=f"{'7c' * 16} ticket 4711"))
+    assert f"\n{ADDRESS}{stop_path(RING, '7c' * 16)}\n" in letter.body
+    assert "4711" not in letter.body
 
 
 def test_no_text_is_left_over_and_each_is_a_text() -> None:
@@ -76,7 +88,7 @@ def test_no_text_is_left_over_and_each_is_a_text() -> None:
 
 def test_another_language_is_another_file() -> None:
     with pytest.raises(FileNotFoundError):
-        Letters.load("tlh", "Exchange", ADDRESS)
+        Letters.load("tlh", "Exchange", ADDRESS, RING)
 
 
 @pytest.mark.parametrize(
@@ -102,7 +114,7 @@ def test_of_support_people_hear_that_it_was_support(actor: str) -> None:
         assert hidden not in body
 
 
-@pytest.mark.parametrize("event", ["account-revoked", "reset-opened", "factor-removed", "device-new"])
+@pytest.mark.parametrize("event", ["account-revoked", "reset-refused", "factor-removed", "device-new"])
 def test_what_operators_note_for_themselves_is_not_told(event: str) -> None:
     assert "ticket" not in LETTERS.write(message(event=event, reason="ticket 4711: sounded drunk")).body
 

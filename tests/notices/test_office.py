@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from support.mail import Mailbox, mail_server
 from support.metrics import samples
-from support.store import NOW, account_added
+from support.store import NOW, RING, account_added
 from support.webhooks import SECRET, receiving
 
 from gateway import clock
@@ -35,7 +35,7 @@ def by_webhook(url: str) -> dict[str, Any]:
 async def office(store: Store, **notices: Any) -> AsyncIterator[Metrics]:
     """Open an office that only wakes when it is told to, so that nothing here depends on luck."""
     metrics = Metrics()
-    opened = Office(store, Notices.model_validate(notices), "Exchange", metrics)
+    opened = Office(store, Notices.model_validate(notices), "Exchange", metrics, RING)
     try:
         yield metrics
     finally:
@@ -103,7 +103,7 @@ async def test_stopping_lets_what_is_being_sent_be_sent(store: Store) -> None:
 
     mailbox.handle_DATA = slow  # type: ignore[method-assign]
     async with mail_server(mailbox):
-        opened = Office(store, Notices.model_validate(by_mail(mailbox.port)), "Exchange", Metrics())
+        opened = Office(store, Notices.model_validate(by_mail(mailbox.port)), "Exchange", Metrics(), RING)
         await tell(store)
         await asked.wait()
         stopping = asyncio.create_task(opened.stop(60))
@@ -125,7 +125,7 @@ async def test_stopping_does_not_wait_for_a_server_that_hangs(store: Store) -> N
 
     server = await asyncio.start_server(silent, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    opened = Office(store, Notices.model_validate(by_mail(port)), "Exchange", Metrics())
+    opened = Office(store, Notices.model_validate(by_mail(port)), "Exchange", Metrics(), RING)
     await tell(store)
     await connected.wait()
     await opened.stop(0.01)

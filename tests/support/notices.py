@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
-from support.store import NOW
+from support.store import NOW, RING
 
 from gateway.core.telling import Channel
 from gateway.notices.letters import Letters
@@ -11,7 +11,7 @@ from gateway.store.audit import AuditEntry
 from gateway.store.outbox import Message
 
 ADDRESS = "https://exchange.example"
-LETTERS = Letters.load("en", "Exchange", ADDRESS)
+LETTERS = Letters.load("en", "Exchange", ADDRESS, RING)
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 
 ENTRY = AuditEntry(

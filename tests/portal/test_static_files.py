@@ -8,7 +8,7 @@ from importlib.resources import files
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
-from playwright.async_api import Browser, ConsoleMessage, Page
+from playwright.async_api import Browser, ConsoleMessage, Page, expect
 from support.sample_pages import EVERYTHING, STATIC
 
 from gateway.portal.pages import PAGE_HEADERS
@@ -180,6 +180,7 @@ STEP_UP = f"/.watchword/step-up/{'c' * 32}"
 @pytest.mark.browser
 async def test_six_digits_send_themselves_once(portal: Portal, tab: Page) -> None:
     await tab.goto(portal.url("step-up"))
+    await expect(tab.locator("input[name=code]")).to_be_focused()  # by itself, with the next frame
     async with tab.expect_navigation():
         await tab.keyboard.type("123456")
     assert portal.posted == [(STEP_UP, portal.origin, {"code": "123456"})]
@@ -205,6 +206,7 @@ async def test_a_pasted_code_needs_no_cleaning(portal: Portal, tab: Page, pasted
 @pytest.mark.browser
 async def test_a_removal_waits_for_its_button(portal: Portal, tab: Page) -> None:
     await tab.goto(portal.url("security, removing"))
+    await expect(tab.locator("input[aria-invalid]")).to_be_focused()
     await tab.keyboard.type("12345678")
     assert await tab.input_value("input[name=code]") == "123456"
     assert portal.posted == []

@@ -20,7 +20,7 @@ _SELDOM_SECONDS = 3600.0
 
 class Office:
     def __init__(self, store: Store, notices: Notices, service: str, metrics: Metrics, ring: Seals) -> None:
-        """`service` is what mails call us, `ring` proves their links. To be made within a running event loop."""
+        """`service` is what mails call us, `ring` proves their links. Made within a running event loop."""
         self._metrics = metrics
         self._senders = _senders(notices, service, ring)
         self._workers = {

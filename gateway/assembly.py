@@ -111,7 +111,7 @@ def make_pipeline(basis: Basis, policies: PolicySet, passwords: Passwords, deliv
             Forms(desk, pages, static),
             Api(desk),
             topics=(
-                Profile(desk, pages, email_fixed=settings.profile.email == "fixed"),
+                Profile(desk, pages, settings.profile.email),
                 ActivityPage(desk, pages),
                 RecoveryTopic(desk, pages),
                 Moving(desk, pages),

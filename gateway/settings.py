@@ -153,9 +153,9 @@ class SignInLimits(_Growing):
 
 
 class Profile(Shape):
-    """`email`: who changes a person's address. Apps that know people by it want it fixed."""
+    """`email`: who changes a person's address, and whether apps are told what a person says of theirs."""
 
-    email: Literal["free", "fixed"] = "free"
+    email: Literal["private", "shared", "fixed"] = "private"
 
 
 def _no_doubles(items: tuple[str, ...]) -> tuple[str, ...]:

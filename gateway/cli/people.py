@@ -11,6 +11,7 @@ import typer
 from gateway import clock
 from gateway.cli.common import Config, Json, settings_from, with_store
 from gateway.cli.output import console, fail, failures, show_json, show_table
+from gateway.core.profile import is_email
 from gateway.core.records import Account
 from gateway.identity.passwords import LONGEST, Passwords
 from gateway.identity.sign_in import LONGEST_SUBJECT
@@ -127,6 +128,35 @@ def disable(subject: Subject, config: Config = None, as_json: Json = False) -> N
 def enable(subject: Subject, config: Config = None, as_json: Json = False) -> None:
     """Let a disabled account sign in again; its old sessions stay ended."""
     _switch(subject, config, disabled=False, as_json=as_json)
+
+
+@app.command("email")
+def set_email(
+    subject: Subject,
+    address: Annotated[str, typer.Argument(help="The address, which you vouch for.")],
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Set a person's e-mail address. Apps are told it, also where people's own changes are kept from them."""
+    if not is_email(address):
+        raise typer.BadParameter("write one plain address, such as ada@example.org", param_hint="ADDRESS")
+
+    async def changed(store: Store, _: KeyRing) -> bool:
+        before = await store.accounts.find(subject)
+        done = await store.accounts.set_email(subject, address)
+        if done and before is not None:
+            entry = AuditEntry(clock.now(), "profile-changed", actor(), subject, reason="e-mail")
+            await store.audit.record(entry, also_to=before.email)
+        return done
+
+    with failures(as_json=as_json):
+        done = with_store(settings_from(config), changed)
+    if not done:
+        raise fail(f"There is no account {subject!r}.", as_json=as_json)
+    if as_json:
+        show_json({"subject": subject, "email": address})
+    else:
+        console.print(f"{subject} is at {address}.", markup=False)
 
 
 @app.command()

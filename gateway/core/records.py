@@ -18,6 +18,7 @@ class Account:
 
     `choices` are the person's own switches, on or off by an action's key. `must_enrol`: the factors were
     reset, and nothing is to be had before there is a new one. `reset` is the live case, if there is one.
+    `own_email`: the address is what the person said it is, and nobody has vouched for it.
     """
 
     subject: str
@@ -30,6 +31,7 @@ class Account:
     choices: Mapping[str, bool] = field(default_factory=dict, hash=False)
     must_enrol: bool = False
     reset: LiveReset | None = None
+    own_email: bool = False
 
 
 class DeviceState(StrEnum):

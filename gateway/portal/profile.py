@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from aiohttp import web
 
@@ -22,11 +22,15 @@ PROFILE = "/.watchword/profile"
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """`email_fixed`: only operators change the address. Apps may know their people by it."""
+    """`email`: who changes the address, and whether apps are told it then.
+
+    Apps may know their people by their address. So what a person says of theirs, and nobody has vouched
+    for, is where we write to; apps are told it (`shared`) only where none of them goes by it.
+    """
 
     desk: Desk
     pages: Pages
-    email_fixed: bool
+    email: Literal["private", "shared", "fixed"]
 
     def routes(self) -> tuple[Route[Handler], ...]:
         own, api = PROFILE, "/.watchword/api/profile"
@@ -47,7 +51,7 @@ class Profile:
             holder=holder_of(call, call.person),
             name=name,
             email=email,
-            email_fixed=self.email_fixed,
+            rule=self.email,
             longest_name=LONGEST_NAME,
             longest_email=LONGEST_EMAIL,
             error=self.pages.said("profile", trouble),
@@ -84,7 +88,7 @@ class Profile:
         if refused := self._unfit(person.account, name, email):
             return refused
         before = await self.desk.store.accounts.change_profile(
-            person.session.id, name=name, email=email, now=now
+            person.session.id, name=name, email=email, vouched=self.email == "shared", now=now
         )
         if before is None:
             return Reason.SESSION_REVOKED
@@ -98,7 +102,7 @@ class Profile:
             return Reason.UNFIT_NAME
         if email == account.email:
             return None
-        if self.email_fixed:
+        if self.email == "fixed":
             return Reason.EMAIL_FIXED
         return None if is_email(email) else Reason.UNFIT_EMAIL
 

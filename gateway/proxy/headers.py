@@ -128,14 +128,15 @@ def _identity(account: Account) -> Headers:
     """Who is asking, in UTF-8, as most gateways send it. What is empty is left out.
 
     A name is for people to read, so odd characters in it become blanks. The others are keys, and altering
-    one could turn an account into another, so what no header can carry is an error.
+    one could turn an account into another, so what no header can carry is an error. For the same reason an
+    address that is only the person's own word is not told.
     """
     if any(not group or "," in group for group in account.groups):
         raise ValueError("a group's name is empty or holds a comma, which is what separates groups")
     values = (
         (b"Remote-User", _key(account.subject)),
         (b"Remote-Name", _CONTROLS.sub(" ", account.name).strip().encode(errors="replace")),
-        (b"Remote-Email", _key(account.email)),
+        (b"Remote-Email", b"" if account.own_email else _key(account.email)),
         (b"Remote-Groups", b",".join(_key(group) for group in sorted(account.groups))),
     )
     return [(name, value) for name, value in values if value]

@@ -11,7 +11,18 @@ from gateway.core.reset import LiveReset
 from gateway.store.connection import Connection
 from gateway.store.keys import Shard, shard_of_id, shard_of_subject
 
-_FIELDS = ("name", "email", "groups", "disabled", "epoch", "factors", "choices", "must_enrol", "reset")
+_FIELDS = (
+    "name",
+    "email",
+    "groups",
+    "disabled",
+    "epoch",
+    "factors",
+    "choices",
+    "must_enrol",
+    "reset",
+    "own_email",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,18 +74,30 @@ class Accounts:
         await self._connection.call(self._connection.redis.hdel(key, "disabled"))
         return True
 
-    async def change_profile(self, session_id: str, *, name: str, email: str, now: float) -> str | None:
+    async def change_profile(
+        self, session_id: str, *, name: str, email: str, vouched: bool, now: float
+    ) -> str | None:
         """Keep the name and address that a session's account wants; its address from before.
 
-        None when the session ended meanwhile.
+        `vouched`: a person's word is enough for a new address. None when the session ended meanwhile.
         """
         shard = shard_of_id(session_id, self._connection.shards)
         if shard is None:
             return None
         before: str | None = await self._connection.run(
-            "change_profile", shard, now=now, session=session_id, name=name, email=email
+            "change_profile", shard, now=now, session=session_id, name=name, email=email, vouched=vouched
         )
         return before
+
+    async def set_email(self, subject: str, email: str) -> bool:
+        """Give an account the address that an operator vouches for; False when there is none such."""
+        key = self._shard(subject).key("account", subject)
+        if not await self._connection.call(self._connection.redis.exists(key)):
+            return False
+        await self._connection.call(
+            self._connection.redis.hset(key, mapping={"email": email, "own_email": "0"})
+        )
+        return True
 
     async def list(self) -> list[Account]:
         """Every account, by subject."""
@@ -94,7 +117,7 @@ def first_epoch(now: float) -> str:
 
 def account_from(subject: str, values: list[Any]) -> Account:
     """An Account of the fields name, email, ... as stored, in the order of `identify.lua`."""
-    name, email, groups, disabled, epoch, factors, choices, must_enrol, reset = values
+    name, email, groups, disabled, epoch, factors, choices, must_enrol, reset, own_email = values
     return Account(
         subject=subject,
         name=name or "",
@@ -106,4 +129,5 @@ def account_from(subject: str, values: list[Any]) -> Account:
         choices=json.loads(choices or "{}"),
         must_enrol=must_enrol == "1",
         reset=LiveReset(**json.loads(reset)) if reset else None,
+        own_email=own_email == "1",
     )

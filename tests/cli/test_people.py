@@ -261,3 +261,21 @@ def test_it_is_on_record_who_was_at_the_keyboard(command: CommandLine) -> None:
         ("account-disabled", "cli:grace"),
         ("account-added", "cli:grace"),
     ]
+
+
+def test_an_operator_vouches_for_an_address(command: CommandLine) -> None:
+    added(command, "ada", "--email", "ada@example.org")
+    assert command.json("user", "email", "ada", "king@example.org") == {
+        "subject": "ada",
+        "email": "king@example.org",
+    }
+    assert command.json("user", "list")[0]["email"] == "king@example.org"
+    entries = in_store(command, lambda store: store.audit.latest("ada"))
+    assert (entries[0].event, entries[0].reason) == ("profile-changed", "e-mail")
+    assert entries[0].actor.startswith("cli:")
+
+
+def test_what_is_no_address_and_no_account(command: CommandLine) -> None:
+    assert command("user", "email", "ada", "nowhere").exit_code == 2
+    result = command("user", "email", "nobody", "king@example.org")
+    assert (result.exit_code, "no account 'nobody'" in result.stderr) == (1, True)

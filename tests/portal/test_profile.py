@@ -31,8 +31,19 @@ async def events(scene: Scene) -> list[tuple[str, str]]:
     return [(entry.event, entry.reason) for entry in entries if entry.event == "profile-changed"]
 
 
-async def test_a_change_is_what_apps_are_told_from_then_on(scene: Scene) -> None:
-    ada = await scene.signed_in()
+@pytest.mark.parametrize(("rule", "told"), [("private", []), ("shared", ["king@example.org"])])
+async def test_a_change_is_what_apps_are_told_but_for_an_address_that_nobody_vouches_for(
+    open_scene: OpenScene, rule: str, told: list[str]
+) -> None:
+    """Else whoever names somebody else's address is taken for them by an app that goes by addresses."""
+    async with open_scene(profile={"email": rule}) as scene:
+        ada = await scene.signed_in()
+        assert (await ada.call("GET /orders-of-mine")).status == 200
+        assert scene.app.requests[-1].header("remote-email") == ["ada@example.org"]
+        await _change_all(scene, ada, told)
+
+
+async def _change_all(scene: Scene, ada: Client, told: list[str]) -> None:
     changed = await ada.call(f"PUT {API}", {"name": "Ada King", "email": "king@example.org"})
     assert (changed.status, changed.json) == (
         200,
@@ -42,7 +53,7 @@ async def test_a_change_is_what_apps_are_told_from_then_on(scene: Scene) -> None
     assert (await ada.call("GET /orders-of-mine")).status == 200
     received = scene.app.requests[-1]
     assert received.header("remote-name") == ["Ada King"]
-    assert received.header("remote-email") == ["king@example.org"]
+    assert received.header("remote-email") == told
     assert await events(scene) == [("profile-changed", "name and e-mail")]
 
 
@@ -142,7 +153,9 @@ async def test_a_session_that_ended_meanwhile_changes_nothing(scene: Scene) -> N
     [session] = await store.sessions.list("ada")
     await store.revocations.account("ada", reason="test", actor="test", now=NOW)
     for session_id in (session.id, "0" * 32, "none"):
-        changed = await store.accounts.change_profile(session_id, name="E", email="e@e.org", now=NOW)
+        changed = await store.accounts.change_profile(
+            session_id, name="E", email="e@e.org", vouched=True, now=NOW
+        )
         assert changed is None
     account = await store.accounts.find("ada")
     assert account is not None and account.name == "Ada"

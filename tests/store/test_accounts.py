@@ -109,10 +109,32 @@ async def test_a_missing_epoch_is_none_and_not_zero(store: Store, valkey: Redis)
 async def test_a_profile_is_changed_by_a_session_of_its_own_account(store: Store) -> None:
     session, _ = await signed_in(store), await signed_in(store, "bob")
     before = await store.accounts.change_profile(
-        session.session_id, name="Ada King", email="king@example.org", now=NOW
+        session.session_id, name="Ada King", email="king@example.org", vouched=False, now=NOW
     )
     assert before == "ada@example.org"
     found = await store.accounts.find("ada")
     assert found is not None and (found.name, found.email) == ("Ada King", "king@example.org")
+    assert found.own_email, "nobody has vouched for it"
     other = await store.accounts.find("bob")
     assert other is not None and other.name == "Bob"
+
+
+@pytest.mark.parametrize("vouched", [True, False])
+async def test_who_vouches_for_an_address(store: Store, vouched: bool) -> None:
+    session = await signed_in(store)
+
+    async def change(email: str) -> bool:
+        await store.accounts.change_profile(
+            session.session_id, name="Ada", email=email, vouched=vouched, now=NOW
+        )
+        found = await store.accounts.find("ada")
+        assert found is not None and found.email == email
+        return found.own_email
+
+    assert not await change("ada@example.org"), "it is the one that it was"
+    assert await change("king@example.org") is not vouched
+    assert await change("king@example.org") is not vouched
+    assert await store.accounts.set_email("ada", "king@example.org")
+    assert not await change("king@example.org"), "an operator vouched for it"
+    assert not await store.accounts.set_email("nobody", "king@example.org")
+    assert await store.accounts.find("nobody") is None

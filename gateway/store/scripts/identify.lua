@@ -8,7 +8,7 @@ return {
   cookie[1], cookie[2], cookie[3],
   session,
   redis.call('HMGET', key('account', named[1]), 'name', 'email', 'groups', 'disabled', 'epoch', 'factors',
-    'choices', 'must_enrol', 'reset'),
+    'choices', 'must_enrol', 'reset', 'own_email'),
   redis.call('HGETALL', key('device', named[2])),
   redis.call('GET', key('epoch')),
   redis.call('HGETALL', key('grants', cookie[1])),

@@ -20,7 +20,7 @@ from gateway.portal.pages import PAGE_HEADERS, Pages
 from gateway.portal.profile import Profile
 from gateway.portal.recovery import Recovery as RecoveryTopic
 from gateway.portal.resets import ResetPages
-from gateway.portal.site import Site
+from gateway.portal.site import Site, Topic
 from gateway.portal.static_files import StaticFiles
 from gateway.portal.texts import Texts
 from gateway.portal.waiting import Waiting
@@ -61,35 +61,17 @@ def reset_cases(settings: Settings, store: Store) -> ResetCases:
 
 def make_pipeline(basis: Basis, policies: PolicySet, passwords: Passwords, delivery: Delivery) -> Pipeline:
     """The way of a request, with everything that it needs, and the account holder's pages."""
-    settings, store, ring = basis.settings, basis.store, basis.ring
+    settings, store = basis.settings, basis.store
     jar = CookieJar(secure=settings.public_scheme == "https")
-    second_factor = SecondFactor(
-        store,
-        ring,
-        code_delay(settings),
-        settings.issuer,
-        basis.metrics.code,
-        confirms_devices=settings.devices.later.code_serves,
-    )
-    # What is long enough not to be guessed is slowed down, and never locked: it is the way out of the lock.
-    recovery_delay = replace(code_delay(settings), lock=None)
-    recovery = Recovery(
-        store,
-        passwords,
-        recovery_delay,
-        settings.recovery.waiting,
-        basis.metrics.code,
-        confirms_devices=settings.devices.later.code_serves,
-    )
-    step_ups = StepUps(store, ring, second_factor, recovery, settings.challenges.lifetime)
+    second_factor, recovery = _codes(basis, passwords)
+    step_ups = StepUps(store, basis.ring, second_factor, recovery, settings.challenges.lifetime)
     static = StaticFiles.load()
     pages = Pages(static, basis.texts)
     answers = Answers(pages.refused, PAGE_HEADERS)
-    sign_ins = SignIns(store, passwords, sign_in_limits(settings), basis.metrics.sign_in)
     # Asked each time: a reload gives the pipeline other policies.
     desk = Desk(
         store,
-        sign_ins,
+        SignIns(store, passwords, sign_in_limits(settings), basis.metrics.sign_in),
         second_factor,
         recovery,
         step_ups,
@@ -107,23 +89,47 @@ def make_pipeline(basis: Basis, policies: PolicySet, passwords: Passwords, deliv
             step_ups, answers, jar, settings.challenges.parked_body, settings.sessions.absolute
         ),
         answers=answers,
-        own_pages=Site(
-            Forms(desk, pages, static),
-            Api(desk),
-            topics=(
-                Profile(desk, pages, settings.profile.email),
-                ActivityPage(desk, pages),
-                RecoveryTopic(desk, pages),
-                Moving(desk, pages),
-                Devices(desk, pages),
-                Waiting(desk, pages),
-                ResetPages(desk, basis.resets, pages, ring),
-            ),
-        ),
+        own_pages=Site(Forms(desk, pages, static), Api(desk), _topics(basis, desk, pages)),
         to_app=delivery,
         metrics=basis.metrics,
     )
     return pipeline
+
+
+def _codes(basis: Basis, passwords: Passwords) -> tuple[SecondFactor, Recovery]:
+    """What takes codes, and what takes recovery codes."""
+    settings, metrics, delay = basis.settings, basis.metrics, code_delay(basis.settings)
+    confirms_devices = settings.devices.later.code_serves
+    second_factor = SecondFactor(
+        basis.store,
+        basis.ring,
+        delay,
+        settings.issuer,
+        metrics.code,
+        confirms_devices=confirms_devices,
+    )
+    recovery = Recovery(
+        basis.store,
+        passwords,
+        # Too long to be guessed: slowed down, but never locked, since it is the way out of the lock.
+        replace(delay, lock=None),
+        settings.recovery.waiting,
+        metrics.code,
+        confirms_devices=confirms_devices,
+    )
+    return second_factor, recovery
+
+
+def _topics(basis: Basis, desk: Desk, pages: Pages) -> tuple[Topic, ...]:
+    return (
+        Profile(desk, pages, basis.settings.profile.email),
+        ActivityPage(desk, pages),
+        RecoveryTopic(desk, pages),
+        Moving(desk, pages),
+        Devices(desk, pages),
+        Waiting(desk, pages),
+        ResetPages(desk, basis.resets, pages, basis.ring),
+    )
 
 
 def code_delay(settings: Settings) -> GrowingDelay:

@@ -332,7 +332,7 @@ async def test_no_request_waits_for_a_mail_server(open_scene: OpenScene) -> None
         await connected.wait()
         assert (await ada.call("GET /mine")).status == 200
         assert (await ada.call("POST /.watchword/api/sessions/revoke-all")).status == 200
-        assert await scene.gateway.store.outbox.waiting(Channel.MAIL) == 2
+        assert await scene.gateway.store.outbox.waiting(Channel.MAIL) == 3
         let_go.set()
     server.close()
 
@@ -350,9 +350,10 @@ async def test_a_dead_mail_server_loses_nothing(
     # Not even a gateway that was stopped meanwhile.
     async with mail_server(listen_on=away) as mailbox, open_scene(notices=notices) as scene:
         scene.clock.advance(worker.CLAIM_SECONDS)
-        mails = await mailbox.until(2)
+        mails = await mailbox.until(3)
     assert {mail["Subject"] for mail in mails} == {
         "Watchword: An authenticator app was added",
+        "Watchword: New recovery codes were made",
         "Watchword: Every session has ended",
     }
     assert {mail["To"] for mail in mails} == {"ada@example.org"}
@@ -365,7 +366,7 @@ async def test_two_gateways_tell_each_thing_once(open_scene: OpenScene) -> None:
             for subject, scene in (("ada", one), ("bob", other), ("eve", one)):
                 person = await scene.signed_in(subject, factor=True)
                 await person.call("POST /.watchword/api/sessions/revoke-all")
-            await receiver.until(6)
+            await receiver.until(9)
             while await one.gateway.store.outbox.waiting(Channel.WEBHOOK):
                 await asyncio.sleep(0.001)
     told = Counter(
@@ -373,7 +374,7 @@ async def test_two_gateways_tell_each_thing_once(open_scene: OpenScene) -> None:
     )
     assert told == {
         (event, subject): 1
-        for event in ("factor-confirmed", "account-revoked")
+        for event in ("factor-confirmed", "recovery-codes-made", "account-revoked")
         for subject in ("ada", "bob", "eve")
     }
 

@@ -78,7 +78,9 @@ def add(config: Config = None, as_json: Json = False) -> None:
         show_json({"path": str(settings.keys), "added": name})
         return
     console.print(f"Added {name}, which waits.")
-    console.print(f"Copy {settings.keys} to every machine, then: watchword keys rotate", markup=False)
+    console.print(
+        f"Copy {settings.keys} to every machine, then: watchword keys rotate", markup=False, soft_wrap=True
+    )
 
 
 @app.command()

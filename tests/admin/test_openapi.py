@@ -15,7 +15,7 @@ from gateway.admin.openapi import describe
 from gateway.admin.tokens import Scope
 from gateway.store.opening import Store
 
-DOCUMENT = describe((*ENDPOINTS, *DEVICES), PROBES)
+DOCUMENT = describe((*ENDPOINTS, *DEVICES, *RESETS), PROBES)
 ALL = token_of("grace", *Scope)
 ACCOUNT_PARTS = ("", "/sessions", "/devices", "/factors", "/activity")
 ACCOUNT = "/v1/accounts/{subject}"

@@ -19,8 +19,8 @@ from support.upstreams import serving
 
 from gateway import clock
 from gateway.admin.tokens import Scope, issue_token
-from gateway.store.keyring import load
 from gateway.store.opening import StoreOptions, open_store
+from gateway.store.ring_file import load
 
 TRANSFER = {"amount": "10", "address": "bc1q"}
 ONLY_ONE_STEP = "codes: {attempts: 1000}"

@@ -23,10 +23,11 @@ COMMANDS = {
     "user disable",
     "user enable",
     "user unlock",
+    "user email",
     "token",
     "revoke",
     *(f"reset {step}" for step in ("open", "evidence", "approve", "refuse", "abandon", "list", "show")),
-    "keys list",
+    *(f"keys {step}" for step in ("list", "add", "rotate", "reseal", "retire")),
 }
 
 

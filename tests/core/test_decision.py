@@ -22,7 +22,8 @@ from gateway.core.decision import (
     find_grant,
     protects,
 )
-from gateway.core.policy.model import ADD_FACTOR, OWN_APP, Action, App, Match, Need, Protect
+from gateway.core.policy.model import OWN_APP, Action, App, Match, Need, Protect
+from gateway.core.policy.own import ADD_FACTOR
 from gateway.core.reasons import Reason
 from gateway.core.records import Account, Device, DeviceState, Grant, Session, Snapshot
 from gateway.core.target import Target, parse_target
@@ -40,7 +41,7 @@ BY_CHOICE_ON = replace(PROFILE, protect=Protect.BY_CHOICE, on_by_default=True)
 BY_CHOICE_OFF = replace(PROFILE, protect=Protect.BY_CHOICE)
 NEVER = replace(PROFILE, protect=Protect.NEVER)
 NEVER_SIGN_IN = replace(SIGN_IN, protect=Protect.NEVER)
-SET_UP = Action(OWN_APP, ADD_FACTOR, "Adding an authenticator app", Protect.BY_CHOICE, on_by_default=True)
+SET_UP = ADD_FACTOR
 
 
 def match_for(

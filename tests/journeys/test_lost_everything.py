@@ -16,7 +16,7 @@ from support.steps import enter_code, set_up_factor, sign_in
 from gateway import clock
 from gateway.admin.tokens import Scope, issue_token
 from gateway.identity.resets import stop_path
-from gateway.store.keyring import load
+from gateway.store.ring_file import load
 
 SIGN_IN = re.compile("/.watchword/sign-in")
 RESET = re.compile(r"/.watchword/reset\?return_to=")

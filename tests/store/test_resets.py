@@ -36,7 +36,7 @@ from support.store import (
 from gateway.core.reasons import Reason
 from gateway.core.records import DeviceState
 from gateway.core.reset import LIVE, LiveReset, Reset, ResetState, Step
-from gateway.store.attempts import AttemptLimit
+from gateway.store.attempts import GrowingDelay
 from gateway.store.opening import Store
 from gateway.store.revocations import Scope
 
@@ -161,8 +161,8 @@ async def everything_there_is(store: Store) -> list[str]:
     for session in sessions:
         await enrolled(store, session, step=STEP)
     await store.factors.add(new_factor(store), NOW, code_given=True)
-    for kind in ("code", "password"):
-        await store.attempts.count(kind, "ada", AttemptLimit(5, 60))
+    for kind in ("code", "recovery", "password"):
+        await store.attempts.begin(kind, "ada", GrowingDelay(5, 30, 900), NOW)
     return [session.cookie for session in sessions]
 
 
@@ -193,9 +193,9 @@ async def test_a_reset_takes_all_factors_and_ends_everything(store: Store, valke
     assert revocation.reason == f"reset {reset.id}"
 
     left = await contents(valkey)
-    for kind in ("factors:ada", "steps:ada", "recovery:ada", "attempts:code:ada"):
+    for kind in ("factors:ada", "recovery:ada", "failures:code:ada", "failures:recovery:ada"):
         assert prefix + kind not in left
-    assert prefix + "attempts:password:ada" in left, "guessing at the password is not forgotten"
+    assert prefix + "failures:password:ada" in left, "guessing at the password is not forgotten"
     assert len([key for key in left if ":factor:" in key]) == 1, "bob's"
     assert (await store.sessions.identify(bob.cookie, NOW)).fault(NOW) is None  # type: ignore[union-attr]
 

@@ -4,11 +4,14 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from importlib.resources import files
+from typing import Any, Literal
 
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
-from playwright.async_api import Browser, ConsoleMessage, Page, expect
+from axe_playwright_python.async_playwright import Axe
+from playwright.async_api import Browser, ConsoleMessage, Page, ViewportSize, expect
+from support.photographs import DESKTOP, PHONE
 from support.sample_pages import EVERYTHING, STATIC
 
 from gateway.portal.pages import PAGE_HEADERS
@@ -386,3 +389,44 @@ async def test_the_faults_would_be_found(portal: Portal, tab: Page) -> None:
         "edge",
         "scrolls sideways",
     }
+
+
+# --- for everybody
+
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+"""Of axe-core: WCAG 2.2 AA, and what its makers advise beyond."""
+
+
+async def faults_of(page: Page) -> list[str]:
+    """What axe-core finds on a page, with the places."""
+    found = await Axe().run(page, options={"runOnly": RULES, "resultTypes": ["violations"]})
+    violations: list[dict[str, Any]] = found.response["violations"]
+    return [f"{each['id']}: {[node['target'] for node in each['nodes']]}" for each in violations]
+
+
+@pytest.fixture
+async def inspected(browser: Browser) -> AsyncIterator[Page]:
+    """A page that axe-core may be put into: the strict policy of ours would keep it out."""
+    context = await browser.new_context(bypass_csp=True, reduced_motion="reduce")
+    yield await context.new_page()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", [PHONE, DESKTOP], ids=["phone", "desktop"])
+async def test_axe_finds_nothing_on_any_page(
+    portal: Portal, inspected: Page, size: ViewportSize, scheme: Literal["light", "dark"]
+) -> None:
+    await inspected.set_viewport_size(size)
+    await inspected.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+    found = {}
+    for name in EVERYTHING:
+        await inspected.goto(portal.url(name))
+        if faults := await faults_of(inspected):
+            found[name] = faults
+    assert found == {}
+
+
+async def test_axe_finds_what_is_wrong(portal: Portal, inspected: Page) -> None:
+    await inspected.goto(portal.url("sign-in"))
+    await inspected.evaluate("document.querySelector('label[for=subject]').remove()")
+    assert any(fault.startswith("label") for fault in await faults_of(inspected))

@@ -234,7 +234,8 @@ def client(command: CommandLine) -> Iterator[redis.Redis]:
 def caught_writing(command: CommandLine, client: redis.Redis, *arguments: str) -> subprocess.Popen[str]:
     """A command as a process that is about to change something in the store, and cannot."""
     client.client_pause(600_000, all=False)
-    process = command.start(*arguments)
+    # The store is to be away for as long as it takes: its time-out must not come before the signal.
+    process = command.start(*arguments, WATCHWORD_STORE__TIMEOUT="100s")
     while not any(entry["cmd"] == "evalsha" for entry in client.client_list()):
         assert process.poll() is None
     return process

@@ -233,10 +233,11 @@ def client(command: CommandLine) -> Iterator[redis.Redis]:
 
 def caught_writing(command: CommandLine, client: redis.Redis, *arguments: str) -> subprocess.Popen[str]:
     """A command as a process that is about to change something in the store, and cannot."""
+    before = {entry["id"] for entry in client.client_list()}  # whose last command may have been the same
     client.client_pause(600_000, all=False)
     # The store is to be away for as long as it takes: its time-out must not come before the signal.
     process = command.start(*arguments, WATCHWORD_STORE__TIMEOUT="100s")
-    while not any(entry["cmd"] == "evalsha" for entry in client.client_list()):
+    while not any(entry["cmd"] == "evalsha" and entry["id"] not in before for entry in client.client_list()):
         assert process.poll() is None
     return process
 

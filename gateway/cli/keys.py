@@ -1,5 +1,6 @@
 """`watchword keys`: the key ring, while gateways use it."""
 
+import asyncio
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -166,16 +167,18 @@ def _resealed(settings: Settings, *, as_json: bool) -> sealed.Progress:
     )
 
     async def resealed(store: Store, _: KeyRing) -> sealed.Progress:
-        ring = LiveKeyRing(settings.keys, load(settings.keys))
+        ring, this = LiveKeyRing(settings.keys, load(settings.keys)), asyncio.current_task()
         progress = sealed.Progress()
         async for progress in store.sealed.reseal(ring.current):
-            shown.update(task, completed=progress.seen, total=progress.total)
-        shown.update(task, completed=progress.seen, total=progress.seen)
+            shown.update(bar, completed=progress.seen, total=progress.total)
+            if this and this.cancelling():
+                raise asyncio.CancelledError  # a call of the store may have swallowed it: see `follow`
+        shown.update(bar, completed=progress.seen, total=progress.seen)
         return progress
 
     try:
         with failures(as_json=as_json), shown:
-            task = shown.add_task("", total=None)
+            bar = shown.add_task("", total=None)
             done = with_store(settings, resealed)
     except KeyboardInterrupt:
         raise fail("Interrupted. watchword keys reseal goes on with it.", as_json=as_json) from None

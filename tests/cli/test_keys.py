@@ -1,6 +1,8 @@
 """`watchword keys`, at the keyboard and for programs."""
 
 import json
+import os
+import pty
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -10,12 +12,13 @@ from pathlib import Path
 import pytest
 import redis
 from support.commands import CommandLine
+from support.running_demo import WATCHWORD
 from typer.testing import Result
 
 from gateway.cli.common import settings_from, with_store
 from gateway.store import rotation
 from gateway.store.audit import AuditEntry
-from gateway.store.ring_file import changing, load
+from gateway.store.ring_file import changing, load, load_or_create
 
 SECONDS = 60
 """Until a process has ended. Slow machines are no defect."""
@@ -36,6 +39,13 @@ def first(path: Path) -> str:
 def settled(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody waits for a minute in these tests."""
     monkeypatch.setattr(rotation, "SETTLING_SECONDS", -1.0)
+
+
+@pytest.fixture
+def client(command: CommandLine) -> Iterator[redis.Redis]:
+    with redis.Redis.from_url(command.environ["WATCHWORD_STORE__URL"], decode_responses=True) as client:
+        yield client
+        client.client_unpause()
 
 
 def audited(command: CommandLine, monkeypatch: pytest.MonkeyPatch) -> list[AuditEntry]:
@@ -86,14 +96,8 @@ def test_a_key_that_the_ring_lacks_and_nothing_needs_is_shown(
     command.json("keys", "rotate")
 
 
-COMMANDS = (("list",), ("add",), ("rotate",), ("reseal",), ("retire", "k-1", "--yes"))
-
-
-@pytest.mark.parametrize("arguments", COMMANDS, ids=lambda arguments: arguments[0])
-@pytest.mark.parametrize("harm", ["gone", "mode", "corrupt", "another"])
-def test_without_the_right_ring_nothing_is_done(
-    command: CommandLine, path: Path, arguments: tuple[str, ...], harm: str
-) -> None:
+def harmed(command: CommandLine, path: Path, harm: str) -> bytes | None:
+    """Do something to the ring of a store that is in use; what is left of it."""
     assert command("user", "list").exit_code == 0  # the store is sealed with this ring
     match harm:
         case "gone":
@@ -104,25 +108,60 @@ def test_without_the_right_ring_nothing_is_done(
             path.write_text(path.read_text()[:-30])
         case "another":
             other = path.with_name("other.json")
-            other.write_text(path.read_text().replace('"k-', '"x-'))
-            other.chmod(0o600)
+            load_or_create(other)
             other.replace(path)
-    before = path.read_bytes() if path.exists() else None
-    said = {
-        "gone": "there is no key ring",
-        "mode": "chmod 600",
-        "corrupt": "not a key ring",
-        "another": "not the one",
-    }
+    return left(path)
+
+
+def left(path: Path) -> bytes | None:
+    return path.read_bytes() if path.exists() else None
+
+
+SAID = {
+    "gone": "there is no key ring",
+    "mode": "chmod 600",
+    "corrupt": "not a key ring",
+    "another": "not the one that the store was sealed with; restore it from a backup",
+}
+
+
+@pytest.mark.parametrize("harm", SAID)
+@pytest.mark.parametrize(
+    "arguments", [["list"], ["rotate"], ["reseal"], ["retire", "k-1", "--yes"]], ids=lambda words: words[0]
+)
+def test_without_the_right_ring_nothing_is_done(
+    command: CommandLine, path: Path, arguments: list[str], harm: str
+) -> None:
+    before = harmed(command, path, harm)
     result = command("keys", *arguments)
-    if (arguments, harm) == (("add",), "another"):  # which looks at the file alone
-        assert result.exit_code == 0
-        return
     assert (result.exit_code, result.stdout) == (1, ""), result.output
-    assert said[harm] in result.stderr
-    assert (path.read_bytes() if path.exists() else None) == before
+    assert SAID[harm] in result.stderr
     (fault,) = json.loads(command("keys", *arguments, "--json").stdout)["faults"]
-    assert said[harm] in fault["message"]
+    assert SAID[harm] in fault["message"]
+    assert left(path) == before
+
+
+@pytest.mark.parametrize("harm", ["gone", "mode", "corrupt"])
+def test_without_a_ring_no_key_is_added(command: CommandLine, path: Path, harm: str) -> None:
+    before = harmed(command, path, harm)
+    result = command("keys", "add")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert SAID[harm] in result.stderr
+    assert left(path) == before
+
+
+@pytest.mark.parametrize("harm", SAID)
+def test_nothing_starts_without_the_right_ring(
+    command: CommandLine, path: Path, harm: str, client: redis.Redis
+) -> None:
+    before = harmed(command, path, harm)
+    meta = client.hgetall("ww:meta")
+    for arguments in (("run",), ("user", "list")):
+        result = command(*arguments)
+        assert (result.exit_code, result.stdout) == (1, ""), result.output
+        assert (SAID | {"gone": "the key ring is missing; restore it from a backup"})[harm] in result.stderr
+        assert left(path) == before, "nor is another one made"
+    assert client.hgetall("ww:meta") == meta
 
 
 # --- add, rotate, reseal
@@ -212,6 +251,32 @@ def test_without_a_terminal_it_must_be_said_that_it_is_meant(
     assert path.read_bytes() == before
 
 
+@pytest.mark.parametrize("answer", ["y", "n"])
+def test_at_a_terminal_it_is_asked(
+    command: CommandLine, path: Path, first: str, client: redis.Redis, answer: str
+) -> None:
+    half_rotated(command, path)
+    command.json("keys", "reseal")
+    client.hset("ww:meta", f"key:{first}", "0")
+    terminal, end = pty.openpty()
+    process = subprocess.Popen(
+        [WATCHWORD, "keys", "retire", first],
+        cwd=command.folder,
+        env={**os.environ, **command.environ},
+        stdin=end,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    os.write(terminal, f"{answer}\n".encode())
+    out, err = process.communicate(timeout=SECONDS)
+    os.close(end)
+    os.close(terminal)
+    assert process.returncode == (0 if answer == "y" else 1), err
+    assert f"{first} will be gone, and whatever is sealed with it. No copy is kept." in out
+    assert (first in load(path).keys) == (answer == "n")
+
+
 # --- processes
 
 
@@ -222,13 +287,6 @@ def half_rotated(command: CommandLine, path: Path) -> None:
         file.put(file.ring.with_new_key(1.0))
         file.put(file.ring.activated(file.ring.waiting() or "", 1.0))
     assert command("user", "list").exit_code == 0
-
-
-@pytest.fixture
-def client(command: CommandLine) -> Iterator[redis.Redis]:
-    with redis.Redis.from_url(command.environ["WATCHWORD_STORE__URL"], decode_responses=True) as client:
-        yield client
-        client.client_unpause()
 
 
 def caught_writing(command: CommandLine, client: redis.Redis, *arguments: str) -> subprocess.Popen[str]:
@@ -248,11 +306,13 @@ def test_an_interrupted_pass_tells_how_it_goes_on(
     half_rotated(command, path)
     process = caught_writing(command, client, "keys", "reseal")
     process.send_signal(signal.SIGINT)
+    client.client_unpause()  # it is heard at once, or when the call is over that it came in the midst of
     out, err = process.communicate(timeout=SECONDS)
     assert (process.returncode, out) == (1, ""), err
     assert "Interrupted. watchword keys reseal goes on with it." in err
-    client.client_unpause()
-    assert command.json("keys", "reseal")["resealed"] == 1
+    command.json("keys", "reseal")
+    needed = {row["state"]: row["needed_by"] for row in command.json("keys", "list")["keys"]}
+    assert needed == {"active": 1, "kept": 0}
 
 
 def test_a_pass_that_is_killed_is_gone_on_with(command: CommandLine, path: Path, client: redis.Redis) -> None:

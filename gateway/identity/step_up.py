@@ -22,9 +22,6 @@ from gateway.store.sealed import PARKED_REQUESTS
 RESUME_SECONDS = 60
 """How long a browser has to come back for its parked request once the code was right."""
 
-RECOVERED_RESUME_SECONDS = 300
-"""The same for a person, who is first told how many recovery codes are left."""
-
 _log = structlog.get_logger("gateway.step_up")
 
 RawHeaders = tuple[tuple[bytes, bytes], ...]
@@ -46,10 +43,6 @@ class Approved:
     taken: CodeTaken
     challenge: Challenge
     resume_cookie: str | None
-
-    @property
-    def by_recovery(self) -> bool:
-        return self.taken.recovery_codes_left is not None
 
 
 class StepUps:
@@ -106,9 +99,7 @@ class StepUps:
         self, challenge: Challenge, action: Action, given: GivenCode, *, cookie: str, now: float
     ) -> Approved | CodeRefused:
         """Take a recovery code for a challenge: the same, but for an action that takes protection away."""
-        spending = self._spending(
-            challenge, action, given.snapshot, now, cookie=cookie, resume_seconds=RECOVERED_RESUME_SECONDS
-        )
+        spending = self._spending(challenge, action, given.snapshot, now, cookie=cookie)
         return _approved(await self._recovery.take(given, spending, now), challenge, spending)
 
     def _spending(
@@ -119,7 +110,6 @@ class StepUps:
         now: float,
         *,
         cookie: str,
-        resume_seconds: float = RESUME_SECONDS,
     ) -> Spending:
         """What the code for a challenge brings."""
         parked = challenge.sealed_request is not None
@@ -131,7 +121,7 @@ class StepUps:
             grant=grant_for(action, snapshot, challenge.binding, now),
             rotation=self._factor.rotation(challenge.session_id, cookie, now),
             challenge_id=challenge.id,
-            resume=(entropy.token(), now + resume_seconds) if parked else None,
+            resume=(entropy.token(), now + RESUME_SECONDS) if parked else None,
         )
 
     async def answer_at_once(

@@ -19,7 +19,7 @@ from gateway.identity.password_change import Change, Changed, ChangeRefused, Pas
 from gateway.identity.recovery import Recovery
 from gateway.identity.second_factor import CodeRefused, CodeTaken, Enrolment, GivenCode, SecondFactor
 from gateway.identity.sign_in import Attempted, SignedIn, SignInRefused, SignIns
-from gateway.identity.step_up import RECOVERED_RESUME_SECONDS, RESUME_SECONDS, Approved, StepUps, grant_for
+from gateway.identity.step_up import RESUME_SECONDS, Approved, StepUps, grant_for
 from gateway.portal.protection import Protection
 from gateway.store.audit import AuditEntry
 from gateway.store.challenges import Challenge
@@ -128,8 +128,7 @@ class Desk:
         cookies = self.cookies_of_code(approved.taken)
         if not approved.resume_cookie:
             return cookies
-        seconds = RECOVERED_RESUME_SECONDS if approved.by_recovery else RESUME_SECONDS
-        return (*cookies, self.jar.write(CookieKind.RESUME, approved.resume_cookie, seconds))
+        return (*cookies, self.jar.write(CookieKind.RESUME, approved.resume_cookie, RESUME_SECONDS))
 
     async def factors(self, snapshot: Snapshot) -> list[Factor]:
         return await self.store.factors.list(snapshot.account.subject)

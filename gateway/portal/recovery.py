@@ -34,7 +34,11 @@ class Recovery:
         )
 
     async def step_up(self, call: Call) -> web.Response:
-        """Answer a challenge with a recovery code; what it cost is said before the person goes on."""
+        """Answer a challenge with a recovery code; what it cost is said before the person goes on.
+
+        Not where a request is parked: it goes at the next visit of its address, so whoever was held up on
+        a page between, and went elsewhere, would send it later without meaning to.
+        """
         snapshot = await self._desk.identify(call.visit)
         if snapshot is None:
             return lead_to(SIGN_IN)
@@ -54,6 +58,8 @@ class Recovery:
                 holder, asked_of(policies, call, challenge, action), recovering=trouble
             )
             return page(html, status=status_of(trouble.reason))
+        if outcome.resume_cookie is not None:
+            return lead_to(way_on(challenge), *self._desk.cookies_after(outcome))
         html = self._pages.render(
             "recovery_used.html",
             holder=holder,

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import redis
+import structlog
 from support.running_demo import WATCHWORD
 from typer.testing import CliRunner, Result
 
@@ -40,8 +41,10 @@ class CommandLine:
     environ: dict[str, str] = field(default_factory=dict)
 
     def __call__(self, *arguments: str, input: str | bytes | None = None, **environ: str) -> Result:  # noqa: A002
-        """Run a command within this process."""
-        return CliRunner().invoke(app, arguments, input=input, env={**self.environ, **environ})
+        """Run a command within this process; not one that sets up logging, which would outlive it here."""
+        result = CliRunner().invoke(app, arguments, input=input, env={**self.environ, **environ})
+        assert not structlog.is_configured(), "logs would go to a file that is closed: use start"
+        return result
 
     def json(self, *arguments: str, **options: Any) -> Any:
         """What a command that succeeds answers to a program."""

@@ -20,7 +20,7 @@ RUN groupadd --gid 10001 watchword \
  && install --directory --owner watchword --group watchword --mode 0700 /var/lib/watchword
 COPY --from=build /opt/watchword /opt/watchword
 ENV PATH=/opt/watchword/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
-ENV WATCHWORD_LISTEN__HOST=0.0.0.0 WATCHWORD_STORE__DATA_DIR=/var/lib/watchword WATCHWORD_KEYS=/var/lib/watchword/keys.json
+ENV WATCHWORD_LISTEN__HOST=0.0.0.0 WATCHWORD_STORE__DATA_DIR=/var/lib/watchword
 WORKDIR /etc/watchword
 USER 10001:10001
 VOLUME /var/lib/watchword

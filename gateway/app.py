@@ -184,12 +184,23 @@ async def open_keys_and_store(settings: Settings) -> tuple[LiveKeyRing, Store]:
     except WrongKeyRing as error:
         if made:
             settings.keys.unlink()
-        message = "the key ring is missing; restore it from a backup" if made else str(error)
-        raise Faulty([Fault(str(settings.keys), 1, 1, message)]) from None
+        what = "there is no key ring, and the store was sealed with one" if made else str(error)
+        raise Faulty([Fault(str(settings.keys), 1, 1, _misfit(what, settings))]) from None
     if made:
         say = _log.info if settings.mode == "demo" else _log.warning
         say("made a new key ring; back it up, apart from the store", path=str(settings.keys))
     return LiveKeyRing(settings.keys, ring), store
+
+
+def _misfit(what: str, settings: Settings) -> str:
+    """Why a ring is refused, beside which store, and what to do: a wrong path is likelier than a loss."""
+    store = settings.store
+    place = f"embedded in {store.data_dir}" if store.url == EMBEDDED else store.url
+    return (
+        f"{what}; the store is {place}. If you mean another ring or another store, name it in the settings "
+        "(--config, WATCHWORD_STORE__DATA_DIR, WATCHWORD_STORE__URL, WATCHWORD_KEYS); if not, copy it from "
+        "where it was changed last, or restore it from a backup"
+    )
 
 
 async def start_gateway(settings: Settings, policies: PolicySet | None = None) -> Gateway:

@@ -251,6 +251,12 @@ def load_settings(path: Path | None, environ: Mapping[str, str]) -> Settings:
     return _rooted(settings, root)
 
 
+def variables_in(environ: Mapping[str, str]) -> list[str]:
+    """The variables of an environment that say a setting, by name."""
+    known = dict(_variables(Settings, ()))
+    return sorted(name for name, text in environ.items() if name in known and text)
+
+
 def insecure_hosts(hosts: Iterable[str]) -> list[str]:
     """Those of `hosts` (as in `App.hosts`) that are not on loopback, so not to be served by plain http."""
     return [host for host in hosts if not is_loopback(host)]

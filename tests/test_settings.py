@@ -11,7 +11,7 @@ from pydantic import SecretStr, ValidationError
 from gateway.core.located import Shape, nested_shape
 from gateway.documents import load_policy_directory
 from gateway.errors import Faulty
-from gateway.settings import Listen, Sessions, Settings, Store, insecure_hosts, load_settings
+from gateway.settings import Listen, Sessions, Settings, Store, insecure_hosts, load_settings, variables_in
 
 ROOT = Path(__file__).parents[1]
 
@@ -333,3 +333,9 @@ def test_settings_can_be_made_in_code_and_are_frozen() -> None:
 )
 def test_plain_http_is_for_loopback_only(host: str, insecure: bool) -> None:
     assert insecure_hosts(["localhost", host]) == ([host] if insecure else [])
+
+
+def test_the_variables_of_an_environment_that_are_settings() -> None:
+    environ = {"WATCHWORD_ISSUER": "x", "WATCHWORD_KEYS": "", "WATCHWORD_TYPO": "x", "ISSUER": "x"}
+    names = ["WATCHWORD_CODES__LOCK", "WATCHWORD_ISSUER"]
+    assert variables_in({**environ, "WATCHWORD_CODES__LOCK": "?"}) == names

@@ -14,6 +14,7 @@ from gateway.core.policy.matching import PolicySet
 from gateway.settings import Settings, load_settings
 from gateway.store.keyring import KeyRing
 from gateway.store.opening import Store
+from gateway.store.ring_file import load
 
 DEFAULT_CONFIG = Path("config/gateway.yaml")
 
@@ -29,6 +30,13 @@ T = TypeVar("T")
 def settings_from(config: Path | None) -> Settings:
     """The settings of a file and of the environment. Raises Faulty."""
     return load_settings(_chosen(config), os.environ)
+
+
+def settings_with_ring(config: Path | None) -> Settings:
+    """The settings, where a key ring is already: for commands that make none. Raises Faulty."""
+    settings = settings_from(config)
+    load(settings.keys)
+    return settings
 
 
 def configuration_from(config: Path | None, policies: Path | None = None) -> tuple[Settings, PolicySet]:

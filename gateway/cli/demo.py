@@ -3,9 +3,10 @@
 import json
 import os
 import re
+import shlex
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,11 +16,11 @@ from rich.panel import Panel
 from gateway import clock, demo, entropy
 from gateway.admin.tokens import Scope, issue_token
 from gateway.app import Gateway, start_gateway
-from gateway.cli.output import console, show_json
+from gateway.cli.output import console, errors, show_json
 from gateway.cli.serving import follow_files, told_to_stop
 from gateway.core.records import LaterDevices
 from gateway.identity.passwords import Passwords
-from gateway.settings import AdminListen, Devices, Listen, Resets, Settings, Store
+from gateway.settings import EMBEDDED, AdminListen, Devices, Listen, Resets, Settings, Store, variables_in
 
 ACCOUNT = "ada"
 _IN_CHECKOUT = Path(__file__).parents[2] / "policies" / "exchange.yaml"
@@ -38,6 +39,7 @@ class Ready:
     password: str
     admin_token: str
     policy: Path
+    environ: Mapping[str, str]
 
 
 @contextmanager
@@ -55,13 +57,19 @@ def data_directory(chosen: Path | None) -> Iterator[Path]:
 
 
 async def serve_demo(settings: Settings, *, as_json: bool) -> None:
-    """Run the demo until it is told to stop."""
-    told, data_dir = told_to_stop(), settings.store.data_dir
+    """Run the demo until it is told to stop.
+
+    It is the same for everybody: variables of the environment, which would change a gateway, are ignored
+    and named on standard error.
+    """
+    told = told_to_stop()
+    if ignored := variables_in(os.environ):
+        errors.print(f"The demo has its own settings and ignores {', '.join(ignored)}.", markup=False)
     async with _exchange() as upstream:
         policy = _write_policy(settings.policies, upstream)
         gateway = await start_gateway(settings)
         try:
-            _announce(await _ready(gateway, data_dir, policy), as_json=as_json)
+            _announce(await _ready(gateway, policy), as_json=as_json)
             await follow_files(gateway, told)
         finally:
             await gateway.stop()
@@ -113,15 +121,28 @@ def demo_settings(
     )
 
 
-async def _ready(gateway: Gateway, data_dir: Path, policy: Path) -> Ready:
+async def _ready(gateway: Gateway, policy: Path) -> Ready:
     now = clock.now()
     return Ready(
         gateway=f"http://localhost:{gateway.port}",
         admin=f"http://127.0.0.1:{gateway.admin_port}",
-        password=await _account(gateway, data_dir, now),
+        password=await _account(gateway, gateway.settings.store.data_dir, now),
         admin_token=issue_token(gateway.ring, "demo", frozenset(Scope), _TOKEN_SECONDS, now),
         policy=policy,
+        environ=_environ(gateway.settings),
     )
+
+
+def _environ(settings: Settings) -> dict[str, str]:
+    """What has to be set for the other commands to work on this demo, whatever settings file they find."""
+    waiting = settings.resets.waiting
+    return {
+        "WATCHWORD_STORE__URL": EMBEDDED,
+        "WATCHWORD_STORE__DATA_DIR": str(settings.store.data_dir),
+        "WATCHWORD_KEYS": str(settings.keys),
+        # `reset approve` says until when a case waits, so it has to know.
+        **({} if waiting == Resets().waiting else {"WATCHWORD_RESETS__WAITING": f"{waiting * 1000:.0f}ms"}),
+    }
 
 
 async def _account(gateway: Gateway, data_dir: Path, now: float) -> str:
@@ -166,6 +187,7 @@ def _announce(ready: Ready, *, as_json: bool) -> None:
                 "account": ACCOUNT,
                 "password": ready.password,
                 "admin_token": ready.admin_token,
+                "environ": ready.environ,
             }
         )
         return
@@ -177,9 +199,13 @@ def _announce(ready: Ready, *, as_json: bool) -> None:
             "then withdraw some money and watch what happens.",
             title="Watchword is guarding a small exchange",
             expand=False,
-        )
+        ),
+        soft_wrap=False,
     )
-    console.print(f"Policy    {ready.policy}  (edit it while this runs)", markup=False, soft_wrap=True)
-    console.print(f"Operators {ready.admin}/v1/accounts/{ACCOUNT}  with the bearer token", soft_wrap=True)
-    console.print(f"          {ready.admin_token}", soft_wrap=True)
+    console.print(f"Policy    {ready.policy}  (edit it while this runs)", markup=False)
+    console.print(f"Operators {ready.admin}/v1/accounts/{ACCOUNT}  with the bearer token")
+    console.print(f"          {ready.admin_token}")
+    settings = " ".join(f"{name}={shlex.quote(value)}" for name, value in ready.environ.items())
+    console.print("Commands  work on this demo in a terminal where you say:")
+    console.print(f"          export {settings}", markup=False)
     console.print("Ctrl-C stops it.")

@@ -5,16 +5,14 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from gateway import clock
-from gateway.cli.common import Config, Json, settings_from, with_store
-from gateway.cli.output import console, errors, fail, failures, show_json, show_table
+from gateway.cli.common import Config, Json, settings_from, settings_with_ring, with_store
+from gateway.cli.output import console, counted, errors, fail, failures, moment, show_json, show_table
 from gateway.cli.people import actor
 from gateway.errors import KeyRefused
 from gateway.settings import Settings
@@ -56,13 +54,13 @@ def list_keys(config: Config = None, as_json: Json = False) -> None:
         return _rows(ring, await store.sealed.needs(), [*(await store.sealed.known_keys()).used])
 
     with failures(as_json=as_json):
-        settings = _with_ring(config)
+        settings = settings_with_ring(config)
         rows = with_store(settings, listed)
     if as_json:
         active = next(row["name"] for row in rows if row["state"] == "active")
         show_json({"path": str(settings.keys), "active": active, "keys": rows})
         return
-    console.print(f"{settings.keys}", markup=False, soft_wrap=True)
+    console.print(f"{settings.keys}", markup=False)
     show_table(
         ("key", "state", "since", "sealed with it"),
         ((row["name"], row["state"], row["since"] or "", str(row["needed_by"])) for row in rows),
@@ -79,9 +77,7 @@ def add(config: Config = None, as_json: Json = False) -> None:
         show_json({"path": str(settings.keys), "added": name})
         return
     console.print(f"Added {name}, which waits.")
-    console.print(
-        f"Copy {settings.keys} to every machine, then: watchword keys rotate", markup=False, soft_wrap=True
-    )
+    console.print(f"Copy {settings.keys} to every machine, then: watchword keys rotate", markup=False)
 
 
 @app.command()
@@ -99,7 +95,7 @@ def rotate(config: Config = None, as_json: Json = False) -> None:
         return done
 
     with _refusals(as_json=as_json):
-        settings = _with_ring(config)
+        settings = settings_with_ring(config)
         done = with_store(settings, rotated)
     if not as_json:
         console.print(f"{done.becomes} is active now, in place of {done.was}.")
@@ -112,7 +108,7 @@ def rotate(config: Config = None, as_json: Json = False) -> None:
 def reseal(config: Config = None, as_json: Json = False) -> None:
     """Seal anew what is still sealed with a key that is only kept. It may be interrupted and repeated."""
     with _refusals(as_json=as_json):
-        settings = _with_ring(config)
+        settings = settings_with_ring(config)
     progress = _resealed(settings, as_json=as_json)
     if as_json:
         show_json(_counts(progress))
@@ -129,8 +125,14 @@ def retire(
 
     A backup of the store from before everything was sealed anew opens with the old key only.
     """
+
+    async def checked(store: Store, ring: KeyRing) -> None:
+        await rotation.demand_retirable(ring, store.sealed, name, clock.now())
+
     with _refusals(as_json=as_json):
-        settings = _with_ring(config)
+        settings = settings_with_ring(config)
+        if not yes:
+            with_store(settings, checked)  # nobody is asked about what cannot be done
     if not yes:
         _confirm(name, as_json=as_json)
 
@@ -147,20 +149,12 @@ def retire(
         console.print(f"Retired {name}. Copy the ring to the other machines, if there are any.", markup=False)
 
 
-def _with_ring(config: Path | None) -> Settings:
-    """The settings, where a ring is already: these commands make none. Raises Faulty."""
-    settings = settings_from(config)
-    load(settings.keys)
-    return settings
-
-
 def _resealed(settings: Settings, *, as_json: bool) -> sealed.Progress:
     """Seal everything anew, and say how far it is; what could not be opened is a failure."""
     shown = Progress(
-        TextColumn("Sealing anew"),
+        TextColumn("Looking through the store's records"),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("records"),
         TimeRemainingColumn(),
         console=errors,
         disable=as_json,
@@ -183,9 +177,11 @@ def _resealed(settings: Settings, *, as_json: bool) -> sealed.Progress:
     except KeyboardInterrupt:
         raise fail("Interrupted. watchword keys reseal goes on with it.", as_json=as_json) from None
     if done.broken:
-        raise fail(f"{done.broken} sealed values cannot be opened; the log names them.", as_json=as_json)
+        raise fail(
+            f"{counted(done.broken, 'sealed value')} cannot be opened; the log names all.", as_json=as_json
+        )
     if not as_json:
-        console.print(f"Sealed {done.resealed} values anew.")
+        console.print(f"Sealed {counted(done.resealed, 'value')} anew.")
     return done
 
 
@@ -205,11 +201,11 @@ def _rows(ring: KeyRing, needs: Counter[str], used: list[str]) -> list[dict[str,
     rows = [(name, str(ring.state(name)), ring.since(name)) for name in ring.keys]
     rows += [(name, "missing", None) for name in sorted(used) if name not in ring.keys]
     return [
-        {"name": name, "state": state, "since": _written(since), "needed_by": needs[name]}
+        {
+            "name": name,
+            "state": state,
+            "since": None if since is None else moment(since),
+            "needed_by": needs[name],
+        }
         for name, state, since in rows
     ]
-
-
-def _written(at: float | None) -> str | None:
-    """RFC 3339, in UTC."""
-    return None if at is None else datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")

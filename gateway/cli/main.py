@@ -77,7 +77,8 @@ def run_demo(
 ) -> None:
     """Run a gateway in front of a small exchange, with nothing to set up. Ctrl-C stops it.
 
-    It says where to point a browser, and what to sign in with.
+    It says where to point a browser, what to sign in with, and what to set for the other commands to work
+    on it. WATCHWORD_* variables change nothing in it; it names those that it ignores.
     """
     try:
         waiting = parse_duration(reset_waiting)

@@ -7,14 +7,13 @@ import typer
 from gateway import clock
 from gateway.admin.tokens import Scope as TokenScope
 from gateway.admin.tokens import issue_token
-from gateway.cli.common import Config, Json, settings_from, with_store
+from gateway.cli.common import Config, Json, settings_from, settings_with_ring, with_store
 from gateway.cli.output import console, fail, failures, show_json
 from gateway.cli.people import actor
 from gateway.store.audit import AuditEntry
 from gateway.store.keyring import KeyRing
 from gateway.store.opening import Store
 from gateway.store.revocations import Revocation, Scope
-from gateway.store.ring_file import load
 
 _DAY = 86400.0
 
@@ -31,9 +30,16 @@ def token(
     config: Config = None,
     as_json: Json = False,
 ) -> None:
-    """Make a bearer token for the operators' API, and print it. It cannot be shown again."""
+    """Make a bearer token for the operators' API, and print it. It cannot be shown again.
+
+    It is signed with the key ring, which has to be that of the store: no gateway would take another's.
+    """
+
+    async def fitting(_: Store, ring: KeyRing) -> KeyRing:
+        return ring
+
     with failures(as_json=as_json):
-        ring = load(settings_from(config).keys)
+        ring = with_store(settings_with_ring(config), fitting)
     try:
         value = issue_token(ring, name, frozenset(scope), days * _DAY, clock.now())
     except ValueError as error:

@@ -1,4 +1,6 @@
-"""Tables for people, JSON for programs, and one way to fail.
+"""Tables for people, JSON for programs, one way to write times and numbers, and one way to fail.
+
+What does not go to a terminal is not wrapped: a row of a table is a line.
 
 Exit codes: 0 done, 1 it could not be done, 2 wrong usage, 3 the store did not answer.
 """
@@ -7,6 +9,7 @@ import errno
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 import typer
@@ -19,7 +22,10 @@ from gateway.errors import Fault, Faulty, StoreUnavailable
 FAILED = 1
 STORE_UNAVAILABLE = 3
 
-console = Console(highlight=False)
+_WIDEST = 100_000
+"""Columns of what is not read at a terminal; no row is as long."""
+
+console = Console(highlight=False, soft_wrap=True)
 errors = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
@@ -49,7 +55,7 @@ def show_faults(faults: Sequence[Fault], *, as_json: bool) -> None:
         return
     for fault in faults:
         errors.print(str(fault), markup=False)
-    errors.print(f"[red]{len(faults)} fault{'s' if len(faults) != 1 else ''}[/]")
+    errors.print(f"[red]{counted(len(faults), 'fault')}[/]")
 
 
 def fail(message: str, *, as_json: bool = False) -> typer.Exit:
@@ -61,14 +67,29 @@ def fail(message: str, *, as_json: bool = False) -> typer.Exit:
     return typer.Exit(FAILED)
 
 
+def counted(number: int, what: str) -> str:
+    """`1 fault`, `2 faults`."""
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def moment(at: float | datetime) -> str:
+    """RFC 3339 in UTC, to the second: `2026-11-27T09:12:40Z`. `at` in Unix seconds, or with a time zone."""
+    time = at if isinstance(at, datetime) else datetime.fromtimestamp(at, UTC)
+    return f"{time.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
 def show_json(value: Any) -> None:
-    typer.echo(json.dumps(value, ensure_ascii=False))
+    """One line. Times may be in it as `datetime`."""
+    typer.echo(json.dumps(value, ensure_ascii=False, default=moment))
 
 
-def show_table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
-    table = Table(box=None, pad_edge=False, header_style="bold")
+def show_table(columns: Sequence[str], rows: Iterable[Iterable[str]]) -> None:
+    table = Table(box=None, pad_edge=False, header_style="bold", show_header=any(columns))
     for column in columns:
         table.add_column(column, overflow="fold", no_wrap=column == "id")  # an id is there to be copied
     for row in rows:
         table.add_row(*map(Text, row))  # as it is: what people wrote may look like markup
-    console.print(table)
+    if console.is_terminal:
+        console.print(table, soft_wrap=False)
+    else:
+        Console(highlight=False, width=_WIDEST).print(table)

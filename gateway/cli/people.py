@@ -1,6 +1,7 @@
 """`watchword user`: the local accounts."""
 
 import os
+import pwd
 import re
 import sys
 from pathlib import Path
@@ -30,8 +31,15 @@ _SUBJECT = re.compile(rf"[a-z0-9][a-z0-9._@+\-]{{0,{LONGEST_SUBJECT - 1}}}")
 
 
 def actor() -> str:
-    """Who is at the keyboard, for the audit stream."""
-    return f"cli:{os.environ.get('USER') or os.getuid()}"
+    """Who is at the keyboard, for the audit stream: the login name, or the number of one who has none."""
+    return f"cli:{os.environ.get('USER') or _login_name()}"
+
+
+def _login_name() -> str:
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:  # as in a container that runs under any number
+        return str(os.getuid())
 
 
 @app.command()
@@ -168,21 +176,27 @@ def unlock(
 ) -> None:
     """Let an account's codes count again, after too many wrong ones in a row. Check who asks for it first."""
 
-    async def unlocked(store: Store, _: KeyRing) -> bool:
+    async def unlocked(store: Store, _: KeyRing) -> bool | None:
+        """Whether they were locked."""
         if await store.accounts.find(subject) is None:
-            return False
+            return None
+        locked = subject in await store.attempts.locked([subject])
         await store.attempts.unlock(subject)
         await store.audit.record(AuditEntry(clock.now(), "codes-unlocked", actor(), subject, reason=reason))
-        return True
+        return locked
 
     with failures(as_json=as_json):
-        done = with_store(settings_from(config), unlocked)
-    if not done:
+        was_locked = with_store(settings_from(config), unlocked)
+    if was_locked is None:
         raise fail(f"There is no account {subject!r}.", as_json=as_json)
     if as_json:
-        show_json({"subject": subject, "codes_locked": False})
-    else:
+        show_json({"subject": subject, "codes_locked": False, "were_locked": was_locked})
+    elif was_locked:
         console.print(f"The codes of {subject} count again.")
+    else:
+        console.print(
+            f"The codes of {subject} were not locked. If wrong ones made the next one wait, no more."
+        )
 
 
 def _switch(subject: str, config: Path | None, *, disabled: bool, as_json: bool) -> None:

@@ -144,7 +144,7 @@ def _show(explanation: Explanation, decisions: dict[str, Decision]) -> None:
     if explanation.match is None:
         return
     action = f", action {explanation.action.name}" if explanation.action else ""
-    console.print(f"{explanation.place}: need {explanation.need}{action}\n", markup=False, soft_wrap=True)
+    console.print(f"{explanation.place}: need {explanation.need}{action}\n", markup=False)
     show_table(("who asks", "decision"), ((who, _said(decision)) for who, decision in decisions.items()))
 
 

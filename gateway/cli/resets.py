@@ -6,7 +6,6 @@ and the store anyway, which no rule of this program can protect from them.
 """
 
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,7 +15,7 @@ from gateway import clock
 from gateway.admin.resets import ResetView
 from gateway.assembly import reset_cases
 from gateway.cli.common import Config, Json, settings_from, with_store
-from gateway.cli.output import console, fail, failures, show_json, show_table
+from gateway.cli.output import console, fail, failures, moment, show_json, show_table
 from gateway.cli.people import Subject, actor
 from gateway.core.reasons import Reason
 from gateway.core.reset import LONGEST_STATEMENT, Actor, Reset, ResetState, Step
@@ -27,6 +26,7 @@ from gateway.store.opening import Store
 from gateway.web.problems import title_of
 
 _MOST_LISTED = 1000
+_NO_CASE = "There is no such case."
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -53,6 +53,7 @@ def open_reset(subject: Subject, reason: Why, config: Config = None, as_json: Js
         lambda cases, by, now: cases.open(subject, reason, by, now),
         ("reset-opened", reason),
         config,
+        subject=subject,
         as_json=as_json,
     )
 
@@ -75,7 +76,7 @@ def evidence(
         lambda cases, by, now: cases.record(reset_id, item, statement, by, now),
         ("reset-evidence", item),
         config,
-        reset_id,
+        reset_id=reset_id,
         as_json=as_json,
     )
 
@@ -87,7 +88,7 @@ def approve(reset_id: Id, reason: Why, config: Config = None, as_json: Json = Fa
         lambda cases, by, now: cases.approve(reset_id, by, now),
         ("reset-approved", reason),
         config,
-        reset_id,
+        reset_id=reset_id,
         as_json=as_json,
     )
 
@@ -99,7 +100,7 @@ def refuse(reset_id: Id, reason: Why, config: Config = None, as_json: Json = Fal
         lambda cases, by, now: cases.close(reset_id, Step.REFUSE, reason, by, now),
         ("reset-refused", reason),
         config,
-        reset_id,
+        reset_id=reset_id,
         as_json=as_json,
     )
 
@@ -111,7 +112,7 @@ def abandon(reset_id: Id, reason: Why, config: Config = None, as_json: Json = Fa
         lambda cases, by, now: cases.close(reset_id, Step.ABANDON, reason, by, now),
         ("reset-abandoned", reason),
         config,
-        reset_id,
+        reset_id=reset_id,
         as_json=as_json,
     )
 
@@ -161,7 +162,7 @@ def show(reset_id: Id, config: Config = None, as_json: Json = False) -> None:
     with failures(as_json=as_json):
         reset = with_store(settings_from(config), found)
     if reset is None:
-        raise fail("There is no such case.", as_json=as_json)
+        raise fail(_NO_CASE, as_json=as_json)
     if as_json:
         show_json(_row(reset))
         return
@@ -174,16 +175,28 @@ def show(reset_id: Id, config: Config = None, as_json: Json = False) -> None:
 
 
 def _take(
-    take: Take, said: tuple[str, str], config: Path | None, reset_id: str | None = None, *, as_json: bool
+    take: Take,
+    said: tuple[str, str],
+    config: Path | None,
+    *,
+    reset_id: str | None = None,
+    subject: str | None = None,
+    as_json: bool,
 ) -> None:
-    """Take one step, put it on record as (event, about), and tell what the case is now."""
+    """Take one step of a case, or the first for an account, and tell what the case is now.
+
+    It is put on record as `said`, an event and what about it.
+    """
     event, about = said
 
     async def taken(store: Store, _: KeyRing) -> Reset | str:
         now = clock.now()
         outcome = await take(reset_cases(settings, store), Actor(actor()), now)
         if isinstance(outcome, Reason):
-            return _why_not(outcome, await store.resets.find(reset_id) if reset_id else None)
+            reset = None if reset_id is None else await store.resets.find(reset_id)
+            return _why_not(
+                outcome, reset, _NO_CASE if subject is None else f"There is no account {subject!r}."
+            )
         reason = f"{outcome.id} {about}"
         await store.audit.record(AuditEntry(now, event, actor(), outcome.subject, reason=reason))
         return outcome
@@ -196,12 +209,13 @@ def _take(
     if as_json:
         show_json(_row(outcome))
     else:
-        console.print(_summary(outcome), markup=False, soft_wrap=True)
+        console.print(_summary(outcome), markup=False)
 
 
-def _why_not(reason: Reason, reset: Reset | None) -> str:
+def _why_not(reason: Reason, reset: Reset | None, missing: str) -> str:
+    """What an operator is told; `missing` is what is not there if something is not."""
     if reason is Reason.NOT_FOUND:
-        return "There is no such case or account."
+        return missing
     return f"{title_of(reason)}. {objection(reason, reset)}".strip()
 
 
@@ -241,10 +255,10 @@ def _told(reset: Reset) -> list[tuple[str, str]]:
 
 
 def _row(reset: Reset) -> dict[str, Any]:
-    """The same as the operators' API answers."""
-    return ResetView.shown(reset).model_dump(mode="json")
+    """The same as the operators' API answers, with times to the second."""
+    return ResetView.shown(reset).model_dump()
 
 
 def _moment(seconds: float | None) -> str:
-    """RFC 3339, in UTC; empty for what has not happened."""
-    return "" if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
+    """When; empty for what has not happened."""
+    return "" if seconds is None else moment(seconds)

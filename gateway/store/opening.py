@@ -26,8 +26,7 @@ from gateway.store.revocations import Revocations
 from gateway.store.sealed import CHECK, Sealed, known_keys
 from gateway.store.sessions import SessionLimits, Sessions
 
-_ANOTHER_RING = "the key ring is not the one that the store was sealed with; restore it from a backup"
-_COPY_THE_RING = "copy it from where it was changed last, or restore it from a backup"
+_ANOTHER_RING = "the key ring is not the one that the store was sealed with"
 _OLDEST_REDIS = (6, 2)
 _MOST_SKEW = 5.0
 
@@ -168,11 +167,11 @@ async def _demand_keys(sealed: Sealed, ring: KeyRing, meta: dict[str, str]) -> N
     if not names & ring.keys.keys():
         raise WrongKeyRing(_ANOTHER_RING)
     if ring.active in known.retired:
-        raise WrongKeyRing(f"the key ring's active key, {ring.active}, was retired; {_COPY_THE_RING}")
+        raise WrongKeyRing(f"the key ring's active key, {ring.active}, was retired")
     if missing := names - ring.keys.keys():
         needs = await sealed.needs()
         if lacking := [f"{name} (needed by {needs[name]})" for name in sorted(missing) if needs[name]]:
-            raise WrongKeyRing(f"the key ring lacks keys: {', '.join(lacking)}; {_COPY_THE_RING}")
+            raise WrongKeyRing(f"the key ring lacks keys: {', '.join(lacking)}")
     try:
         ring.open(check.encode(), bound_to=META)
     except SealBroken:

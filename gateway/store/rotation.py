@@ -66,23 +66,28 @@ async def rotate(path: Path, sealed: Sealed, now: float) -> Rotated:
 async def retire(path: Path, sealed: Sealed, name: str, now: float) -> None:
     """Take a key out that nothing needs any more. Raises Faulty, KeyRefused, StoreUnavailable."""
     with changing(path) as file:
-        used = (await sealed.known_keys()).used
-        if name not in file.ring.keys and name not in used:
-            raise KeyRefused(f"There is no key {name!r}.")
-        state = file.ring.state(name)
-        if state is KeyState.ACTIVE:
-            raise KeyRefused(f"{name} is the active key: watchword keys rotate makes another one active.")
-        wait = _last_use(file.ring, name, used) + SETTLING_SECONDS - now
-        if state is KeyState.KEPT and wait > 0:
-            raise KeyRefused(f"{name} was in use just now: try again in {int(wait) + 1} seconds.")
-        if needed_by := (await sealed.needs())[name]:
-            what = "is sealed with it" if needed_by == 1 else "are sealed with it"
-            command = "rotate" if state is KeyState.WAITING else "reseal"
-            raise KeyRefused(f"{name} is needed: {needed_by} {what}. First: watchword keys {command}")
+        await demand_retirable(file.ring, sealed, name, now)
         # The store first: a key that it has forgotten and the ring has not does no harm.
         await sealed.forget(name, now)
         if name in file.ring.keys:
             file.put(file.ring.without(name))
+
+
+async def demand_retirable(ring: KeyRing, sealed: Sealed, name: str, now: float) -> None:
+    """Raises KeyRefused for a key that is not there, or has to stay; and StoreUnavailable."""
+    used = (await sealed.known_keys()).used
+    if name not in ring.keys and name not in used:
+        raise KeyRefused(f"There is no key {name!r}.")
+    state = ring.state(name)
+    if state is KeyState.ACTIVE:
+        raise KeyRefused(f"{name} is the active key: watchword keys rotate makes another one active.")
+    wait = _last_use(ring, name, used) + SETTLING_SECONDS - now
+    if state is KeyState.KEPT and wait > 0:
+        raise KeyRefused(f"{name} was in use just now: try again in {int(wait) + 1} s.")
+    if needed_by := (await sealed.needs())[name]:
+        what = "value is sealed with it" if needed_by == 1 else "values are sealed with it"
+        command = "rotate" if state is KeyState.WAITING else "reseal"
+        raise KeyRefused(f"{name} is needed: {needed_by} {what}. First: watchword keys {command}")
 
 
 def _last_use(ring: KeyRing, name: str, used: dict[str, float]) -> float:

@@ -6,10 +6,11 @@ import pytest
 import redis
 from support.commands import CommandLine
 
-from gateway.cli.common import configuration_from, run, settings_from, with_store
+from gateway.cli.common import configuration_from, run, settings_from, settings_with_ring, with_store
 from gateway.errors import Faulty, StoreUnavailable
 from gateway.store.keyring import KeyRing
 from gateway.store.opening import Store
+from gateway.store.ring_file import load_or_create
 
 
 @pytest.fixture
@@ -96,13 +97,44 @@ def test_a_store_that_does_not_answer(command: CommandLine) -> None:
         assert result.stderr.startswith("The store is not available: ")
 
 
-def test_a_ring_that_does_not_fit_the_store(command: CommandLine) -> None:
+def test_a_ring_that_is_gone(command: CommandLine) -> None:
     assert command("user", "list").exit_code == 0
-    (command.folder / "data" / "keys.json").unlink()
+    ring = command.folder / "data" / "keys.json"
+    ring.unlink()
     result = command("user", "list")
-    assert result.exit_code in (1, 3)
-    assert result.stdout == ""
-    assert "the key ring is" in result.stderr
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert f"{ring}:1:1: there is no key ring, and the store was sealed with one" in result.stderr
+    assert not ring.exists()
+
+
+def test_a_ring_that_does_not_fit_the_store_may_be_the_wrong_file(
+    command: CommandLine, short_path: Path
+) -> None:
+    """The message has the file, the store, and where to look, before it speaks of backups."""
+    environ = {"WATCHWORD_STORE__URL": "embedded", "WATCHWORD_STORE__DATA_DIR": str(short_path)}
+    assert command("user", "list", **environ).exit_code == 0
+    ring = command.folder / "data" / "keys.json"
+    said = command("user", "list", WATCHWORD_KEYS=str(ring), **environ).stderr
+    assert said.startswith(f"{ring}:1:1: the key ring is not the one that the store was sealed with; ")
+    assert f"the store is embedded in {short_path}." in said
+    assert said.index("--config, WATCHWORD_STORE__DATA_DIR") < said.index("restore it from a backup")
+
+
+def test_settings_of_commands_that_make_no_ring(folder: Path) -> None:
+    with pytest.raises(Faulty, match=r"keys\.json:1:1: there is no key ring"):
+        settings_with_ring(None)
+    assert not (folder / "data").exists()
+    load_or_create(folder / "data" / "keys.json")
+    assert settings_with_ring(None) == settings_from(None)
+
+
+def test_the_shipped_file_lets_the_ring_follow_the_data(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever points the commands at other data, such as a demo's, needs no second variable."""
+    shipped = Path(__file__).parents[2] / "config" / "gateway.yaml"
+    monkeypatch.setenv("WATCHWORD_STORE__DATA_DIR", str(folder))
+    assert settings_from(shipped).keys == folder / "keys.json"
 
 
 def test_what_runs_may_fail() -> None:

@@ -2,6 +2,7 @@
 
 import http.cookiejar
 import json
+import os
 import re
 import signal
 import socket
@@ -9,17 +10,26 @@ import subprocess
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support.commands import CommandLine, processes_in
 
+from gateway.cli.common import settings_from
+
 SECONDS = 60
 """Until a process has said something, or ended. Slow machines are no defect."""
 
 FREE = ("--port", "0", "--admin-port", "0")
+
+
+@pytest.fixture
+def command(command: CommandLine) -> CommandLine:
+    """Nothing is set: an empty variable counts as not set, also where whoever runs the tests has some."""
+    names = [name for name in {**os.environ, **command.environ} if name.startswith("WATCHWORD_")]
+    return replace(command, environ={**command.environ, **dict.fromkeys(names, "")})
 
 
 @dataclass(frozen=True)
@@ -68,7 +78,7 @@ def test_one_line_of_json_then_it_serves_and_leaves_nothing_behind(
 ) -> None:
     with running(command, TMPDIR=str(short_path)) as demo:
         said = demo.said
-        assert list(said) == ["gateway", "admin", "app", "account", "password", "admin_token"]
+        assert list(said) == ["gateway", "admin", "app", "account", "password", "admin_token", "environ"]
         assert (said["app"], said["account"]) == ("exchange", "ada")
         assert re.fullmatch(r"http://localhost:\d+", said["gateway"])
         assert json.loads(demo.call("/.watchword/api/me"))["name"] == "Ada Lovelace"
@@ -120,6 +130,41 @@ def test_what_it_keeps_is_there_at_the_next_start(command: CommandLine, short_pa
         assert "Ada Lovelace" in demo.call("/")  # the exchange listens elsewhere now
         assert policy.read_text().endswith("# an edit\n")
         demo.stop()
+
+
+def test_the_other_commands_reach_it(command: CommandLine, short_path: Path) -> None:
+    """With what it says, whatever settings file they find, also while it runs."""
+    elsewhere = "store: {url: redis://127.0.0.1:1, data-dir: elsewhere}\nkeys: elsewhere/keys.json\n"
+    (command.folder / "config").mkdir()
+    (command.folder / "config" / "gateway.yaml").write_text(elsewhere)
+    options = ("--data-dir", str(short_path / "a folder"), "--reset-waiting", "90s")
+    with running(command, *options) as demo:
+        there = replace(command, environ=command.environ | demo.said["environ"])
+        assert [account["subject"] for account in there.json("user", "list")] == ["ada"]
+        token = there.json("token", "grace", "--scope", "read")["token"]
+        request = urllib.request.Request(
+            f"{demo.said['admin']}/v1/accounts/ada", headers={"Authorization": f"Bearer {token}"}
+        )
+        with urllib.request.urlopen(request, timeout=SECONDS) as answer:
+            assert json.load(answer)["subject"] == "ada"
+        there.json("revoke", "account", "ada")
+        with pytest.MonkeyPatch.context() as patched:
+            for name, value in there.environ.items():
+                patched.setenv(name, value)
+            assert settings_from(None).resets.waiting == 90
+        demo.stop()
+    assert not (command.folder / "elsewhere").exists()
+
+
+def test_what_it_ignores_it_names(command: CommandLine) -> None:
+    """A variable that would change a gateway changes no demo; other names are nobody's settings."""
+    environ = {"WATCHWORD_LISTEN__PORT": "1", "WATCHWORD_STORE__SHARDS": "none", "WATCHWORD_TYPO": "1"}
+    with running(command, WATCHWORD_ISSUER="", **environ) as demo:
+        demo.process.send_signal(signal.SIGTERM)
+        _, err = demo.process.communicate(timeout=SECONDS)
+    assert err == (
+        "The demo has its own settings and ignores WATCHWORD_LISTEN__PORT, WATCHWORD_STORE__SHARDS.\n"
+    )
 
 
 def test_a_start_that_was_cut_short_is_made_up_for(command: CommandLine, short_path: Path) -> None:
@@ -182,5 +227,7 @@ def test_what_a_newcomer_reads(command: CommandLine) -> None:
     ):
         assert said in text
     (policy,) = re.findall(r"Policy\s+(\S+)", text)
+    (said,) = re.findall(r"export (.*)\n", text)
+    assert f"WATCHWORD_STORE__DATA_DIR={Path(policy).parents[1]} " in f"{said} "
     assert policy.endswith("/policies/exchange.yaml")
     assert not Path(policy).exists()  # forgotten, as it was told nothing else

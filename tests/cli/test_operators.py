@@ -9,7 +9,7 @@ from gateway.cli.common import settings_from, with_store
 from gateway.core.records import LaterDevices
 from gateway.store.keyring import KeyRing
 from gateway.store.opening import Store
-from gateway.store.ring_file import load
+from gateway.store.ring_file import load, load_or_create
 from gateway.store.sessions import NewDevice, Started
 
 GRACE = ("token", "grace", "--scope", "read")
@@ -59,6 +59,24 @@ def test_wrong_usage_makes_no_token(command: CommandLine, arguments: tuple[str, 
     result = command(*arguments)
     assert (result.exit_code, result.stdout) == (2, "")
     assert said in result.stderr
+
+
+def test_a_ring_that_is_not_the_store_s_signs_no_token(command: CommandLine, ring: KeyRing) -> None:
+    """No gateway would take the token, and nobody would see why."""
+    assert command("user", "list").exit_code == 0  # the store is sealed with this ring
+    other = command.folder / "other.json"
+    load_or_create(other)
+    result = command(*GRACE, WATCHWORD_KEYS=str(other))
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert f"{other}:1:1: the key ring is not the one that the store was sealed with" in result.stderr
+
+
+def test_no_ring_is_made_for_a_token(command: CommandLine) -> None:
+    nowhere = command.folder / "nowhere.json"
+    result = command(*GRACE, WATCHWORD_KEYS=str(nowhere))
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert f"{nowhere}:1:1: there is no key ring" in result.stderr
+    assert not nowhere.exists()
 
 
 # --- revoke

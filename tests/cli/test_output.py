@@ -2,11 +2,13 @@
 
 import errno
 import json
+import sys
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 import typer
 
-from gateway.cli.output import fail, failures, show_faults, show_json, show_table
+from gateway.cli.output import console, counted, fail, failures, moment, show_faults, show_json, show_table
 from gateway.errors import Fault, Faulty, StoreUnavailable
 
 FAULTS = (Fault("a.yaml", 1, 2, "is [red]wrong[/]"), Fault("b.yaml", 3, 4, "is [/x] too"))
@@ -72,12 +74,49 @@ def test_json_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == '{"a": "é\\n[/]"}\n'
 
 
+@pytest.mark.parametrize("at_terminal", [False, True], ids=["in a pipe", "at a terminal"])
 def test_a_table_shows_what_it_is_given(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, at_terminal: bool
 ) -> None:
     monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("TERM", "dumb")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: at_terminal)
     show_table(("name", "why"), [("[bold]x", "[/y]"), ("[fe80::1]", "z" * 100)])
     lines = capsys.readouterr().out.splitlines()
     assert [line.split() for line in lines[:2]] == [["name", "why"], ["[bold]x", "[/y]"]]
     assert lines[2].startswith("[fe80::1]")
     assert "".join(lines).count("z") == 100  # folded, not cut
+    assert len(lines) == (4 if at_terminal else 3)
+
+
+def test_what_goes_to_a_pipe_is_not_wrapped(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One row is one line, for grep and awk; and so is a sentence."""
+    monkeypatch.setenv("COLUMNS", "80")
+    show_table(("id", "what was found"), [("x" * 32, "word " * 300), ("y" * 32, "ä 中 " * 300)])
+    console.print("word " * 100)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line[:1] for line in lines] == ["i", "x", "y", "w"]
+    assert lines[1].count("word") == 300
+
+
+@pytest.mark.parametrize("number", [0, 1, 2, 1204])
+def test_numbers_have_their_word(number: int) -> None:
+    assert counted(number, "value") == f"{number} value{'s' * (number != 1)}"
+
+
+@pytest.mark.parametrize(
+    "at",
+    [
+        1795770760.9,
+        datetime(2026, 11, 27, 9, 12, 40, 999_999, tzinfo=UTC),
+        datetime(2026, 11, 27, 10, 12, 40, tzinfo=timezone(timedelta(hours=1))),
+    ],
+    ids=["seconds", "with a fraction", "elsewhere"],
+)
+def test_times_are_written_in_one_way(at: float | datetime, capsys: pytest.CaptureFixture[str]) -> None:
+    assert moment(at) == "2026-11-27T09:12:40Z"
+    if isinstance(at, datetime):
+        show_json({"at": at, "never": None})
+        assert capsys.readouterr().out == '{"at": "2026-11-27T09:12:40Z", "never": null}\n'

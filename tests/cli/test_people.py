@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import pwd
 import subprocess
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
@@ -12,6 +13,7 @@ from support.commands import CommandLine
 from support.running_demo import WATCHWORD
 
 from gateway.cli.common import settings_from, with_store
+from gateway.cli.people import actor
 from gateway.identity.passwords import LONGEST, Passwords
 from gateway.store.attempts import CODES, Attempt, GrowingDelay
 from gateway.store.opening import Store
@@ -233,11 +235,30 @@ def test_locked_codes_are_seen_and_unlocked(command: CommandLine) -> None:
     result = command("user", "unlock", "ada", "--reason", "ticket 4711")
     assert (result.exit_code, result.stdout) == (0, "The codes of ada count again.\n")
     assert [account["codes_locked"] for account in command.json("user", "list")] == [False, True]
-    assert command.json("user", "unlock", "bob") == {"subject": "bob", "codes_locked": False}
+    unlocked = {"subject": "bob", "codes_locked": False}
+    assert command.json("user", "unlock", "bob") == {**unlocked, "were_locked": True}
     assert command("user", "list").stdout.count("codes locked") == 0
     for subject, reason in (("ada", "ticket 4711"), ("bob", "unlocked by an operator")):
         entry = in_store(command, lambda store, subject=subject: store.audit.latest(subject, 1))[0]
         assert (entry.event, entry.actor, entry.reason) == ("codes-unlocked", "cli:grace", reason)
+
+
+def test_what_was_not_locked_is_not_said_to_be_unlocked(command: CommandLine) -> None:
+    """What made the next code wait is gone all the same, and that is on record."""
+    added(command)
+    delay = GrowingDelay(free=1, first=30, longest=900, lock=3)
+
+    async def failed(store: Store) -> Attempt:
+        return await store.attempts.begin(CODES, "ada", delay, 0.0)
+
+    assert [in_store(command, failed).allowed for _ in range(2)] == [True, False]
+    result = command("user", "unlock", "ada")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout.startswith("The codes of ada were not locked.")
+    assert in_store(command, failed).allowed
+    assert command.json("user", "unlock", "ada")["were_locked"] is False
+    (entry,) = in_store(command, lambda store: store.audit.latest("ada", 1))
+    assert entry.event == "codes-unlocked"
 
 
 @pytest.mark.parametrize("action", ["disable", "enable", "unlock"])
@@ -261,6 +282,22 @@ def test_it_is_on_record_who_was_at_the_keyboard(command: CommandLine) -> None:
         ("account-disabled", "cli:grace"),
         ("account-added", "cli:grace"),
     ]
+
+
+def test_without_the_variable_the_login_name_is_on_record(
+    command: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("USER", raising=False)
+    environ = {name: value for name, value in command.environ.items() if name != "USER"}
+    added(CommandLine(command.folder, environ))
+    (entry,) = in_store(command, lambda store: store.audit.latest("ada"))
+    assert entry.actor == f"cli:{pwd.getpwuid(os.getuid()).pw_name}"
+
+
+def test_who_has_no_login_name_is_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("USER", "")
+    monkeypatch.setattr(os, "getuid", lambda: 4_000_000_001)  # as in a container that runs under any number
+    assert actor() == "cli:4000000001"
 
 
 def test_an_operator_vouches_for_an_address(command: CommandLine) -> None:

@@ -130,12 +130,12 @@ def test_one_cannot_do_it_alone(ada: CommandLine, user: str) -> None:
     ("arguments", "said"),
     [
         (("open", "ada", "--reason", "x"), "The account has a case already."),
-        (("open", "nobody", "--reason", "x"), "There is no such case or account."),
+        (("open", "nobody", "--reason", "x"), "There is no account 'nobody'."),
         (("approve", "ID", "--reason", "x"), f"Not checked yet: {', '.join(ITEMS)}."),
         (("evidence", "ID", "smile", "nice"), "This is not on the checklist."),
-        (("approve", "0" * 32, "--reason", "x"), "There is no such case or account."),
+        (("approve", "0" * 32, "--reason", "x"), "There is no such case."),
         (("show", "[/red]"), "There is no such case."),
-        (("evidence", "", "phone", "x"), "There is no such case or account."),
+        (("evidence", "", "phone", "x"), "There is no such case."),
     ],
 )
 def test_why_it_could_not_be_done(ada: CommandLine, arguments: tuple[str, ...], said: str) -> None:
@@ -146,6 +146,18 @@ def test_why_it_could_not_be_done(ada: CommandLine, arguments: tuple[str, ...], 
     assert said in result.stderr
     assert ada("reset", *named, "--json", **MARGARET).exit_code == 1
     assert ada.json("reset", "show", reset_id)["evidence"] == []
+
+
+def test_times_are_the_same_in_tables_and_in_json(ada: CommandLine) -> None:
+    reset_id = begun(ada, checked=True)
+    due = ada.json("reset", "approve", reset_id, "--reason", "x", **MARGARET)["due_at"]
+    assert re.fullmatch(r"[-0-9]{10}T[:0-9]{8}Z", due)
+    shown = ada("reset", "show", reset_id).stdout
+    assert ["due", due] in [line.split() for line in shown.splitlines()]
+    answer = ada.json("reset", "show", reset_id)
+    for moment in (answer["opened_at"], answer["approved_at"], *(each["at"] for each in answer["evidence"])):
+        assert moment in shown
+    assert answer["opened_at"] in ada("reset", "list").stdout
 
 
 @pytest.mark.parametrize("text", ["", " ", "one\ntwo", "x" * 501, "\u202egnp.exe"])

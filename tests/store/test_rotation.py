@@ -181,9 +181,9 @@ async def test_what_is_not_retired(store: Store, path: Path, valkey: Redis) -> N
     await with_factor(store)
     becomes = (await rotate(path, store.sealed, NOW)).becomes
     await store.sealed.note_use(OLD, NOW)
-    assert "try again in 1 seconds" in await refused(path, store, OLD, LATER - 0.5, valkey)
+    assert "try again in 1 s." in await refused(path, store, OLD, LATER - 0.5, valkey)
     said = await refused(path, store, OLD, LATER, valkey)
-    assert "2 are sealed with it" not in said and "1 is sealed with it" in said and "keys reseal" in said
+    assert "2 values are sealed with it" not in said and "1 value is sealed with it" in said and "keys reseal" in said
     await resealed(store, path)
     await store.sealed.note_use(OLD, LATER)
     assert "in use just now" in await refused(path, store, OLD, LATER + 1, valkey), "on another machine"

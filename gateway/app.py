@@ -227,7 +227,7 @@ async def start_gateway(settings: Settings, policies: PolicySet | None = None) -
         listener = Listener(pipeline.handle, listener_limits(settings))
         port = await listener.start(settings.listen.host, settings.listen.port, _tls(settings))
         parts.push_async_callback(listener.stop, STOP_SECONDS[settings.mode])
-        admin_port = await _start_admin(basis, health, parts)
+        admin_port = await _start_admin(basis, passwords, health, parts)
         due_resets = DueResets(basis.resets, lambda: metrics.revocation(Scope.ACCOUNT))
         due_resets.start()
         parts.push_async_callback(due_resets.stop)
@@ -244,12 +244,15 @@ async def start_gateway(settings: Settings, policies: PolicySet | None = None) -
         return Gateway(settings, store, ring, pipeline, port, admin_port, health, parts.pop_all())
 
 
-async def _start_admin(basis: Basis, health: PolicyHealth, parts: AsyncExitStack) -> int:
+async def _start_admin(
+    basis: Basis, passwords: Passwords, health: PolicyHealth, parts: AsyncExitStack
+) -> int:
     admin = make_admin_app(
         basis.store,
         basis.ring,
         words=basis.texts.words,
         resets=basis.resets,
+        passwords=passwords,
         metrics=basis.metrics,
         policy_faults=lambda: health.faults,
     )

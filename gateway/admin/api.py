@@ -19,6 +19,7 @@ from gateway.admin.probes import Probes
 from gateway.admin.resets import ResetOperations
 from gateway.core.reasons import Reason
 from gateway.errors import Fault, StoreUnavailable
+from gateway.identity.passwords import Passwords
 from gateway.identity.resets import ResetCases
 from gateway.store.keyring import Seals
 from gateway.store.opening import Store
@@ -38,6 +39,7 @@ def make_admin_app(
     *,
     words: Words,
     resets: ResetCases,
+    passwords: Passwords,
     metrics: Metrics,
     policy_faults: Callable[[], Sequence[Fault]],
 ) -> web.Application:
@@ -52,7 +54,7 @@ def make_admin_app(
     probes = Probes(store, metrics, policy_faults, to_json(description))
     app = web.Application(middlewares=[_failures(metrics), guard.unrouted], client_max_size=LARGEST_BODY)
     app.on_response_prepare.append(_harden)
-    _serve(app, guard, ENDPOINTS, Operations(store, metrics))
+    _serve(app, guard, ENDPOINTS, Operations(store, passwords, metrics))
     _serve(app, guard, DEVICES, DeviceOperations(store, words))
     _serve(app, guard, RESETS, ResetOperations(store, resets))
     for probe in PROBES:

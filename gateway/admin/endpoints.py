@@ -12,7 +12,7 @@ from aiohttp import web
 from gateway.admin.call import Call, Outcome
 from gateway.admin.devices import DeviceOperations, DeviceView, LetIn, Rename
 from gateway.admin.operations import MOST_LISTED, USUALLY_LISTED, Operations
-from gateway.admin.orders import ORDERS, Body, UnlockCodes
+from gateway.admin.orders import ORDERS, Body, SetPassword, UnlockCodes
 from gateway.admin.probes import Probes
 from gateway.admin.resets import JudgeReset, OpenReset, RecordEvidence, ResetOperations, ResetView
 from gateway.admin.tokens import Scope
@@ -101,6 +101,16 @@ ENDPOINTS = (
         AccountView,
         refusals=_MISSING_OR_FAULTY,
         takes=(UnlockCodes,),
+    ),
+    Endpoint(
+        "POST",
+        f"{_ACCOUNT}/password",
+        "Give it a new password, and end all its sessions",
+        Scope.RESET,
+        Operations.set_password,
+        AccountView,
+        refusals=_MISSING_OR_FAULTY,
+        takes=(SetPassword,),
     ),
     Endpoint(
         "GET",

@@ -8,6 +8,7 @@ from gateway.admin.orders import (
     RevokeDevice,
     RevokeEverybody,
     RevokeSession,
+    SetPassword,
     UnlockCodes,
     read_body,
     read_order,
@@ -22,6 +23,7 @@ from gateway.admin.views import (
 )
 from gateway.core.reasons import Reason
 from gateway.core.records import Account, Snapshot
+from gateway.identity.passwords import Passwords
 from gateway.identity.sign_in import LONGEST_SUBJECT
 from gateway.store.opening import Store
 from gateway.store.revocations import Revocation
@@ -37,8 +39,9 @@ _NODES = 1
 class Operations:
     """Each takes a call and returns its outcome; each raises Refused and StoreUnavailable."""
 
-    def __init__(self, store: Store, metrics: Metrics) -> None:
+    def __init__(self, store: Store, passwords: Passwords, metrics: Metrics) -> None:
         self._store = store
+        self._passwords = passwords
         self._metrics = metrics
 
     async def account(self, call: Call) -> Outcome:
@@ -69,6 +72,20 @@ class Operations:
         await self._store.attempts.unlock(account.subject)
         entry = call.entry("codes-unlocked", account.subject, reason=why)
         return Outcome(AccountView.seen(account, codes_locked=False), entry)
+
+    async def set_password(self, call: Call) -> Outcome:
+        order = await read_body(call.request, SetPassword)
+        subject = (await account_of(self._store, call)).subject
+        hashed = await self._passwords.hash(order.password)
+        revocation = await self._store.revocations.by_set_password(
+            subject, hashed, reason=order.reason, actor=call.actor, now=call.now
+        )
+        if revocation is not None:
+            self._metrics.revocation(revocation.scope)
+        account = await account_of(self._store, call)  # with the epoch that it has now
+        locked = await self._store.attempts.locked([subject])
+        entry = call.entry("password-set", subject, reason=order.reason)
+        return Outcome(AccountView.seen(account, codes_locked=subject in locked), entry)
 
     async def activity(self, call: Call) -> Outcome:
         subject, most = (await account_of(self._store, call)).subject, limit_of(call)

@@ -4,13 +4,14 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeVar
 
 from aiohttp import web
-from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 from pydantic_core import ErrorDetails
 
 from gateway.admin.call import Refused
 from gateway.core.fields import read_fields
 from gateway.core.reasons import Reason
 from gateway.errors import BadRequest
+from gateway.identity.passwords import LONGEST, SHORTEST
 from gateway.identity.sign_in import LONGEST_SUBJECT
 
 LARGEST_BODY = 64 * 1024
@@ -47,6 +48,14 @@ class _Order(Body):
 
 class UnlockCodes(_Order):
     """Let an account's codes count again."""
+
+
+class SetPassword(_Order):
+    """Give an account a new password, and end all its sessions."""
+
+    password: Annotated[str, StringConstraints(min_length=SHORTEST, max_length=LONGEST)] = Field(
+        repr=False, json_schema_extra={"format": "password", "writeOnly": True}
+    )
 
 
 class RevokeSession(_Order):
@@ -150,7 +159,8 @@ def _message(detail: ErrorDetails) -> str:
         case "literal_error":
             return f"must be {context['expected']}"
         case "string_too_short":
-            return "must not be empty"
+            least = context["min_length"]
+            return "must not be empty" if least == 1 else f"must have at least {least} characters"
         case "string_too_long":
             return f"must have at most {context['max_length']} characters"
         case "string_pattern_mismatch":

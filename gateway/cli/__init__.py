@@ -4,7 +4,8 @@
 `serving`   run: a gateway until it is told to stop
 `demo`      the same in front of a small exchange, with nothing to set up
 `policies`  check and explain
-`people`    user add, list, disable, enable
+`people`    user add, list, password, email, unlock, disable, enable
+`devices`   device list, confirm, rename
 `operators` token, revoke
 `resets`    reset open, evidence, approve, refuse, abandon, list, show
 `keys`      keys list, add, rotate, reseal, retire

@@ -11,6 +11,7 @@ import uvloop
 
 from gateway.app import load_configuration, open_keys_and_store
 from gateway.core.policy.matching import PolicySet
+from gateway.core.reset import LONGEST_STATEMENT
 from gateway.settings import Settings, load_settings
 from gateway.store.keyring import KeyRing
 from gateway.store.opening import Store
@@ -25,6 +26,13 @@ Config = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Answer in JSON, for programs.")]
 
 T = TypeVar("T")
+
+
+def one_line(text: str) -> str:
+    """A reason or statement, as an option's callback. Raises typer.BadParameter for what cannot be one."""
+    if not text.strip() or not text.isprintable() or len(text) > LONGEST_STATEMENT:
+        raise typer.BadParameter(f"must be one line of visible text, at most {LONGEST_STATEMENT} characters")
+    return text
 
 
 def settings_from(config: Path | None) -> Settings:

@@ -7,7 +7,7 @@ import typer
 from gateway import clock
 from gateway.admin.tokens import Scope as TokenScope
 from gateway.admin.tokens import issue_token
-from gateway.cli.common import Config, Json, settings_from, settings_with_ring, with_store
+from gateway.cli.common import Config, Json, one_line, settings_from, settings_with_ring, with_store
 from gateway.cli.output import console, fail, failures, show_json
 from gateway.cli.people import actor
 from gateway.store.audit import AuditEntry
@@ -56,7 +56,9 @@ def revoke(
         str | None,
         typer.Argument(help="The id of the session or device, or the account's name; none for everybody."),
     ] = None,
-    reason: Annotated[str, typer.Option(help="Why, for the audit stream.")] = "revoked by an operator",
+    reason: Annotated[
+        str, typer.Option(callback=one_line, help="Why, for the audit stream.")
+    ] = "revoked by an operator",
     config: Config = None,
     as_json: Json = False,
 ) -> None:

@@ -10,11 +10,11 @@ from typing import Annotated
 import typer
 
 from gateway import clock
-from gateway.cli.common import Config, Json, settings_from, with_store
+from gateway.cli.common import Config, Json, one_line, settings_from, with_store
 from gateway.cli.output import console, fail, failures, show_json, show_table
 from gateway.core.profile import is_email
 from gateway.core.records import Account
-from gateway.identity.passwords import LONGEST, Passwords
+from gateway.identity.passwords import LONGEST, SHORTEST, Passwords
 from gateway.identity.sign_in import LONGEST_SUBJECT
 from gateway.store.audit import AuditEntry
 from gateway.store.keyring import KeyRing
@@ -22,10 +22,10 @@ from gateway.store.opening import Store
 
 app = typer.Typer(no_args_is_help=True, help="The accounts of people who may sign in.")
 
-SHORTEST = 8
-"""Characters of a password (NIST SP 800-63B section 3.1.1.2, as one of two factors)."""
-
 Subject = Annotated[str, typer.Argument(help="The account's name.")]
+PasswordStdin = Annotated[
+    bool, typer.Option("--password-stdin", help="Read the password from standard input.")
+]
 
 _SUBJECT = re.compile(rf"[a-z0-9][a-z0-9._@+\-]{{0,{LONGEST_SUBJECT - 1}}}")
 
@@ -48,9 +48,7 @@ def add(
     name: Annotated[str, typer.Option(help="The person's name, as apps see it.")] = "",
     email: Annotated[str, typer.Option(help="The person's e-mail address, for apps and for notices.")] = "",
     group: Annotated[list[str] | None, typer.Option(help="A group; may be given several times.")] = None,
-    password_stdin: Annotated[
-        bool, typer.Option("--password-stdin", help="Read the password from standard input.")
-    ] = False,
+    password_stdin: PasswordStdin = False,
     config: Config = None,
     as_json: Json = False,
 ) -> None:
@@ -61,16 +59,10 @@ def add(
         not text or "," in text for text in group or ()
     ):  # apps are told these in headers, which could not carry anything else
         raise typer.BadParameter("names, addresses and groups are plain text, groups without commas")
-    password = _read_password() if password_stdin else _ask_password()
-    if not SHORTEST <= len(password) <= LONGEST:
-        raise fail(f"A password has {SHORTEST} to {LONGEST} characters.", as_json=as_json)
+    password = _new_password(from_stdin=password_stdin, as_json=as_json)
 
     async def added(store: Store, _: KeyRing) -> bool:
-        passwords = Passwords()
-        try:
-            hashed = await passwords.hash(password)
-        finally:
-            passwords.close()
+        hashed = await _hash(password)
         now = clock.now()
         done = await store.accounts.add(
             subject=subject,
@@ -126,6 +118,43 @@ def list_accounts(config: Config = None, as_json: Json = False) -> None:
     )
 
 
+@app.command("password")
+def set_password(
+    subject: Subject,
+    password_stdin: PasswordStdin = False,
+    reason: Annotated[
+        str, typer.Option(callback=one_line, help="Why, for the audit stream.")
+    ] = "set by an operator",
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Give an account a new password, and end all its sessions at once. Check who asks for it first.
+
+    It is asked for, twice, or read from standard input (--password-stdin). The account's holder is told.
+    """
+    password = _new_password(from_stdin=password_stdin, as_json=as_json)
+
+    async def changed(store: Store, _: KeyRing) -> bool:
+        hashed = await _hash(password)
+        now = clock.now()
+        revocation = await store.revocations.by_set_password(
+            subject, hashed, reason=reason, actor=actor(), now=now
+        )
+        if revocation is None:
+            return False
+        await store.audit.record(AuditEntry(now, "password-set", actor(), subject, reason=reason))
+        return True
+
+    with failures(as_json=as_json):
+        done = with_store(settings_from(config), changed)
+    if not done:
+        raise fail(f"There is no account {subject!r}.", as_json=as_json)
+    if as_json:
+        show_json({"subject": subject})
+    else:
+        console.print(f"{subject} has a new password, and no session any more.")
+
+
 @app.command()
 def disable(subject: Subject, config: Config = None, as_json: Json = False) -> None:
     """Keep an account from signing in, and end all its sessions at once."""
@@ -170,7 +199,9 @@ def set_email(
 @app.command()
 def unlock(
     subject: Subject,
-    reason: Annotated[str, typer.Option(help="Why, for the audit stream.")] = "unlocked by an operator",
+    reason: Annotated[
+        str, typer.Option(callback=one_line, help="Why, for the audit stream.")
+    ] = "unlocked by an operator",
     config: Config = None,
     as_json: Json = False,
 ) -> None:
@@ -224,6 +255,21 @@ async def _disabled(store: Store, subject: str, now: float) -> bool:
         subject, reason="account disabled", actor=actor(), now=now, disable=True
     )
     return revocation is not None
+
+
+def _new_password(*, from_stdin: bool, as_json: bool) -> str:
+    password = _read_password() if from_stdin else _ask_password()
+    if not SHORTEST <= len(password) <= LONGEST:
+        raise fail(f"A password has {SHORTEST} to {LONGEST} characters.", as_json=as_json)
+    return password
+
+
+async def _hash(password: str) -> str:
+    passwords = Passwords()
+    try:
+        return await passwords.hash(password)
+    finally:
+        passwords.close()
 
 
 def _read_password() -> str:

@@ -14,11 +14,11 @@ import typer
 from gateway import clock
 from gateway.admin.resets import ResetView
 from gateway.assembly import reset_cases
-from gateway.cli.common import Config, Json, settings_from, with_store
+from gateway.cli.common import Config, Json, one_line, settings_from, with_store
 from gateway.cli.output import console, fail, failures, moment, show_json, show_table
 from gateway.cli.people import Subject, actor
 from gateway.core.reasons import Reason
-from gateway.core.reset import LONGEST_STATEMENT, Actor, Reset, ResetState, Step
+from gateway.core.reset import Actor, Reset, ResetState, Step
 from gateway.identity.resets import ResetCases, objection
 from gateway.store.audit import AuditEntry
 from gateway.store.keyring import KeyRing
@@ -34,14 +34,8 @@ app = typer.Typer(
 )
 
 
-def _one_line(text: str) -> str:
-    if not text.strip() or not text.isprintable() or len(text) > LONGEST_STATEMENT:
-        raise typer.BadParameter(f"must be one line of visible text, at most {LONGEST_STATEMENT} characters")
-    return text
-
-
 Id = Annotated[str, typer.Argument(metavar="ID", help="The case's id.")]
-Why = Annotated[str, typer.Option("--reason", callback=_one_line, help="Why, for the audit stream.")]
+Why = Annotated[str, typer.Option("--reason", callback=one_line, help="Why, for the audit stream.")]
 
 Take = Callable[[ResetCases, Actor, float], Awaitable[Reset | Reason]]
 
@@ -65,7 +59,7 @@ def evidence(
     statement: Annotated[
         str,
         typer.Argument(
-            callback=_one_line, help="What was found. Say it; copies of papers do not belong here."
+            callback=one_line, help="What was found. Say it; copies of papers do not belong here."
         ),
     ],
     config: Config = None,

@@ -11,7 +11,9 @@ class Channel(StrEnum):
     WEBHOOK = "webhook"
 
 
-_SECURITY, _DEVICES, _ACTIVITY = (f"/.watchword/{page}" for page in ("security", "devices", "activity"))
+_SECURITY, _DEVICES, _ACTIVITY, _PASSWORD = (
+    f"/.watchword/{page}" for page in ("security", "devices", "activity", "password")
+)
 
 TOLD: Mapping[str, str] = {
     "device-new": _DEVICES,
@@ -24,6 +26,7 @@ TOLD: Mapping[str, str] = {
     "codes-unlocked": _SECURITY,
     "protection-off": _SECURITY,
     "password-changed": _DEVICES,
+    "password-set": _PASSWORD,
     "profile-changed": _ACTIVITY,
     "account-revoked": _DEVICES,
     "account-disabled": _ACTIVITY,

@@ -87,6 +87,18 @@ class Revocations:
         )
         return None if found is None else revocation
 
+    async def by_set_password(
+        self, subject: str, hashed: str, *, reason: str, actor: str, now: float
+    ) -> Revocation | None:
+        """Give an account the password (its argon2id hash) that an operator sets, and end all its sessions.
+
+        Together or not at all; None when there is no such account.
+        """
+        shard = shard_of_subject(subject, self._connection.shards)
+        revocation = _new(Scope.ACCOUNT, None, subject, reason=reason, actor=actor, at=now)
+        found = await self._run(shard, revocation, password=hashed)
+        return None if found is None else revocation
+
     async def everybody(self, *, reason: str, actor: str, now: float) -> Revocation:
         """End every session there is: one write for each shard."""
         revocation = _new(Scope.EVERYBODY, None, None, reason=reason, actor=actor, at=now)

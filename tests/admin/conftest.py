@@ -4,12 +4,14 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 from pytest_aiohttp import AiohttpClient
+from support.gateway import QUICK
 from support.operators import Operators
 from support.resets import RESET_RULES
 from support.store import RING
 
 from gateway.admin import make_admin_app
 from gateway.errors import Fault
+from gateway.identity.passwords import Passwords
 from gateway.identity.resets import ResetCases
 from gateway.portal.texts import Texts
 from gateway.store.opening import Store
@@ -24,9 +26,14 @@ def start_operators(aiohttp_client: AiohttpClient) -> Callable[[Store], Awaitabl
 
     async def start(store: Store) -> Operators:
         metrics, faults = Metrics(), list[Fault]()
-        cases = ResetCases(store, RESET_RULES)
         app = make_admin_app(
-            store, RING, words=WORDS, resets=cases, metrics=metrics, policy_faults=lambda: faults
+            store,
+            RING,
+            words=WORDS,
+            resets=ResetCases(store, RESET_RULES),
+            passwords=Passwords(hasher=QUICK),
+            metrics=metrics,
+            policy_faults=lambda: faults,
         )
         return Operators(await aiohttp_client(app), metrics, faults)
 

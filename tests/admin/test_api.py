@@ -24,7 +24,7 @@ ALL = token_of("grace", *Scope)
         ("GET", "/v1/accounts", 404, "not-found"),
         ("GET", "/v1/accounts/", 404, "not-found"),
         ("GET", "/v1/accounts/ada/", 404, "not-found"),
-        ("GET", "/v1/accounts/ada/password", 404, "not-found"),
+        ("GET", "/v1/accounts/ada/passwords", 404, "not-found"),
         ("GET", "/V1/revocations", 404, "not-found"),
         ("DELETE", "/v1/accounts/ada", 405, "method-refused"),
         ("PUT", "/v1/revocations", 405, "method-refused"),

@@ -27,6 +27,7 @@ def test_these_are_the_addresses() -> None:
         ("GET", f"{account}/sessions"),
         ("GET", f"{account}/factors"),
         ("POST", f"{account}/unlock-codes"),
+        ("POST", f"{account}/password"),
         ("GET", f"{account}/activity"),
         ("GET", "/v1/revocations"),
         ("POST", "/v1/revocations"),

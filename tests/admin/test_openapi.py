@@ -27,6 +27,10 @@ DEVICE_ORDERS = {
 }
 RESETS_PATH, RESET = "/v1/resets", "/v1/resets/{id}"
 RESET_CALLS = [(endpoint.method, endpoint.path) for endpoint in RESETS]
+ACCOUNT_ORDERS = {
+    "/v1/accounts/{subject}/unlock-codes": {"reason": "a drill"},
+    "/v1/accounts/{subject}/password": {"reason": "a drill", "password": "correct horse"},
+}
 CLOSING = ("approve", "refuse", "abandon")
 UNKNOWN = "00" + "f" * 30
 
@@ -80,18 +84,18 @@ async def answers_of_a_working_store(operators: Operators, store: Store) -> Told
             await get(ACCOUNT + part, f"/v1/accounts/{subject}{part}")
         await get(ACCOUNT + part, f"/v1/accounts/ada{part}", None)
         await get(ACCOUNT + part, f"/v1/accounts/ada{part}", token_of("grace", Scope.REVOKE))
-    unlock = "/v1/accounts/{subject}/unlock-codes"
     too_large = {"data": b" " * 70_000, "headers": [("Content-Type", "application/json")]}
-    for subject, token, options in (
-        ("ada", ALL, {"json": {"reason": "a drill"}}),
-        ("nobody", ALL, {"json": {"reason": "a drill"}}),
-        ("ada", ALL, {"json": {}}),
-        ("ada", ALL, too_large),
-        ("ada", None, {"json": {"reason": "a drill"}}),
-        ("ada", token_of("grace", Scope.READ, Scope.REVOKE), {"json": {"reason": "a drill"}}),
-    ):
-        answer = await operators.call("POST", unlock.replace("{subject}", subject), token, **options)
-        told.add(check(unlock, "POST", answer))
+    for path, order in ACCOUNT_ORDERS.items():
+        for subject, token, options in (
+            ("ada", ALL, {"json": order}),
+            ("nobody", ALL, {"json": order}),
+            ("ada", ALL, {"json": {}}),
+            ("ada", ALL, too_large),
+            ("ada", None, {"json": order}),
+            ("ada", token_of("grace", Scope.READ, Scope.REVOKE), {"json": order}),
+        ):
+            answer = await operators.call("POST", path.replace("{subject}", subject), token, **options)
+            told.add(check(path, "POST", answer))
     told |= await answers_about_a_device(operators, store.devices.id_for("ada", "laptop"))
     order = {"scope": "session", "id": session.session_id, "reason": "a drill"}
     for _ in ("there", "gone"):
@@ -185,7 +189,7 @@ async def answers_without_a_store(operators: Operators) -> Told:
         told.add(check(path, "GET", answer))
     orders = {f"{DEVICE}/{name}": order for name, order in DEVICE_ORDERS.items()}
     orders[REVOCATIONS] = {"scope": "everybody", "reason": "a drill"}
-    orders["/v1/accounts/{subject}/unlock-codes"] = {"reason": "a drill"}
+    orders |= ACCOUNT_ORDERS
     for path, order in orders.items():
         address = path.replace("{id}", "0" * 32).replace("{subject}", "ada")
         answer = await operators.call("POST", address, ALL, json=order)
@@ -243,7 +247,7 @@ def test_every_operation_has_its_own_name_and_its_scope() -> None:
     scopes = {operation["operationId"]: operation["security"] for operation in operations}
     assert scopes == {
         **{name: [{"operator": ["read"]}] for name in ("account", "sessions", "devices", "factors")},
-        "unlock_codes": [{"operator": ["reset"]}],
+        **{name: [{"operator": ["reset"]}] for name in ("unlock_codes", "set_password")},
         **{name: [{"operator": ["read"]}] for name in ("activity", "revocations")},
         "revoke": [{"operator": ["revoke"]}],
         **{name: [{"operator": ["reset"]}] for name in ("authorise_device", "rename_device")},

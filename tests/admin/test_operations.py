@@ -2,6 +2,7 @@
 
 import pytest
 from redis.asyncio import Redis
+from support.gateway import QUICK
 from support.operators import Operators, token_of
 from support.store import NOW, contents, device_of, enrolled, every_size, new_factor, signed_in
 
@@ -405,3 +406,80 @@ async def test_without_a_reason_nothing_is_unlocked(
     answer = await operators.call("POST", UNLOCK, token_of("grace", Scope.RESET), json=body)
     assert (answer.status, answer.body["reason"]) == (422, "invalid-body")
     assert await store.attempts.locked(["ada"]) == {"ada"}
+
+
+# --- a new password
+
+SET_PASSWORD = "/v1/accounts/ada/password"
+NEW_PASSWORD = "troubador and 4 staples"
+TO_SET = {"password": NEW_PASSWORD, "reason": "forgotten, ticket 4711"}
+
+
+async def password_hash(store: Store, subject: str = "ada") -> str:
+    known = await store.accounts.credentials(subject)
+    assert known is not None
+    return known.password_hash
+
+
+@every_size
+async def test_a_password_is_set_and_every_session_ends(
+    operators: Operators, store: Store, valkey: Redis
+) -> None:
+    await signed_in(store)
+    await signed_in(store, browser="phone")
+    before = (await operators.read("/v1/accounts/ada")).body
+    answer = await operators.call("POST", SET_PASSWORD, token_of("grace", Scope.RESET), json=TO_SET)
+    assert answer.status == 200
+    epoch = answer.body["epoch"]
+    assert answer.body == {**before, "epoch": epoch} and epoch > before["epoch"]
+    assert QUICK.verify(await password_hash(store), NEW_PASSWORD)
+    assert set((await live(operators)).values()) == {False}
+    (revocation,) = (await operators.read("/v1/revocations")).body
+    assert (revocation["scope"], revocation["subject"]) == ("account", "ada")
+    entry = next(entry for entry in await store.audit.latest("ada") if entry.event == "password-set")
+    assert (entry.actor, entry.reason) == ("operator:grace", TO_SET["reason"])
+    assert entry.token_id
+    assert 'watchword_revocations_total{scope="account"} 1.0' in operators.metrics.exposition().decode()
+    assert NEW_PASSWORD not in str(await contents(valkey)) + answer.text
+
+
+@pytest.mark.parametrize("scope", [Scope.READ, Scope.REVOKE])
+async def test_to_set_a_password_takes_the_scope_of_support(
+    operators: Operators, store: Store, scope: Scope
+) -> None:
+    await signed_in(store)
+    before = await password_hash(store)
+    answer = await operators.call("POST", SET_PASSWORD, token_of("grace", scope), json=TO_SET)
+    assert (answer.status, answer.body["reason"]) == (403, "insufficient-scope")
+    assert await password_hash(store) == before
+    assert set((await live(operators)).values()) == {True}
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ({"password": "x" * 7}, "must have at least 8 characters"),
+        ({"password": ""}, "must have at least 8 characters"),
+        ({"password": "x" * 1025}, "must have at most 1024 characters"),
+        ({"password": 12345678}, "must be text"),
+        ({"password": None}, "must be text"),
+        ({}, "is missing"),
+    ],
+)
+async def test_what_can_be_no_password_changes_nothing(
+    operators: Operators, store: Store, body: dict[str, object], message: str
+) -> None:
+    await signed_in(store)
+    before = await password_hash(store)
+    token = token_of("grace", Scope.RESET)
+    answer = await operators.call("POST", SET_PASSWORD, token, json={"reason": "x", **body})
+    assert (answer.status, answer.body["faults"]) == (422, [{"field": "password", "message": message}])
+    assert await password_hash(store) == before
+    assert set((await live(operators)).values()) == {True}
+
+
+async def test_nobody_gets_no_password(operators: Operators, store: Store) -> None:
+    token = token_of("grace", Scope.RESET)
+    answer = await operators.call("POST", "/v1/accounts/nobody/password", token, json=TO_SET)
+    assert (answer.status, answer.body["reason"]) == (404, "not-found")
+    assert await store.accounts.find("nobody") is None

@@ -178,6 +178,7 @@ def test_what_is_not_there_cannot_be_revoked(
         (["account"], "name the account to end"),
         (["session"], "name the session to end"),
         (["planet", "earth"], "'planet'"),
+        (["everybody", "--reason", "two\nlines"], "one line of visible text"),
         ([], "scope"),
     ],
 )

@@ -11,9 +11,12 @@ from typing import TypeVar
 import pytest
 from support.commands import CommandLine
 from support.running_demo import WATCHWORD
+from support.store import signed_in
 
+from gateway import clock
 from gateway.cli.common import settings_from, with_store
 from gateway.cli.people import actor
+from gateway.core.reasons import Reason
 from gateway.identity.passwords import LONGEST, Passwords
 from gateway.store.attempts import CODES, Attempt, GrowingDelay
 from gateway.store.opening import Store
@@ -165,6 +168,76 @@ def test_spaces_belong_to_a_password(command: CommandLine) -> None:
 
 def test_without_a_terminal_nobody_can_be_asked(command: CommandLine) -> None:
     result = command("user", "add", "ada", input="")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "--password-stdin" in result.stderr
+
+
+# --- a new password
+
+ANOTHER = "troubador and 4 staples"
+
+
+def test_a_password_is_set_and_every_session_ends(command: CommandLine) -> None:
+    added(command)
+    session = in_store(command, lambda store: signed_in(store, now=clock.now()))
+    result = command("user", "password", "ada", "--password-stdin", input=f"{ANOTHER}\n")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout == "ada has a new password, and no session any more.\n"
+    assert has_password(command, "ada", ANOTHER)
+    assert not has_password(command, "ada", PASSWORD)
+
+    async def fault(store: Store) -> Reason | None:
+        snapshot = await store.sessions.identify(session.cookie, clock.now())
+        assert snapshot is not None
+        return snapshot.fault(clock.now())
+
+    assert in_store(command, fault) is Reason.SESSION_REVOKED
+    options = ("--password-stdin", "--reason", "ticket 4711")
+    assert command.json("user", "password", "ada", *options, input=PASSWORD) == {"subject": "ada"}
+    entries = in_store(command, lambda store: store.audit.latest("ada", 2))
+    assert [(entry.event, entry.actor, entry.reason) for entry in entries] == [
+        ("password-set", "cli:grace", "ticket 4711"),
+        ("password-set", "cli:grace", "set by an operator"),
+    ]
+    revoked = in_store(command, lambda store: store.revocations.list())
+    assert {(each.scope, each.subject, each.actor) for each in revoked} == {("account", "ada", "cli:grace")}
+
+
+@pytest.mark.parametrize(
+    ("subject", "password", "said"),
+    [
+        ("ada", "x" * 7, "A password has 8 to 1024 characters.\n"),
+        ("ada", "x" * (LONGEST + 1), "A password has 8 to 1024 characters.\n"),
+        ("ada", b"correct \xff horse", "The password is not UTF-8.\n"),
+        ("nobody", ANOTHER, "There is no account 'nobody'.\n"),
+    ],
+)
+def test_a_password_that_is_not_set_changes_nothing(
+    command: CommandLine, subject: str, password: str | bytes, said: str
+) -> None:
+    added(command)
+    result = command("user", "password", subject, "--password-stdin", input=password)
+    assert (result.exit_code, result.stdout, result.stderr) == (1, "", said)
+    assert has_password(command, "ada", PASSWORD)
+    assert [entry.event for entry in in_store(command, lambda store: store.audit.latest("ada"))] == [
+        "account-added"
+    ]
+
+
+@pytest.mark.parametrize(
+    "action", [("unlock",), ("password", "--password-stdin")], ids=lambda words: words[0]
+)
+def test_a_reason_is_one_line(command: CommandLine, action: tuple[str, ...]) -> None:
+    added(command)
+    result = command("user", action[0], "ada", *action[1:], "--reason", "two\nlines", input=ANOTHER)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "one line of visible text" in result.stderr
+    assert has_password(command, "ada", PASSWORD)
+
+
+def test_without_a_terminal_nobody_can_be_asked_for_a_new_one(command: CommandLine) -> None:
+    added(command)
+    result = command("user", "password", "ada", input="")
     assert (result.exit_code, result.stdout) == (1, "")
     assert "--password-stdin" in result.stderr
 

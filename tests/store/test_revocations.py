@@ -314,3 +314,44 @@ async def test_a_new_password_is_for_what_was_checked(
     change = change_of(store, session, **wrong)
     assert await store.revocations.by_new_password(change, actor="account:ada", now=NOW) is None
     assert await contents(valkey) == before
+
+
+# --- a password that an operator sets
+
+
+@every_size
+async def test_a_password_that_is_set_spares_no_session(store: Store) -> None:
+    mine = [await signed_in(store), await signed_in(store, browser="phone")]
+    bob = await signed_in(store, "bob")
+    why = {"reason": "ticket 4711", "actor": "operator:grace", "now": NOW + 1}
+    revocation = await store.revocations.by_set_password("ada", "new", **why)
+    assert revocation is not None
+    assert (revocation.scope, revocation.subject, revocation.actor) == (
+        Scope.ACCOUNT,
+        "ada",
+        "operator:grace",
+    )
+    assert await store.revocations.list() == [revocation]
+    assert await live(store, *mine, bob) == [False, False, True]
+    for subject, password in (("ada", "new"), ("bob", "$argon2id$")):
+        known = await store.accounts.credentials(subject)
+        assert known is not None and known.password_hash == password
+    assert await live(store, await signed_in(store)) == [True]
+
+
+@every_size
+async def test_nobody_s_password_is_not_set(store: Store, valkey: Redis) -> None:
+    await signed_in(store)
+    before = await contents(valkey)
+    assert await store.revocations.by_set_password("nobody", "new", **WHY) is None
+    assert await contents(valkey) == before
+
+
+async def test_whoever_changes_the_password_meanwhile_does_not_undo_it(store: Store, valkey: Redis) -> None:
+    """What was checked against the old one counts no more, in a session that has ended besides."""
+    session = await signed_in(store)
+    change = change_of(store, session)
+    await store.revocations.by_set_password("ada", "set", **WHY)
+    before = await contents(valkey)
+    assert await store.revocations.by_new_password(change, actor="account:ada", now=NOW) is None
+    assert await contents(valkey) == before

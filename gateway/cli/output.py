@@ -92,4 +92,8 @@ def show_table(columns: Sequence[str], rows: Iterable[Iterable[str]]) -> None:
     if console.is_terminal:
         console.print(table, soft_wrap=False)
     else:
-        Console(highlight=False, width=_WIDEST).print(table)
+        wide = Console(highlight=False, width=_WIDEST)
+        with wide.capture() as captured:
+            wide.print(table)
+        for line in captured.get().removesuffix("\n").split("\n"):
+            typer.echo(line.rstrip())

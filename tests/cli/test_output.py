@@ -99,6 +99,7 @@ def test_what_goes_to_a_pipe_is_not_wrapped(
     lines = capsys.readouterr().out.splitlines()
     assert [line[:1] for line in lines] == ["i", "x", "y", "w"]
     assert lines[1].count("word") == 300
+    assert not any(line.endswith(" ") for line in lines[:3])
 
 
 @pytest.mark.parametrize("number", [0, 1, 2, 1204])

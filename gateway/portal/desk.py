@@ -202,12 +202,15 @@ class Desk:
         return await self.remove(inbound, snapshot, factor_id, code_given=confirmed)
 
     async def remove(self, inbound: Inbound, snapshot: Snapshot, factor_id: str, *, code_given: bool) -> bool:
-        """Remove a factor; without a code only one that is pending still."""
-        removed = await self.store.factors.remove(
-            snapshot.account.subject, factor_id, even_confirmed=code_given
-        )
+        """Remove a factor; without a code only one that this session began and that is pending still."""
+        factors, subject = self.store.factors, snapshot.account.subject
+        if code_given:
+            event, removed = "factor-removed", await factors.remove(subject, factor_id)
+        else:
+            event = "factor-given-up"
+            removed = await factors.give_up(subject, factor_id, snapshot.session.id)
         if removed:
-            await self.note(inbound, snapshot, "factor-removed", factor_id)
+            await self.note(inbound, snapshot, event, factor_id)
         return removed
 
     async def switch(

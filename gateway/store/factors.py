@@ -143,16 +143,19 @@ class Factors:
             expires_at=now + VOID_SECONDS,
         )
 
-    async def remove(self, subject: str, factor_id: str, *, even_confirmed: bool = True) -> bool:
+    async def remove(self, subject: str, factor_id: str) -> bool:
         """Remove a factor of this account; False when it has none such."""
-        removed = await self._connection.run(
-            "remove_factor",
-            self._shard(subject),
-            subject=subject,
-            factor=factor_id,
-            even_confirmed=even_confirmed,
+        return await self._remove(subject, factor_id)
+
+    async def give_up(self, subject: str, factor_id: str, session_id: str) -> bool:
+        """Remove a factor that is pending still and was begun in this session; False if it is no such one."""
+        return await self._remove(subject, factor_id, begun_in=session_id)
+
+    async def _remove(self, subject: str, factor_id: str, **only: str) -> bool:
+        shard = self._shard(subject)
+        return bool(
+            await self._connection.run("remove_factor", shard, subject=subject, factor=factor_id, **only)
         )
-        return bool(removed)
 
     def _shard(self, subject: str) -> Shard:
         return shard_of_subject(subject, self._connection.shards)

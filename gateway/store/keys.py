@@ -20,6 +20,7 @@ voided:<factor>        set     its steps to come that never count
 recovery:<subject>     set     hashes of the recovery codes that are left
 challenge:<id>         hash    a pending demand for a code, with its sealed parked request
 challenges:<session>   zset    its open challenges by creation
+parked:<subject>       zset    those of an account with a parked request, by their end
 resume:<sha256>        string  what a resume cookie's hash leads to: a challenge id
 failures:<name>        hash    failed attempts in a row, and when the next one may be made
 reset:<id>             hash    the case of a reset

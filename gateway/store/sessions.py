@@ -202,6 +202,7 @@ def _session_from(row: dict[str, str]) -> Session:
         id=row["id"],
         subject=row["subject"],
         device_id=row["device"],
+        device_since=float(row.get("device_since", 0)),  # one from before this was kept is dead
         account_epoch=int(row["account_epoch"]),
         global_epoch=int(row["global_epoch"]),
         created_at=float(row["created_at"]),

@@ -1,5 +1,6 @@
 """What an account holder can do with what is theirs, whichever door they come through."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -195,7 +196,7 @@ async def test_a_code_for_a_session_that_ended_meanwhile_removes_nothing(store: 
 async def test_a_pending_factor_is_removed_without_a_code(store: Store) -> None:
     started, desk = await signed_in(store), desk_of(store)
     await enrolled_key(desk.second_factor, store, started.cookie)
-    waiting = new_factor(store)
+    waiting = replace(new_factor(store), session_id=started.session_id)
     await store.factors.add(waiting, NOW, code_given=True)
     person = await snapshot_of(store, started.cookie)
     assert await desk.remove_with_code(inbound(), person, waiting.id, "") is True

@@ -43,7 +43,7 @@ COMPOSED = {
     "activity.event.": [
         *TOLD,
         *("account-added", "signed-in", "sign-in-refused", "password-refused", "protection-on"),
-        *("code-taken", "code-refused", "factor-begun", "recovery-code-refused"),
+        *("code-taken", "code-refused", "factor-begun", "factor-given-up", "recovery-code-refused"),
         *("device-added", "device-renamed", "device-revoked", "session-revoked", "reset-evidence"),
     ],
     "devices.": [Reason.UNFIT_NAME],

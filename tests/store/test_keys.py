@@ -160,6 +160,7 @@ TIDIED = {
     "grants": {LIMITS.absolute},
     "device": {FORGET_DEVICE_SECONDS},
     "challenges": {LIMITS.absolute},
+    "parked": {300},
     "challenge": {60},  # once it was answered: as long as its parked request waits
     "resume": {60},
     "voided": {VOID_SECONDS},

@@ -42,8 +42,9 @@ class CommandLine:
 
     def __call__(self, *arguments: str, input: str | bytes | None = None, **environ: str) -> Result:  # noqa: A002
         """Run a command within this process; not one that sets up logging, which would outlive it here."""
+        logs_to = structlog.get_config()["logger_factory"]
         result = CliRunner().invoke(app, arguments, input=input, env={**self.environ, **environ})
-        assert not structlog.is_configured(), "logs would go to a file that is closed: use start"
+        assert structlog.get_config()["logger_factory"] is logs_to, "to a file that is closed: use start"
         return result
 
     def json(self, *arguments: str, **options: Any) -> Any:

@@ -81,6 +81,7 @@ def session(number: int, device_number: int, strings: Strings, used: float = 60)
         id=f"{number:032x}",
         subject="ada",
         device_id=f"{device_number:032x}",
+        device_since=NOW - 40 * 86400,
         account_epoch=1,
         global_epoch=1,
         created_at=NOW - 7200,

@@ -11,15 +11,15 @@ end
 -- The fields of a session that may still act, or nil: the atomic twin of Snapshot.fault.
 local function live_session(id)
   local fields = redis.call('HMGET', key('session', id), 'subject', 'device', 'account_epoch',
-    'global_epoch', 'idle_until', 'expires_at')
+    'global_epoch', 'idle_until', 'expires_at', 'device_since')
   local subject, device, account_epoch, global_epoch = fields[1], fields[2], fields[3], fields[4]
   if not subject then return nil end
   local account = redis.call('HMGET', key('account', subject), 'epoch', 'disabled')
-  local state = redis.call('HGET', key('device', device), 'state')
+  local known = redis.call('HMGET', key('device', device), 'state', 'first_used_at')
   local now = tonumber(args.now)
   if not account[1] or account[1] ~= account_epoch or account[2] == '1' then return nil end
   if redis.call('GET', key('epoch')) ~= global_epoch then return nil end
-  if not state or state == 'revoked' then return nil end
+  if not known[1] or known[1] == 'revoked' or known[2] ~= fields[7] then return nil end
   if now >= tonumber(fields[5]) or now >= tonumber(fields[6]) then return nil end
   return { subject = subject, device = device, expires_at = fields[6] }
 end
@@ -38,6 +38,22 @@ end
 -- Let an account's codes count again: one was right, a recovery code stood in, or support says so.
 local function forget_failures(subject)
   redis.call('DEL', key('failures', 'code:' .. subject))
+end
+
+-- Forget a challenge, with the request that is parked behind it.
+local function drop_challenge(id, session, subject)
+  redis.call('DEL', key('challenge', id))
+  redis.call('ZREM', key('challenges', session), id)
+  redis.call('ZREM', key('parked', subject), id)
+end
+
+-- A session is over: it goes, with its grants and challenges.
+local function end_session(id, subject)
+  for _, challenge in ipairs(redis.call('ZRANGE', key('challenges', id), 0, -1)) do
+    drop_challenge(challenge, id, subject)
+  end
+  redis.call('DEL', key('session', id), key('grants', id))
+  redis.call('ZREM', key('sessions', subject), id)
 end
 
 -- End a cookie at args.old_until; what ends before that stays as it is.
@@ -83,6 +99,15 @@ local function awaits_answer()
   return open[1] == args.session and not open[3] and tonumber(args.now) < tonumber(open[2])
 end
 
+-- Take the attempt back that this code was, and let the next one come at once, but no failure before it:
+-- whoever may have set this factor up with a recovery code must not clear what they guess at another one.
+local function uncount_failure(subject)
+  local failures = key('failures', 'code:' .. subject)
+  if redis.call('EXISTS', failures) == 0 then return end
+  redis.call('HINCRBY', failures, 'count', -1)
+  redis.call('HDEL', failures, 'next_at', 'locked')
+end
+
 -- Give what a code was asked for, once it is used up. args, as the case may be:
 --   challenge   the challenge that this code answers
 --   resume      {hash, until} the resume cookie that lets its parked request go
@@ -90,7 +115,9 @@ end
 --   cookie, old_cookie, old_until   the session's new cookie, and when the old one ends
 --   confirms_device   the code also vouches for the device that it was given on
 local function give(session)
-  forget_failures(session.subject)
+  -- Whoever knows only the password cannot push out what a code was given on (start_session).
+  redis.call('HSET', key('session', args.session), 'proved_at', args.now)
+  redis.call('HSET', key('device', session.device), 'proved_at', args.now)
   if args.confirms_device then let_in(key('device', session.device), true) end
   if args.challenge then
     local challenge = key('challenge', args.challenge)

@@ -10,8 +10,7 @@ if args.scope == 'session' or args.scope == 'device' then
   if not owner or (subject and subject ~= owner) then return false end
   subject = owner
   if args.scope == 'session' then
-    redis.call('DEL', record, key('grants', args.id))
-    redis.call('ZREM', key('sessions', owner), args.id)
+    end_session(args.id, owner)
   else
     redis.call('HSET', record, 'state', 'revoked')
   end

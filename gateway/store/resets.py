@@ -13,6 +13,9 @@ from gateway.store.connection import Connection, store_errors, time_text
 from gateway.store.keys import Shard, shard_of_id, shard_of_subject
 from gateway.store.revocations import Scope
 
+HELD_SECONDS = 300.0
+"""How long after the last look a case is looked at again that is due for a disabled account."""
+
 _READ_AT_ONCE = 100
 
 
@@ -64,7 +67,8 @@ class Resets:
         return bool(moved)
 
     async def complete(self, done: Reset, now: float, *, forget_at: float, note_by: float) -> bool:
-        """Do what a case was for, and close it as `done`; False when it did not wait, or not long enough.
+        """Do what a case was for, and close it as `done`; False when it did not wait, or not long enough, or
+        the account is disabled, which holds it.
 
         Everything at once: factors and what belongs to them are removed, all sessions end, every device
         is revoked, and the account must set up a factor anew.
@@ -77,6 +81,7 @@ class Resets:
             fields=_fields_of(done),
             forget_at=forget_at,
             look_at=note_by,
+            held_until=now + HELD_SECONDS,
             floor=first_epoch(now),
             scope=Scope.ACCOUNT,
             entry={

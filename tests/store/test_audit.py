@@ -211,6 +211,20 @@ async def test_one_account_cannot_fill_the_store(store: Store, valkey: Redis) ->
     assert await valkey.hgetall("ww:{s00}:waiting:ada") == {"mail:device-new": "1", "webhook:device-new": "1"}
 
 
+async def test_word_to_the_address_from_before_is_crowded_out_by_nothing(store: Store, valkey: Redis) -> None:
+    """Or whoever took an account over would change its name often first, and its address then."""
+    await account_added(store, "ada")
+    changed = replace(TELLING, event="profile-changed")
+    for _ in range(MOST_WAITING + 1):
+        await store.audit.record(changed)
+    await store.audit.record(changed, also_to="before@example.org")
+    sent = await to_be_sent(store)
+    assert "before@example.org" in {message.to for message in sent}
+    for message in sent:
+        await store.outbox.done(message)
+    assert await valkey.exists("ww:{s00}:waiting:ada") == 0
+
+
 async def test_who_follows_hears_of_what_is_told_only(store: Store) -> None:
     heard: list[object] = []
     store.audit.follow(lambda *channels: heard.append(channels))

@@ -28,12 +28,16 @@ end
 for _, message in ipairs(args.messages) do
   local to = addressee(message)
   if to then
-    local waiting, kind = key('waiting', args.subject), message.channel .. ':' .. args.event
+    -- What goes to a further address is counted apart: whoever took the account over must not be able to
+    -- crowd out the word to its owner.
+    local waiting = key('waiting', args.subject)
+    local kind = message.channel .. ':' .. args.event .. (message.also_to and ':also' or '')
     if redis.call('HINCRBY', waiting, kind, 1) > args.most_waiting then
       redis.call('HINCRBY', waiting, kind, -1)
       dropped[#dropped + 1] = message.channel
     else
       redis.call('HSET', key('message', message.id), 'id', message.id, 'channel', message.channel, 'to', to,
+        'kind', kind,
         'user_agent', device[2] or '', 'attempts', '0', unpack(entry))
       redis.call('ZADD', key('outbox', message.channel), args.now, message.id)
       queued[#queued + 1] = message.channel

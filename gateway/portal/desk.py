@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from gateway.core import recovery_codes
 from gateway.core.fields import read_fields
 from gateway.core.policy.matching import PolicySet
 from gateway.core.policy.model import SIGN_IN, Action
@@ -21,7 +22,7 @@ from gateway.identity.second_factor import CodeRefused, CodeTaken, Enrolment, Gi
 from gateway.identity.sign_in import Attempted, SignedIn, SignInRefused, SignIns
 from gateway.identity.step_up import RESUME_SECONDS, Approved, StepUps, grant_for
 from gateway.portal.protection import Protection
-from gateway.store.audit import AuditEntry
+from gateway.store.audit import AuditEntry, entry_of
 from gateway.store.challenges import Challenge
 from gateway.store.choices import Lasting
 from gateway.store.factors import Spending
@@ -167,7 +168,6 @@ class Desk:
         )
         if isinstance(taken, CodeRefused):
             return taken
-        await self.note(inbound, snapshot, "factor-confirmed", factor_id)
         first = snapshot.account.confirmed_factors == 0
         codes = await self.make_recovery_codes(inbound, snapshot) if first else ()
         return Confirmed(enrolment.factor, taken, codes)
@@ -180,10 +180,8 @@ class Desk:
 
         Empty when the session or the account's last factor is gone meanwhile.
         """
-        codes = await self.recovery.make(snapshot.session, inbound.now)
-        if codes:
-            await self.note(inbound, snapshot, "recovery-codes-made", str(len(codes)))
-        return codes
+        entry = self.entry(inbound, snapshot, "recovery-codes-made", str(recovery_codes.COUNT))
+        return await self.recovery.make(snapshot.session, inbound.now, entries=[entry])
 
     async def remove_with_code(
         self, inbound: Inbound, snapshot: Snapshot, factor_id: str, code: str
@@ -205,13 +203,10 @@ class Desk:
         """Remove a factor; without a code only one that this session began and that is pending still."""
         factors, subject = self.store.factors, snapshot.account.subject
         if code_given:
-            event, removed = "factor-removed", await factors.remove(subject, factor_id)
-        else:
-            event = "factor-given-up"
-            removed = await factors.give_up(subject, factor_id, snapshot.session.id)
-        if removed:
-            await self.note(inbound, snapshot, event, factor_id)
-        return removed
+            entry = self.entry(inbound, snapshot, "factor-removed", factor_id)
+            return await factors.remove(subject, factor_id, entries=[entry])
+        entry = self.entry(inbound, snapshot, "factor-given-up", factor_id)
+        return await factors.give_up(subject, factor_id, snapshot.session.id, entries=[entry])
 
     async def switch(
         self, inbound: Inbound, snapshot: Snapshot, protection: Protection, *, on: bool
@@ -229,25 +224,24 @@ class Desk:
                 grant_for(action, snapshot, None, inbound.now),
                 self.second_factor.rotation(snapshot.session.id, inbound.cookies.session or "", inbound.now),
             )
+        entry = self.entry(inbound, snapshot, f"protection-{'on' if on else 'off'}", action.key)
         chosen = await self.store.choices.choose(
-            snapshot.session.id, action.key, inbound.now, on=on, lasting=lasting
+            snapshot.session.id, action.key, inbound.now, on=on, lasting=lasting, entries=[entry]
         )
         if not chosen:
             return None
-        await self.note(inbound, snapshot, f"protection-{'on' if on else 'off'}", action.key)
         return (self.session_cookie(lasting.rotation.new_cookie),) if lasting else ()
 
     async def change_password(
         self, inbound: Inbound, snapshot: Snapshot, *, current: str, new: str
     ) -> Changed | ChangeRefused:
         """Change the person's password, which ends all their other sessions."""
-        asked = Change(snapshot, current, new, inbound.cookies.session or "")
+        asked = Change(snapshot, current, new, inbound.cookies.session or "", inbound.address)
         outcome = await self.passwords.change(asked, inbound.now)
         if isinstance(outcome, ChangeRefused):
             await self.note(inbound, snapshot, "password-refused", outcome.reason)
         else:
             self.metrics.revocation(Scope.ACCOUNT)
-            await self.note(inbound, snapshot, "password-changed", "other sessions ended")
         return outcome
 
     async def sessions(self, snapshot: Snapshot, now: float) -> list[Session]:
@@ -266,10 +260,10 @@ class Desk:
 
     async def authorise(self, inbound: Inbound, snapshot: Snapshot, device_id: str) -> Device | None:
         """Let another device in, and confirm it if this one is confirmed; None when there is none such."""
-        device = await self.store.devices.authorise(snapshot.session.id, device_id, inbound.now)
-        if device is not None:
-            await self.note(inbound, snapshot, "device-authorised", device_id)
-        return device
+        entry = self.entry(inbound, snapshot, "device-authorised", device_id)
+        return await self.store.devices.authorise(
+            snapshot.session.id, device_id, inbound.now, entries=[entry]
+        )
 
     async def confirm_device(
         self, inbound: Inbound, snapshot: Snapshot, code: str, sign_in: Action | None
@@ -288,11 +282,9 @@ class Desk:
         name = chosen_name(text)
         if name is None:
             return Reason.UNFIT_NAME
-        device = await self.store.devices.rename(device_id, name, owner=snapshot.account.subject)
-        if device is None:
-            return Reason.NOT_FOUND
-        await self.note(inbound, snapshot, "device-renamed", f"{device_id}: {name}")
-        return device
+        entry = self.entry(inbound, snapshot, "device-renamed", f"{device_id}: {name}")
+        owner = snapshot.account.subject
+        return await self.store.devices.rename(device_id, name, owner, entries=[entry]) or Reason.NOT_FOUND
 
     async def end_device(self, inbound: Inbound, snapshot: Snapshot, device_id: str) -> bool:
         """Revoke a device, and with it every session on it; False when there is none such."""
@@ -302,10 +294,10 @@ class Desk:
             actor=f"account:{snapshot.account.subject}",
             now=inbound.now,
             owner=snapshot.account.subject,
+            entries=[self.entry(inbound, snapshot, "device-revoked", device_id)],
         )
         if ended:
             self.metrics.revocation(Scope.DEVICE)
-            await self.note(inbound, snapshot, "device-revoked", device_id)
         return ended is not None
 
     async def end_session(self, inbound: Inbound, snapshot: Snapshot, session_id: str, reason: str) -> bool:
@@ -315,10 +307,10 @@ class Desk:
             actor=f"account:{snapshot.account.subject}",
             now=inbound.now,
             owner=snapshot.account.subject,
+            entries=[self.entry(inbound, snapshot, "session-revoked", f"{session_id}: {reason}")],
         )
         if ended:
             self.metrics.revocation(Scope.SESSION)
-            await self.note(inbound, snapshot, "session-revoked", f"{session_id}: {reason}")
         return ended is not None
 
     async def end_all(self, inbound: Inbound, snapshot: Snapshot) -> None:
@@ -328,30 +320,17 @@ class Desk:
             reason="force logout by the account holder",
             actor=f"account:{snapshot.account.subject}",
             now=inbound.now,
+            entries=[self.entry(inbound, snapshot, "account-revoked", "force logout")],
         )
         self.metrics.revocation(Scope.ACCOUNT)
-        await self.note(inbound, snapshot, "account-revoked", "force logout")
 
-    async def note(
-        self, inbound: Inbound, snapshot: Snapshot, event: str, about: str, *, also_to: str = ""
-    ) -> None:
-        """Put into the audit stream what the person did; `about` says to what, or why.
+    def entry(self, inbound: Inbound, snapshot: Snapshot, event: str, about: str) -> AuditEntry:
+        """What the person did, for the audit stream; `about` says to what, or why."""
+        return entry_of(snapshot, event, about, address=inbound.address, now=inbound.now)
 
-        `also_to` is a further address to tell, where people are told of this.
-        """
-        await self.store.audit.record(
-            AuditEntry(
-                at=inbound.now,
-                event=event,
-                actor=f"account:{snapshot.account.subject}",
-                subject=snapshot.account.subject,
-                session_id=snapshot.session.id,
-                device_id=snapshot.session.device_id,
-                address=inbound.address,
-                reason=about,
-            ),
-            also_to=also_to,
-        )
+    async def note(self, inbound: Inbound, snapshot: Snapshot, event: str, about: str) -> None:
+        """Put on record what changed nothing else."""
+        await self.store.audit.record(self.entry(inbound, snapshot, event, about))
 
 
 def _is_live(session: Session, device: Device | None, of: Snapshot, now: float) -> bool:

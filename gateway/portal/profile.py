@@ -87,15 +87,19 @@ class Profile:
         person, now = call.person, call.inbound.now
         if refused := self._unfit(person.account, name, email):
             return refused
-        before = await self.desk.store.accounts.change_profile(
-            person.session.id, name=name, email=email, vouched=self.email == "shared", now=now
-        )
-        if before is None:
-            return Reason.SESSION_REVOKED
-        changed = {"name": name != person.account.name, "e-mail": email != before}
+        known = person.account
+        changed = {"name": name != known.name, "e-mail": email != known.email}
         about = " and ".join(what for what, differs in changed.items() if differs)
-        await self.desk.note(call.inbound, person, "profile-changed", about or "nothing", also_to=before)
-        return None
+        before = await self.desk.store.accounts.change_profile(
+            person.session.id,
+            name=name,
+            email=email,
+            vouched=self.email == "shared",
+            now=now,
+            entries=[self.desk.entry(call.inbound, person, "profile-changed", about or "nothing")],
+            also_to=known.email,
+        )
+        return Reason.SESSION_REVOKED if before is None else None
 
     def _unfit(self, account: Account, name: str, email: str) -> Reason | None:
         if not is_name(name):

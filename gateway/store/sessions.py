@@ -1,14 +1,17 @@
 """Sessions, and the one read that tells who is asking."""
 
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any
 
 from gateway import entropy
 from gateway.core.reasons import Reason
 from gateway.core.records import DeviceState, Grant, LaterDevices, Session, Snapshot
 from gateway.store.accounts import account_from
+from gateway.store.audit import Audit, AuditEntry
 from gateway.store.connection import Connection, pairs, time_text
 from gateway.store.devices import device_from
 from gateway.store.keys import Shard, hash_of, shard_of_id, shard_of_subject
@@ -62,20 +65,41 @@ class Started:
 
 
 class Sessions:
-    def __init__(self, connection: Connection, limits: SessionLimits) -> None:
+    def __init__(self, connection: Connection, audit: Audit, limits: SessionLimits) -> None:
         self._connection = connection
+        self._audit = audit
         self.limits = limits
 
     async def start(
-        self, *, subject: str, device: NewDevice, address: str, later: LaterDevices, now: float
+        self,
+        *,
+        subject: str,
+        device: NewDevice,
+        address: str,
+        later: LaterDevices,
+        now: float,
+        entry: AuditEntry | None = None,
+        on_arrival: Mapping[Arrival, AuditEntry] = MappingProxyType({}),
     ) -> Started | Reason:
-        """Begin a session for an account whose password was right; a Reason when that cannot be."""
+        """Begin a session for an account whose password was right; a Reason when that cannot be.
+
+        It is put on record as `entry`, and by how the device arrives as one of `on_arrival`; the session
+        and the device are filled in.
+        """
         shard = shard_of_subject(subject, self._connection.shards)
         session_id, cookie = shard.new_id(), self.new_cookie(shard)
         expires_at = now + self.limits.absolute
-        outcome = await self._connection.run(
+
+        def filled_in(entry: AuditEntry) -> AuditEntry:
+            return replace(entry, session_id=session_id, device_id=device.id)
+
+        outcome = await self._audit.run(
             "start_session",
             shard,
+            [filled_in(entry)] if entry else [],
+            arrival_records={
+                arrival: [self._audit.argument(filled_in(found))] for arrival, found in on_arrival.items()
+            },
             now=now,
             subject=subject,
             session=session_id,

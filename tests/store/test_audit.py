@@ -199,7 +199,7 @@ async def test_one_account_cannot_fill_the_store(store: Store, valkey: Redis) ->
             await store.audit.record(replace(TELLING, event="device-new"))
     both = list(Channel)
     assert heard == [(both, [])] * MOST_WAITING + [([], both)] * 2
-    assert [entry["about"] for entry in said] == ["device-new"] * 2
+    assert [entry["kinds"] for entry in said] == [["mail:device-new", "webhook:device-new"]] * 2
     await store.audit.record(TELLING)
     sent = await to_be_sent(store)
     assert [message.entry.event for message in sent].count("device-new") == 2 * MOST_WAITING

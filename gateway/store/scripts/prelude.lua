@@ -152,3 +152,56 @@ local function close_reset(id, subject)
   redis.call('ZREM', key('due'), id)
   expire_at(key('reset', id), args.forget_at)
 end
+
+-- Of which kinds messages were queued in this step, and of which there were too many.
+local queued, dropped = {}, {}
+
+-- Where a message goes: '' for a channel that needs no address, nil where there is nobody to be told.
+local function addressee(message, account)
+  local email = account[2] or ''
+  if not account[1] then return nil end
+  if message.to_account then return email ~= '' and email or nil end
+  if message.also_to then return message.also_to ~= email and message.also_to or nil end
+  return ''
+end
+
+-- Let messages wait to be sent, for each way on which the holder of an account is told of an entry.
+local function queue(record, entry, user_agent)
+  local account = redis.call('HMGET', key('account', record.subject), 'subject', 'email')
+  local waiting = key('waiting', record.subject)
+  for _, message in ipairs(record.messages) do
+    local to = addressee(message, account)
+    -- What goes to a further address is counted apart: whoever took the account over must not be able to
+    -- crowd out the word to its owner.
+    local kind = message.channel .. ':' .. record.event .. (message.also_to and ':also' or '')
+    if to and redis.call('HINCRBY', waiting, kind, 1) > record.most_waiting then
+      redis.call('HINCRBY', waiting, kind, -1)
+      dropped[#dropped + 1] = kind
+    elseif to then
+      redis.call('HSET', key('message', message.id), 'id', message.id, 'channel', message.channel, 'to', to,
+        'kind', kind, 'user_agent', user_agent, 'attempts', '0', unpack(entry))
+      redis.call('ZADD', key('outbox', message.channel), record.at, message.id)
+      queued[#queued + 1] = kind
+    end
+  end
+end
+
+-- Put on record what happened: in the shard's audit stream, in the account's own, and as messages to its
+-- holder. A record has: event, subject, device, at, entry {name, value, ...}, stream (which one of the
+-- account's), most, most_own, forget_at, most_waiting, messages {id, channel, and to_account or also_to}
+local function put_on_record(record)
+  local entry = record.entry
+  local device = record.device ~= '' and redis.call('HMGET', key('device', record.device), 'name', 'user_agent') or {}
+  entry[#entry + 1] = 'device_name'
+  entry[#entry + 1] = device[1] or ''
+  local id = redis.call('XADD', key('audit'), 'MAXLEN', '~', record.most, '*', unpack(entry))
+  local own = key(record.stream, record.subject)
+  redis.call('XADD', own, 'MAXLEN', '~', record.most_own, id, unpack(entry))  -- one id, so that both can be merged
+  expire_at(own, record.forget_at)
+  queue(record, entry, device[2] or '')
+end
+
+-- What a step was asked to put on record, once it has changed something. args: records
+local function put_records(records)
+  for _, record in ipairs(records or args.records or {}) do put_on_record(record) end
+end

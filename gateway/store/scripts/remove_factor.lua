@@ -10,4 +10,5 @@ if confirmed and redis.call('HINCRBY', key('account', args.subject), 'factors', 
 end
 redis.call('DEL', factor, key('voided', args.factor))
 redis.call('SREM', key('factors', args.subject), args.factor)
+put_records()
 return 1

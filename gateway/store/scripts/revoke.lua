@@ -32,4 +32,5 @@ else
   redis.call('SET', key('epoch'), raised(redis.call('GET', key('epoch'))))
 end
 tell_revocation(subject)
+put_records()
 return subject or ''

@@ -40,4 +40,5 @@ if args.confirm then
 end
 if on_trial then uncount_failure(session.subject) else forget_failures(session.subject) end
 give(session)
+put_records()
 return 'spent'

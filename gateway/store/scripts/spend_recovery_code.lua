@@ -8,4 +8,5 @@ if redis.call('SREM', codes, args.code) == 0 then return 'wrong-recovery-code' e
 redis.call('DEL', key('failures', 'recovery:' .. session.subject))
 forget_failures(session.subject)
 give(session)
+put_records()
 return redis.call('SCARD', codes)

@@ -1,7 +1,7 @@
 -- Begin a session, and record the device it is on. args: now, subject, session, cookie, idle_until,
 -- expires_at, address, device {id, name, user_agent, browser, system}, waits (a new device does, if there
 -- is somebody to ask), code_serves (a code vouches for a device), word_seed, forget_device_at,
--- forget_device_before, most_devices, most_sessions
+-- forget_device_before, most_devices, most_sessions, arrival_records (by how the device arrives)
 local account = redis.call('HMGET', key('account', args.subject), 'epoch', 'disabled', 'factors')
 local global_epoch = redis.call('GET', key('epoch'))
 if not account[1] or not global_epoch then return 'epoch-missing' end
@@ -100,4 +100,6 @@ local index = key('sessions', args.subject)
 redis.call('ZREMRANGEBYSCORE', index, '-inf', args.now)
 redis.call('ZADD', index, args.expires_at, args.session)
 make_room_for_session(index)
+put_records()
+put_records(args.arrival_records[arrival] or {})
 return { state, arrival }

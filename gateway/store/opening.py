@@ -69,7 +69,7 @@ class Store:
         self.choices = Choices(connection, self.audit)
         self.revocations = Revocations(connection, self.audit)
         self.outbox = Outbox(connection)
-        self.resets = Resets(connection)
+        self.resets = Resets(connection, self.audit)
         self.sealed = Sealed(connection)
         self._connection = connection
         self._server = server

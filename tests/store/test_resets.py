@@ -312,19 +312,13 @@ async def test_what_is_closed_is_not_due(store: Store, step: Step) -> None:
     assert await due(store, NOW + 1e9) == []
 
 
-async def test_what_was_done_is_looked_at_again_until_it_is_on_record(store: Store) -> None:
-    reset = await approved(store)
-    assert await completed(store, reset)
-    assert reset.due_at is not None
-    assert await due(store, reset.due_at + 59) == []
-    assert await due(store, reset.due_at + 60) == [done(reset)]
-    await store.resets.noted(done(reset))
+async def test_what_was_done_is_not_looked_at_again(store: Store) -> None:
+    assert await completed(store, await approved(store))
     assert await due(store, NOW + 1e9) == []
 
 
 async def test_what_was_forgotten_is_in_nobodys_way(store: Store, valkey: Redis) -> None:
     reset = await approved(store)
-    assert await completed(store, reset)
     await valkey.delete(f"ww:{{s00}}:reset:{reset.id}")
     assert await due(store, NOW + 1e9) == []
     assert not await valkey.exists("ww:{s00}:due")

@@ -3,9 +3,10 @@
 import json
 import os
 import re
+import shlex
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from rich.panel import Panel
 from gateway import clock, demo, entropy
 from gateway.admin.tokens import Scope, issue_token
 from gateway.app import Gateway, start_gateway
-from gateway.cli.output import console, show_json
+from gateway.cli.output import console, errors, show_json
 from gateway.cli.serving import follow_files, told_to_stop
 from gateway.core.records import LaterDevices
 from gateway.identity.passwords import Passwords
@@ -38,6 +39,7 @@ class Ready:
     password: str
     admin_token: str
     policy: Path
+    environ: Mapping[str, str]
 
 
 @contextmanager
@@ -57,16 +59,27 @@ def data_directory(chosen: Path | None) -> Iterator[Path]:
 async def serve_demo(settings: Settings, *, as_json: bool) -> None:
     """Run the demo until it is told to stop."""
     told, data_dir = told_to_stop(), settings.store.data_dir
+    if ignored := sorted(name for name in os.environ if name.startswith("WATCHWORD_")):
+        errors.print(f"The demo has settings of its own and ignores {', '.join(ignored)}.", markup=False)
     async with _exchange() as upstream:
         policy = _write_policy(settings.policies, upstream)
         gateway = await start_gateway(settings)
         try:
-            _announce(await _ready(gateway, data_dir, policy), as_json=as_json)
+            ready = await _ready(gateway, data_dir, policy, _way_in(settings))
+            _announce(ready, as_json=as_json)
             await follow_files(gateway, told)
         finally:
             await gateway.stop()
     if not as_json:
         console.print("Stopped.")
+
+
+def _way_in(settings: Settings) -> dict[str, str]:
+    """What the environment has to say for other commands to reach this demo."""
+    variables = {"WATCHWORD_STORE__DATA_DIR": str(settings.store.data_dir)}
+    if settings.resets != Resets():
+        variables["WATCHWORD_RESETS__WAITING"] = f"{settings.resets.waiting:.0f}s"
+    return variables
 
 
 @asynccontextmanager
@@ -113,7 +126,7 @@ def demo_settings(
     )
 
 
-async def _ready(gateway: Gateway, data_dir: Path, policy: Path) -> Ready:
+async def _ready(gateway: Gateway, data_dir: Path, policy: Path, environ: Mapping[str, str]) -> Ready:
     now = clock.now()
     return Ready(
         gateway=f"http://localhost:{gateway.port}",
@@ -121,6 +134,7 @@ async def _ready(gateway: Gateway, data_dir: Path, policy: Path) -> Ready:
         password=await _account(gateway, data_dir, now),
         admin_token=issue_token(gateway.ring, "demo", frozenset(Scope), _TOKEN_SECONDS, now),
         policy=policy,
+        environ=environ,
     )
 
 
@@ -166,6 +180,7 @@ def _announce(ready: Ready, *, as_json: bool) -> None:
                 "account": ACCOUNT,
                 "password": ready.password,
                 "admin_token": ready.admin_token,
+                "environ": ready.environ,
             }
         )
         return
@@ -182,4 +197,6 @@ def _announce(ready: Ready, *, as_json: bool) -> None:
     console.print(f"Policy    {ready.policy}  (edit it while this runs)", markup=False, soft_wrap=True)
     console.print(f"Operators {ready.admin}/v1/accounts/{ACCOUNT}  with the bearer token", soft_wrap=True)
     console.print(f"          {ready.admin_token}", soft_wrap=True)
+    variables = " ".join(f"{name}={shlex.quote(value)}" for name, value in ready.environ.items())
+    console.print(f"Support   {variables} watchword reset --help", markup=False, soft_wrap=True)
     console.print("Ctrl-C stops it.")

@@ -131,7 +131,7 @@ def retire(
     """
     with _refusals(as_json=as_json):
         settings = _with_ring(config)
-    if not yes:
+    if not yes and name in load(settings.keys).keys:
         _confirm(name, as_json=as_json)
 
     async def retired(store: Store, _: KeyRing) -> None:

@@ -19,6 +19,8 @@ from gateway.errors import Fault, Faulty, StoreUnavailable
 FAILED = 1
 STORE_UNAVAILABLE = 3
 
+_WIDE = 10_000
+
 console = Console(highlight=False)
 errors = Console(stderr=True, highlight=False, soft_wrap=True)
 
@@ -71,4 +73,5 @@ def show_table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
         table.add_column(column, overflow="fold", no_wrap=column == "id")  # an id is there to be copied
     for row in rows:
         table.add_row(*map(Text, row))  # as it is: what people wrote may look like markup
-    console.print(table)
+    # For a program, a row is a line, however long.
+    console.print(table, width=None if console.is_terminal else _WIDE)

@@ -1,8 +1,10 @@
 """`watchword user`: the local accounts."""
 
+import getpass
 import os
 import re
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -26,12 +28,18 @@ SHORTEST = 8
 
 Subject = Annotated[str, typer.Argument(help="The account's name.")]
 
+PasswordStdin = Annotated[
+    bool, typer.Option("--password-stdin", help="Read the password from standard input.")
+]
+
 _SUBJECT = re.compile(rf"[a-z0-9][a-z0-9._@+\-]{{0,{LONGEST_SUBJECT - 1}}}")
 
 
 def actor() -> str:
     """Who is at the keyboard, for the audit stream."""
-    return f"cli:{os.environ.get('USER') or os.getuid()}"
+    with suppress(OSError, KeyError):  # where the system knows no name for the user
+        return f"cli:{getpass.getuser()}"
+    return f"cli:{os.getuid()}"
 
 
 @app.command()
@@ -40,9 +48,7 @@ def add(
     name: Annotated[str, typer.Option(help="The person's name, as apps see it.")] = "",
     email: Annotated[str, typer.Option(help="The person's e-mail address, for apps and for notices.")] = "",
     group: Annotated[list[str] | None, typer.Option(help="A group; may be given several times.")] = None,
-    password_stdin: Annotated[
-        bool, typer.Option("--password-stdin", help="Read the password from standard input.")
-    ] = False,
+    password_stdin: PasswordStdin = False,
     config: Config = None,
     as_json: Json = False,
 ) -> None:
@@ -53,17 +59,10 @@ def add(
         not text or "," in text for text in group or ()
     ):  # apps are told these in headers, which could not carry anything else
         raise typer.BadParameter("names, addresses and groups are plain text, groups without commas")
-    password = _read_password() if password_stdin else _ask_password()
-    if not SHORTEST <= len(password) <= LONGEST:
-        raise fail(f"A password has {SHORTEST} to {LONGEST} characters.", as_json=as_json)
+    password = _new_password(from_stdin=password_stdin, as_json=as_json)
 
     async def added(store: Store, _: KeyRing) -> bool:
-        passwords = Passwords()
-        try:
-            hashed = await passwords.hash(password)
-        finally:
-            passwords.close()
-        now = clock.now()
+        hashed, now = await _hash_of(password), clock.now()
         done = await store.accounts.add(
             subject=subject,
             name=name,
@@ -159,6 +158,38 @@ def set_email(
         console.print(f"{subject} is at {address}.", markup=False)
 
 
+@app.command("password")
+def set_password(
+    subject: Subject,
+    reason: Annotated[str, typer.Option(help="Why, for the audit stream.")] = "set by an operator",
+    password_stdin: PasswordStdin = False,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Set a person's password, which ends all their sessions. Check who asks for it first.
+
+    They are told of it. Authenticator apps and recovery codes stay as they are (see reset).
+    """
+    password = _new_password(from_stdin=password_stdin, as_json=as_json)
+
+    async def changed(store: Store, _: KeyRing) -> bool:
+        hashed, now = await _hash_of(password), clock.now()
+        entry = AuditEntry(now, "password-set", actor(), subject, reason=reason)
+        done = await store.revocations.by_set_password(
+            subject, hashed, actor=actor(), now=now, entries=[entry]
+        )
+        return done is not None
+
+    with failures(as_json=as_json):
+        done = with_store(settings_from(config), changed)
+    if not done:
+        raise fail(f"There is no account {subject!r}.", as_json=as_json)
+    if as_json:
+        show_json({"subject": subject})
+    else:
+        console.print(f"{subject} has a new password, and was signed out everywhere.", markup=False)
+
+
 @app.command()
 def unlock(
     subject: Subject,
@@ -168,21 +199,24 @@ def unlock(
 ) -> None:
     """Let an account's codes count again, after too many wrong ones in a row. Check who asks for it first."""
 
-    async def unlocked(store: Store, _: KeyRing) -> bool:
+    async def unlocked(store: Store, _: KeyRing) -> bool | None:
+        """Whether they were locked; None where there is no account."""
         if await store.accounts.find(subject) is None:
-            return False
+            return None
+        were = subject in await store.attempts.locked([subject])
         await store.attempts.unlock(subject)
         await store.audit.record(AuditEntry(clock.now(), "codes-unlocked", actor(), subject, reason=reason))
-        return True
+        return were
 
     with failures(as_json=as_json):
-        done = with_store(settings_from(config), unlocked)
-    if not done:
+        were = with_store(settings_from(config), unlocked)
+    if were is None:
         raise fail(f"There is no account {subject!r}.", as_json=as_json)
     if as_json:
         show_json({"subject": subject, "codes_locked": False})
     else:
-        console.print(f"The codes of {subject} count again.")
+        said = "count again" if were else "were not locked; the next one need not wait"
+        console.print(f"The codes of {subject} {said}.")
 
 
 def _switch(subject: str, config: Path | None, *, disabled: bool, as_json: bool) -> None:
@@ -210,6 +244,21 @@ async def _disabled(store: Store, subject: str, now: float) -> bool:
         subject, reason="account disabled", actor=actor(), now=now, disable=True
     )
     return revocation is not None
+
+
+def _new_password(*, from_stdin: bool, as_json: bool) -> str:
+    password = _read_password() if from_stdin else _ask_password()
+    if not SHORTEST <= len(password) <= LONGEST:
+        raise fail(f"A password has {SHORTEST} to {LONGEST} characters.", as_json=as_json)
+    return password
+
+
+async def _hash_of(password: str) -> str:
+    passwords = Passwords()
+    try:
+        return await passwords.hash(password)
+    finally:
+        passwords.close()
 
 
 def _read_password() -> str:

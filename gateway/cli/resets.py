@@ -182,6 +182,8 @@ def _take(
     async def taken(store: Store, _: KeyRing) -> Reset | str:
         now = clock.now()
         outcome = await take(reset_cases(settings, store), Actor(actor()), now)
+        if outcome is Reason.NOT_FOUND:
+            return "There is no such case." if reset_id is not None else "There is no such account."
         if isinstance(outcome, Reason):
             return _why_not(outcome, await store.resets.find(reset_id) if reset_id else None)
         reason = f"{outcome.id} {about}"
@@ -200,8 +202,6 @@ def _take(
 
 
 def _why_not(reason: Reason, reset: Reset | None) -> str:
-    if reason is Reason.NOT_FOUND:
-        return "There is no such case or account."
     return f"{title_of(reason)}. {objection(reason, reset)}".strip()
 
 

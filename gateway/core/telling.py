@@ -24,6 +24,7 @@ TOLD: Mapping[str, str] = {
     "codes-unlocked": _SECURITY,
     "protection-off": _SECURITY,
     "password-changed": _DEVICES,
+    "password-set": _DEVICES,
     "profile-changed": _ACTIVITY,
     "account-revoked": _DEVICES,
     "account-disabled": _ACTIVITY,

@@ -26,7 +26,10 @@ from gateway.store.revocations import Revocations
 from gateway.store.sealed import CHECK, Sealed, known_keys
 from gateway.store.sessions import SessionLimits, Sessions
 
-_ANOTHER_RING = "the key ring is not the one that the store was sealed with; restore it from a backup"
+_ANOTHER_RING = (
+    "the key ring is not the one that the store was sealed with: do the settings name the right store and "
+    "the right ring? If they do, restore it from a backup"
+)
 _COPY_THE_RING = "copy it from where it was changed last, or restore it from a backup"
 _OLDEST_REDIS = (6, 2)
 _MOST_SKEW = 5.0

@@ -116,6 +116,19 @@ class Revocations:
         )
         return None if found is None else revocation
 
+    async def by_set_password(
+        self, subject: str, hashed: str, *, actor: str, now: float, entries: Sequence[AuditEntry] = ()
+    ) -> Revocation | None:
+        """Give an account a password on an operator's word, and end all its sessions, together.
+
+        None when there is no such account.
+        """
+        shard = shard_of_subject(subject, self._connection.shards)
+        reason = "the password was set by support"
+        revocation = _new(Scope.ACCOUNT, None, subject, reason=reason, actor=actor, at=now)
+        found = await self._run(shard, revocation, entries, password=hashed)
+        return None if found is None else revocation
+
     async def everybody(self, *, reason: str, actor: str, now: float) -> Revocation:
         """End every session there is: one write for each shard."""
         revocation = _new(Scope.EVERYBODY, None, None, reason=reason, actor=actor, at=now)

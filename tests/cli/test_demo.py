@@ -2,7 +2,9 @@
 
 import http.cookiejar
 import json
+import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -15,7 +17,9 @@ from typing import Any
 
 import pytest
 from support.commands import CommandLine, processes_in
+from support.running_demo import WATCHWORD
 
+CHECKOUT = Path(__file__).parents[2]
 SECONDS = 60
 """Until a process has said something, or ended. Slow machines are no defect."""
 
@@ -68,7 +72,7 @@ def test_one_line_of_json_then_it_serves_and_leaves_nothing_behind(
 ) -> None:
     with running(command, TMPDIR=str(short_path)) as demo:
         said = demo.said
-        assert list(said) == ["gateway", "admin", "app", "account", "password", "admin_token"]
+        assert list(said) == ["gateway", "admin", "app", "account", "password", "admin_token", "environ"]
         assert (said["app"], said["account"]) == ("exchange", "ada")
         assert re.fullmatch(r"http://localhost:\d+", said["gateway"])
         assert json.loads(demo.call("/.watchword/api/me"))["name"] == "Ada Lovelace"
@@ -82,6 +86,37 @@ def test_one_line_of_json_then_it_serves_and_leaves_nothing_behind(
         demo.stop(number)
         assert processes_in(short_path) == []
         assert list(short_path.iterdir()) == []
+
+
+def test_other_commands_reach_it_with_what_it_says(command: CommandLine) -> None:
+    """Also in a checkout, whose settings are read then."""
+    shutil.copytree(CHECKOUT / "config", command.folder / "config")
+    shutil.copytree(CHECKOUT / "policies", command.folder / "policies", dirs_exist_ok=True)
+    with running(command, "--reset-waiting", "30s") as demo:
+        environ = {**os.environ, **demo.said["environ"], "USER": "grace"}
+
+        def said(*arguments: str) -> str:
+            command_line = [WATCHWORD, *arguments]
+            return subprocess.run(
+                command_line, cwd=command.folder, env=environ, check=True, capture_output=True, text=True
+            ).stdout
+
+        assert "Ada Lovelace" in said("user", "list")
+        token = said("token", "grace", "--scope", "read").strip()
+        request = urllib.request.Request(
+            f"{demo.said['admin']}/v1/accounts/ada", headers={"Authorization": f"Bearer {token}"}
+        )
+        with urllib.request.urlopen(request, timeout=SECONDS) as answer:
+            assert json.load(answer)["subject"] == "ada"
+        assert environ["WATCHWORD_RESETS__WAITING"] == "30s"
+        demo.stop()
+
+
+def test_it_says_what_it_does_not_heed(command: CommandLine) -> None:
+    with running(command, WATCHWORD_ISSUER="Acme") as demo:
+        demo.process.send_signal(signal.SIGTERM)
+        _, err = demo.process.communicate(timeout=SECONDS)
+    assert err == "The demo has settings of its own and ignores WATCHWORD_ISSUER.\n"
 
 
 def test_an_open_stream_does_not_keep_it_from_stopping(command: CommandLine) -> None:
@@ -179,6 +214,7 @@ def test_what_a_newcomer_reads(command: CommandLine) -> None:
         "http://localhost:",
         "ada",
         "/.watchword/security",
+        "watchword reset --help",
     ):
         assert said in text
     (policy,) = re.findall(r"Policy\s+(\S+)", text)

@@ -121,7 +121,7 @@ SAID = {
     "gone": "there is no key ring",
     "mode": "chmod 600",
     "corrupt": "not a key ring",
-    "another": "not the one that the store was sealed with; restore it from a backup",
+    "another": "not the one that the store was sealed with: do the settings name",
 }
 
 

@@ -24,6 +24,7 @@ COMMANDS = {
     "user enable",
     "user unlock",
     "user email",
+    "user password",
     "token",
     "revoke",
     *(f"reset {step}" for step in ("open", "evidence", "approve", "refuse", "abandon", "list", "show")),

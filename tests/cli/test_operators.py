@@ -44,6 +44,17 @@ def test_a_token_for_programs(command: CommandLine, ring: KeyRing) -> None:
     assert answer == {"name": "grace", "scopes": ["read"], "days": 30}
 
 
+def test_a_ring_of_another_store_signs_nothing(command: CommandLine, ring: KeyRing) -> None:
+    """No gateway would know such a token."""
+    assert command("user", "list").exit_code == 0
+    path = command.folder / "data" / "keys.json"
+    path.unlink()
+    assert load_or_create(path).keys != ring.keys
+    result = command(*GRACE)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "not the one that the store was sealed with" in result.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

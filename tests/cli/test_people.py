@@ -10,8 +10,10 @@ from typing import TypeVar
 import pytest
 from support.commands import CommandLine
 from support.running_demo import WATCHWORD
+from support.store import NOW, signed_in
 
 from gateway.cli.common import settings_from, with_store
+from gateway.core.reasons import Reason
 from gateway.identity.passwords import LONGEST, Passwords
 from gateway.store.attempts import CODES, Attempt, GrowingDelay
 from gateway.store.opening import Store
@@ -45,6 +47,47 @@ def has_password(command: CommandLine, subject: str, password: str) -> bool:
 def added(command: CommandLine, subject: str = "ada", *options: str) -> None:
     result = command("user", "add", subject, "--password-stdin", *options, input=f"{PASSWORD}\n")
     assert (result.exit_code, result.stdout) == (0, f"Added {subject}.\n"), result.output
+
+
+def test_a_password_is_set_and_every_session_ends(command: CommandLine) -> None:
+    added(command)
+    new = "another long password"
+
+    async def signed_in_as_ada(store: Store) -> str:
+        return (await signed_in(store)).cookie
+
+    async def fault_of(store: Store) -> Reason | None:
+        snapshot = await store.sessions.identify(cookie, NOW)
+        assert snapshot is not None
+        return snapshot.fault(NOW)
+
+    cookie = in_store(command, signed_in_as_ada)
+    assert in_store(command, fault_of) is None
+    setting = ("user", "password", "ada", "--password-stdin", "--reason", "called back")
+    result = command(*setting, input=f"{new}\n")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout == "ada has a new password, and was signed out everywhere.\n"
+    assert has_password(command, "ada", new)
+    assert not has_password(command, "ada", PASSWORD)
+    assert in_store(command, fault_of) is Reason.SESSION_REVOKED
+    (entry, *_) = in_store(command, lambda store: store.audit.latest("ada"))
+    assert (entry.event, entry.reason) == ("password-set", "called back")
+    assert new not in result.output + repr(entry)
+
+
+@pytest.mark.parametrize(
+    ("subject", "password", "said"),
+    [
+        ("nobody", "another long password", "There is no account 'nobody'."),
+        ("ada", "short", "A password has 8 to "),
+    ],
+)
+def test_a_password_that_is_not_set(command: CommandLine, subject: str, password: str, said: str) -> None:
+    added(command)
+    result = command("user", "password", subject, "--password-stdin", input=f"{password}\n")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert said in result.stderr
+    assert has_password(command, "ada", PASSWORD)
 
 
 def test_an_account_is_added_and_listed(command: CommandLine) -> None:

@@ -130,12 +130,12 @@ def test_one_cannot_do_it_alone(ada: CommandLine, user: str) -> None:
     ("arguments", "said"),
     [
         (("open", "ada", "--reason", "x"), "The account has a case already."),
-        (("open", "nobody", "--reason", "x"), "There is no such case or account."),
+        (("open", "nobody", "--reason", "x"), "There is no such account."),
         (("approve", "ID", "--reason", "x"), f"Not checked yet: {', '.join(ITEMS)}."),
         (("evidence", "ID", "smile", "nice"), "This is not on the checklist."),
-        (("approve", "0" * 32, "--reason", "x"), "There is no such case or account."),
+        (("approve", "0" * 32, "--reason", "x"), "There is no such case."),
         (("show", "[/red]"), "There is no such case."),
-        (("evidence", "", "phone", "x"), "There is no such case or account."),
+        (("evidence", "", "phone", "x"), "There is no such case."),
     ],
 )
 def test_why_it_could_not_be_done(ada: CommandLine, arguments: tuple[str, ...], said: str) -> None:

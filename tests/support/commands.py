@@ -54,11 +54,14 @@ class CommandLine:
         return json.loads(result.stdout)
 
     def start(self, *arguments: str, **environ: str) -> subprocess.Popen[str]:
-        """Start a command as a process of its own."""
+        """Start a command as a process of its own; the demo, which has settings of its own, without ours."""
+        environ = (
+            self._all(environ) if arguments[0] != "demo" else {**os.environ, "COLUMNS": "200", **environ}
+        )
         return subprocess.Popen(
             [WATCHWORD, *arguments],
             cwd=self.folder,
-            env=self._all(environ),
+            env=environ,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -1,8 +1,8 @@
 -- End something, and say so in the shard's stream, in one step whose cost does not grow.
 -- args: scope, id (session or device), subject (asked for, or that the session or device must
 -- belong to), now, floor (the lowest epoch that may follow), entry {id, reason, actor}; with scope account
--- perhaps disable, or a new password in place of the one it was, with the session that goes on: password,
--- was, session, cookie, old_cookie, old_until
+-- perhaps disable, or a new password; and where its owner changes it, what it was and the session that goes
+-- on: was, session, cookie, old_cookie, old_until
 local subject = args.subject
 if args.scope == 'session' or args.scope == 'device' then
   local record = key(args.scope, args.id)
@@ -18,14 +18,14 @@ elseif args.scope == 'account' then
   local account = key('account', subject)
   if redis.call('EXISTS', account) == 0 then return false end
   local epoch = raised(redis.call('HGET', account, 'epoch'))
-  if args.password then
+  if args.session then
     local kept = live_session(args.session)
     if not kept or kept.subject ~= subject then return false end
     if redis.call('HGET', account, 'password') ~= args.was then return false end
-    redis.call('HSET', account, 'password', args.password)
     redis.call('HSET', key('session', args.session), 'account_epoch', epoch)
     renew_cookie(kept)
   end
+  if args.password then redis.call('HSET', account, 'password', args.password) end
   redis.call('HSET', account, 'epoch', epoch)
   if args.disable then redis.call('HSET', account, 'disabled', '1') end
 else

@@ -140,6 +140,7 @@ class SignIns:
         )
         subject, later = attempted.subject, self._limits.later_devices
         # `device-new` is what people are told of.
+        signed_in = _entry("signed-in", subject, attempted, now)
         event = "device-added" if later is LaterDevices.ALLOW else "device-new"
         started = await self._store.sessions.start(
             subject=subject,
@@ -147,10 +148,10 @@ class SignIns:
             address=attempted.address,
             later=later,
             now=now,
-            entry=_entry("signed-in", subject, attempted, now),
-            on_arrival={
-                Arrival.FIRST: _entry("device-added", subject, attempted, now, client.name),
-                Arrival.LATER: _entry(event, subject, attempted, now, client.name),
+            entries={
+                Arrival.KNOWN: [signed_in],
+                Arrival.FIRST: [signed_in, _entry("device-added", subject, attempted, now, client.name)],
+                Arrival.LATER: [signed_in, _entry(event, subject, attempted, now, client.name)],
             },
         )
         if isinstance(started, Reason):

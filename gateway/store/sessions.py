@@ -1,7 +1,7 @@
 """Sessions, and the one read that tells who is asking."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from types import MappingProxyType
@@ -78,27 +78,25 @@ class Sessions:
         address: str,
         later: LaterDevices,
         now: float,
-        entry: AuditEntry | None = None,
-        on_arrival: Mapping[Arrival, AuditEntry] = MappingProxyType({}),
+        entries: Mapping[Arrival, Sequence[AuditEntry]] = MappingProxyType({}),
     ) -> Started | Reason:
         """Begin a session for an account whose password was right; a Reason when that cannot be.
 
-        It is put on record as `entry`, and by how the device arrives as one of `on_arrival`; the session
-        and the device are filled in.
+        What is put on record depends on how the device arrives; session and device are filled in.
         """
         shard = shard_of_subject(subject, self._connection.shards)
         session_id, cookie = shard.new_id(), self.new_cookie(shard)
         expires_at = now + self.limits.absolute
-
-        def filled_in(entry: AuditEntry) -> AuditEntry:
-            return replace(entry, session_id=session_id, device_id=device.id)
-
         outcome = await self._audit.run(
             "start_session",
             shard,
-            [filled_in(entry)] if entry else [],
+            (),
             arrival_records={
-                arrival: [self._audit.argument(filled_in(found))] for arrival, found in on_arrival.items()
+                arrival: [
+                    self._audit.argument(replace(entry, session_id=session_id, device_id=device.id))
+                    for entry in found
+                ]
+                for arrival, found in entries.items()
             },
             now=now,
             subject=subject,

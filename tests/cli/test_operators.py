@@ -9,7 +9,7 @@ from gateway.cli.common import settings_from, with_store
 from gateway.core.records import LaterDevices
 from gateway.store.keyring import KeyRing
 from gateway.store.opening import Store
-from gateway.store.ring_file import load
+from gateway.store.ring_file import load, load_or_create
 from gateway.store.sessions import NewDevice, Started
 
 GRACE = ("token", "grace", "--scope", "read")

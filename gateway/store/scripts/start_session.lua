@@ -100,6 +100,5 @@ local index = key('sessions', args.subject)
 redis.call('ZREMRANGEBYSCORE', index, '-inf', args.now)
 redis.call('ZADD', index, args.expires_at, args.session)
 make_room_for_session(index)
-put_records()
 put_records(args.arrival_records[arrival] or {})
 return { state, arrival }

@@ -86,8 +86,12 @@ class Recovery:
         grant = replace(spending.grant, full_at=now + self.waiting) if spending.grant else None
         hashed = await self._passwords.digest_like(code, like)
         used = given.entry("recovery-code-used", given.purpose, now)
+        vouching = given.vouching(now) if self._confirms_devices else ()
         spent = replace(
-            spending, grant=grant, confirms_device=self._confirms_devices, entries=(used, *spending.entries)
+            spending,
+            grant=grant,
+            confirms_device=self._confirms_devices,
+            entries=(used, *vouching, *spending.entries),
         )
         left = await self._store.recovery_codes.spend(spent, hashed, now)
         if isinstance(left, Reason):

@@ -43,6 +43,12 @@ class GivenCode:
         """How it is put on record what came of it."""
         return entry_of(self.snapshot, event, about, address=self.address, now=now)
 
+    def vouching(self, now: float) -> Iterator[AuditEntry]:
+        """How it is put on record that a code vouched for the device; nothing where that was known."""
+        device = self.snapshot.device
+        if device is not None and not device.is_confirmed:
+            yield self.entry("device-authorised", device.id, now)
+
 
 @dataclass(frozen=True, slots=True)
 class CodeRefused:
@@ -175,11 +181,13 @@ class SecondFactor:
         outcome = _not_now(attempt) or await self._judge(given, spending, now)
         refused = outcome.reason if isinstance(outcome, CodeRefused) else None
         self._observe(refused)
-        if refused:
-            await self._store.audit.record(given.entry("code-refused", refused, now))
-            if attempt.allowed and attempt.locked:
-                await self._store.audit.record(given.entry("codes-locked", refused, now))
-        return outcome
+        if refused is None:
+            return outcome
+        await self._store.audit.record(given.entry("code-refused", refused, now))
+        if not (attempt.allowed and attempt.locked):
+            return outcome
+        await self._store.audit.record(given.entry("codes-locked", refused, now))
+        return CodeRefused(Reason.CODES_LOCKED, 0)  # which is what matters from now on
 
     async def _judge(self, given: GivenCode, spending: Spending, now: float) -> CodeTaken | CodeRefused:
         next_code = totp.seconds_to_next_code(now)
@@ -216,9 +224,8 @@ class SecondFactor:
     def _taken(self, given: GivenCode, now: float, *, confirms_device: bool) -> Iterator[AuditEntry]:
         """What is put on record with a code that is used up."""
         yield given.entry("code-taken", given.purpose, now)
-        device = given.snapshot.device
-        if confirms_device and device and not device.is_confirmed:
-            yield given.entry("device-authorised", device.id, now)
+        if confirms_device:
+            yield from given.vouching(now)
 
     def _confirms_device(self, given: GivenCode, spending: Spending) -> bool:
         """Whether a code vouches for the device that it is given on.

@@ -172,6 +172,11 @@ class Desk:
         codes = await self.make_recovery_codes(inbound, snapshot) if first else ()
         return Confirmed(enrolment.factor, taken, codes)
 
+    async def codes_locked(self, snapshot: Snapshot) -> bool:
+        """Whether no code of the account counts at present, right or wrong."""
+        subject = snapshot.account.subject
+        return subject in await self.store.attempts.locked([subject])
+
     async def recovery_codes_left(self, snapshot: Snapshot) -> int:
         return await self.store.recovery_codes.left(snapshot.account.subject)
 
@@ -266,14 +271,24 @@ class Desk:
         )
 
     async def confirm_device(
-        self, inbound: Inbound, snapshot: Snapshot, code: str, sign_in: Action | None
+        self, inbound: Inbound, snapshot: Snapshot, code: str, sign_in: Action | None, *, recovery: bool
     ) -> CodeTaken | CodeRefused:
-        """Confirm the device that asks by a code, which also counts as the code of this sign-in."""
-        grant = grant_for(sign_in, snapshot, None, inbound.now) if sign_in else None
-        spending = Spending(session_id=snapshot.session.id, factor_id="", step=0, grant=grant)
+        """Confirm the device that asks by a code, which also counts as the code of this sign-in.
+
+        With `recovery` it is a recovery code.
+        """
+        now, session_id = inbound.now, snapshot.session.id
+        spending = Spending(
+            session_id=session_id,
+            factor_id="",
+            step=0,
+            grant=grant_for(sign_in, snapshot, None, now) if sign_in else None,
+            rotation=self.second_factor.rotation(session_id, inbound.cookies.session or "", now),
+        )
         given = GivenCode(snapshot, code, inbound.address, "device-confirmed")
-        cookie = inbound.cookies.session or ""
-        return await self.second_factor.take(given, spending, cookie=cookie, now=inbound.now)
+        if recovery:
+            return await self.recovery.take(given, spending, now)
+        return await self.second_factor.take(given, spending, cookie=None, now=now)
 
     async def rename(
         self, inbound: Inbound, snapshot: Snapshot, device_id: str, text: str

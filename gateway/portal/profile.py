@@ -13,7 +13,7 @@ from gateway.core.records import Account
 from gateway.portal.call import Call, Handler
 from gateway.portal.desk import Desk, fields_of, text_field
 from gateway.portal.pages import Notice, Pages, Trouble
-from gateway.portal.replies import SECURITY, as_json, holder_of, lead_to, page
+from gateway.portal.replies import as_json, holder_of, lead_to, notice_of, page
 from gateway.web.problems import problem, status_of
 from gateway.web.routes import Route
 
@@ -25,12 +25,14 @@ class Profile:
     """`email`: who changes the address, and whether apps are told it then.
 
     Apps may know their people by their address. So what a person says of theirs, and nobody has vouched
-    for, is where we write to; apps are told it (`shared`) only where none of them goes by it.
+    for, is where we write to; apps are told it (`shared`) only where none of them goes by it. `writes`
+    says whether we write at all.
     """
 
     desk: Desk
     pages: Pages
     email: Literal["private", "shared", "fixed"]
+    writes: bool
 
     def routes(self) -> tuple[Route[Handler], ...]:
         own, api = PROFILE, "/.watchword/api/profile"
@@ -52,6 +54,8 @@ class Profile:
             name=name,
             email=email,
             rule=self.email,
+            writes=self.writes,
+            notice=notice_of(call),
             longest_name=LONGEST_NAME,
             longest_email=LONGEST_EMAIL,
             error=self.pages.said("profile", trouble),
@@ -66,7 +70,7 @@ class Profile:
             return lead_to(PROFILE)
         if refused is not None:
             return self._form(call, name, email, Trouble(refused))
-        return lead_to(f"{SECURITY}?notice={Notice.PROFILE_CHANGED}")
+        return lead_to(f"{PROFILE}?notice={Notice.PROFILE_CHANGED}")
 
     async def show(self, call: Call) -> web.Response:
         account = call.person.account

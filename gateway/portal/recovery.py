@@ -55,7 +55,10 @@ class Recovery:
             if trouble is None:
                 return await self.back_to_step_up(call)
             html = self._pages.step_up(
-                holder, asked_of(policies, call, challenge, action), recovering=trouble
+                holder,
+                asked_of(policies, call, snapshot, challenge, action),
+                recovering=trouble,
+                locked=await self._desk.codes_locked(snapshot),
             )
             return page(html, status=status_of(trouble.reason))
         if outcome.resume_cookie is not None:

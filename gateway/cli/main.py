@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from gateway import __version__
-from gateway.cli import demo, keys, operators, people, resets, serving
+from gateway.cli import demo, devices, keys, operators, people, resets, serving
 from gateway.cli import policies as policy_commands
 from gateway.cli.common import Config, Json, configuration_from, run
 from gateway.cli.output import failures
@@ -93,6 +93,7 @@ app.command("explain")(policy_commands.explain_request)
 app.add_typer(people.app, name="user")
 app.command("token")(operators.token)
 app.command("revoke")(operators.revoke)
+app.add_typer(devices.app, name="device")
 app.add_typer(resets.app, name="reset")
 app.add_typer(keys.app, name="keys")
 

@@ -74,4 +74,4 @@ def show_table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
     for row in rows:
         table.add_row(*map(Text, row))  # as it is: what people wrote may look like markup
     # For a program, a row is a line, however long.
-    console.print(table, width=None if console.is_terminal else _WIDE)
+    (console if console.is_terminal else Console(width=_WIDE, highlight=False)).print(table)

@@ -25,6 +25,7 @@ COMMANDS = {
     "user unlock",
     "user email",
     "user password",
+    *(f"device {step}" for step in ("list", "confirm", "rename")),
     "token",
     "revoke",
     *(f"reset {step}" for step in ("open", "evidence", "approve", "refuse", "abandon", "list", "show")),

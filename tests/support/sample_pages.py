@@ -166,10 +166,12 @@ def happened(strings: Strings) -> list[Happening]:
     """One of each kind: by the person, by a stranger, by support, and what nobody has a text for."""
     here = (f"{1:032x}", f"{strings.device} 1", strings.address)
     return [
-        Happening(NOW - 60, "protection-off", strings.action, False, *here, current=True),
-        Happening(NOW - 3600, "sign-in-refused", "", False, "", "", strings.address, current=False),
-        Happening(NOW - 86400, "account-revoked", "", True, "", "", "", current=False),
-        Happening(NOW - 90000, strings.event, "", False, "", "", "", current=False),
+        Happening(NOW - 60, "protection-off", strings.action, "", False, *here, current=True),
+        Happening(
+            NOW - 3600, "code-refused", "", "wrong-code", False, "", "", strings.address, current=False
+        ),
+        Happening(NOW - 86400, "account-revoked", "", "", True, "", "", "", current=False),
+        Happening(NOW - 90000, strings.event, "", "", False, "", "", "", current=False),
     ]
 
 

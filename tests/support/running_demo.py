@@ -22,6 +22,7 @@ class Demo:
     account: str
     password: str
     admin_token: str
+    environ: dict[str, str]
     process: asyncio.subprocess.Process
 
 

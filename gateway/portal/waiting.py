@@ -30,8 +30,10 @@ from gateway.web.routes import Route
 WAITING = "/.watchword/waiting"
 _SIGN_IN = "/.watchword/sign-in"
 
-MOST_STREAMS = 10
-"""Streams of one session at a time: each of them reads the store twice a second."""
+MOST_STREAMS = 20
+"""Streams of one account at a time: each of them reads the store twice a second. Without one, the page asks
+again by itself.
+"""
 
 _STREAM_HEADERS = {
     "Content-Type": "text/event-stream",
@@ -181,11 +183,11 @@ class Waiting:
         snapshot = await self._desk.identify(call.visit)
         if snapshot is None:
             return problem(Reason.NO_SESSION)
-        session_id = snapshot.session.id
-        if self._streams[session_id] >= MOST_STREAMS:
+        session_id, subject = snapshot.session.id, snapshot.account.subject
+        if self._streams[subject] >= MOST_STREAMS:
             return problem(Reason.OVERLOADED, headers={"Retry-After": "30"})
         stream = call.visit.answered(web.StreamResponse(headers=_STREAM_HEADERS))
-        self._streams[session_id] += 1
+        self._streams[subject] += 1
         try:
             await stream.prepare(call.inbound.connection)
             if call.inbound.target.method != "HEAD":
@@ -194,9 +196,9 @@ class Waiting:
         except (ConnectionError, StoreUnavailable):
             pass  # nobody is there any more, or nobody knows: the browser asks again
         finally:
-            self._streams[session_id] -= 1
-            if not self._streams[session_id]:
-                del self._streams[session_id]
+            self._streams[subject] -= 1
+            if not self._streams[subject]:
+                del self._streams[subject]
         return stream
 
     async def _send(self, stream: web.StreamResponse, call: Call, session_id: str) -> None:

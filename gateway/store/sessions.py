@@ -17,10 +17,10 @@ from gateway.store.devices import device_from
 from gateway.store.keys import Shard, hash_of, shard_of_id, shard_of_subject
 
 MOST_SESSIONS = 50
-"""Sessions that one account may have; the one that ends first gives way."""
+"""Sessions that one account may have; the oldest gives way, those on which a code was given last."""
 
 MOST_DEVICES = 100
-"""Devices that one account may have; those used least recently give way, authorised ones last."""
+"""Devices that one account may have; those used least recently give way, in the order of their standing."""
 
 FORGET_DEVICE_SECONDS = 400 * 86400.0
 """A device that was not used for so long is forgotten, as browsers forget its cookie."""

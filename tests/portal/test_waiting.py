@@ -463,17 +463,19 @@ async def test_a_head_has_no_events(open_scene: OpenScene) -> None:
         assert (answer.status, answer.header(b"content-type")) == (200, [b"text/event-stream"])
 
 
-async def test_one_session_has_so_many_streams_and_no_more(open_scene: OpenScene) -> None:
+async def test_one_account_has_so_many_streams_and_no_more(open_scene: OpenScene) -> None:
     async with open_scene(devices={"later": "approve"}) as scene:
         _, later = await owner_and_newcomer(scene, factor=False)
-        other = await scene.signed_in()
+        same = await scene.signed_in()
+        await scene.signed_in("bob")
+        other = await scene.signed_in("bob")
         connections = []
         for _ in range(MOST_STREAMS):
             connection = await RawClient.connect(later.port)
             connections.append(connection)
             await connection.send(later.request(f"GET {WAITING}/events", {}))
             assert b" 200 " in await connection.reader.readuntil(b"\r\n\r\n")
-        refused = await later.call(f"GET {WAITING}/events")
+        refused = await same.call(f"GET {WAITING}/events")
         assert problem(refused) == (503, "overloaded")
         assert refused.header(b"retry-after") == [b"30"]
         async with stream_of(other) as (answer, _):

@@ -31,6 +31,9 @@ FORGET_SECONDS = 400 * 86_400.0
 MOST_WAITING = 20
 """Messages about one event that wait for one account on one channel; what is more is not told."""
 
+MOST_HOURLY = 20
+"""Mails about one event that an account is sent within an hour."""
+
 _log = structlog.get_logger("gateway.audit")
 
 
@@ -108,6 +111,8 @@ class Audit:
             "most_own": MOST_OWN_ENTRIES,
             "forget_at": time_text(entry.at + FORGET_SECONDS),
             "most_waiting": MOST_WAITING,
+            "most_hourly": MOST_HOURLY,
+            "hour_ends": time_text(entry.at + 3600),
             "messages": self._messages(self._shard(entry.subject), also_to) if told else [],
         }
 

@@ -35,6 +35,7 @@ activity:<subject>     stream  all others about it
 message:<id>           hash    something to tell a person, on one channel
 outbox:<channel>       zset    the ids of messages by when they are due, or their claim ends
 waiting:<subject>      hash    channel and event -> how many messages of these wait
+hourly:<subject>       hash    the same -> how many mails within the hour that ends at `until`
 =====================  ======  ===============================================================
 
 `ww:meta` (no shard) holds what is fixed at first start, the number of shards; a sealed check value that

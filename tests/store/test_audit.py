@@ -11,7 +11,7 @@ from support.store import NOW, account_added, device_of, every_size, opened_stor
 from gateway.core.telling import TOLD, Channel
 from gateway.errors import StoreUnavailable
 from gateway.store import audit
-from gateway.store.audit import MOST_WAITING, AuditEntry
+from gateway.store.audit import MOST_HOURLY, MOST_WAITING, AuditEntry
 from gateway.store.opening import Store
 from gateway.store.outbox import Message
 
@@ -206,9 +206,29 @@ async def test_one_account_cannot_fill_the_store(store: Store, valkey: Redis) ->
     assert [message.entry.event for message in sent].count("factor-removed") == 2
     for message in sent:
         await store.outbox.done(message)
-    await store.audit.record(replace(TELLING, event="device-new"))
+    await store.audit.record(replace(TELLING, event="device-new", at=NOW + 3600))
     assert heard[-1] == (both, []), "there is room again"
     assert await valkey.hgetall("ww:{s00}:waiting:ada") == {"mail:device-new": "1", "webhook:device-new": "1"}
+
+
+async def test_nobody_is_sent_a_mail_a_minute(store: Store) -> None:
+    """Whoever knows a password could sign in on a new device that often, and hide what matters."""
+    await account_added(store, "ada")
+    for second in range(2 * MOST_HOURLY):
+        await store.audit.record(replace(TELLING, event="device-new", at=NOW + second))
+        for message in await to_be_sent(store):
+            await store.outbox.done(message)
+    heard: list[Sequence[Channel]] = []
+    store.audit.follow(lambda queued, _: heard.append(queued))
+    for later, event, channels in (
+        (3599, "device-new", [Channel.WEBHOOK]),
+        (3599, "factor-removed", list(Channel)),
+        (3600, "device-new", list(Channel)),
+        (3601, "device-new", list(Channel)),
+    ):
+        await store.audit.record(replace(TELLING, event=event, at=NOW + later))
+        assert heard[-1] == channels
+    assert len(await store.audit.latest("ada", 1000)) == 2 * MOST_HOURLY + 4, "it is on record all the same"
 
 
 async def test_word_to_the_address_from_before_is_crowded_out_by_nothing(store: Store, valkey: Redis) -> None:

@@ -165,6 +165,7 @@ TIDIED = {
     "resume": {60},
     "voided": {VOID_SECONDS},
     "told": {FORGET_SECONDS},
+    "hourly": {3600},
     "activity": {FORGET_SECONDS},
     "reset": {RESET_RULES.keep},  # the closed one
 }

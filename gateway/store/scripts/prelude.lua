@@ -165,6 +165,20 @@ local function addressee(message, account)
   return ''
 end
 
+-- Whether an account was told of this kind often enough within the last hour, or has enough of it waiting:
+-- what comes by the hundred hides what matters. Mails to the address from before are never too many.
+local function too_many(record, message, kind)
+  local waiting, hourly = key('waiting', record.subject), key('hourly', record.subject)
+  if (tonumber(redis.call('HGET', waiting, kind)) or 0) >= record.most_waiting then return true end
+  if not message.to_account then return false end
+  if tonumber(record.at) >= tonumber(redis.call('HGET', hourly, 'until') or 0) then
+    redis.call('DEL', hourly)
+    redis.call('HSET', hourly, 'until', record.hour_ends)
+    expire_at(hourly, record.hour_ends)
+  end
+  return redis.call('HINCRBY', hourly, kind, 1) > record.most_hourly
+end
+
 -- Let messages wait to be sent, for each way on which the holder of an account is told of an entry.
 local function queue(record, entry, user_agent)
   local account = redis.call('HMGET', key('account', record.subject), 'subject', 'email')
@@ -174,10 +188,10 @@ local function queue(record, entry, user_agent)
     -- What goes to a further address is counted apart: whoever took the account over must not be able to
     -- crowd out the word to its owner.
     local kind = message.channel .. ':' .. record.event .. (message.also_to and ':also' or '')
-    if to and redis.call('HINCRBY', waiting, kind, 1) > record.most_waiting then
-      redis.call('HINCRBY', waiting, kind, -1)
+    if to and too_many(record, message, kind) then
       dropped[#dropped + 1] = kind
     elseif to then
+      redis.call('HINCRBY', waiting, kind, 1)
       redis.call('HSET', key('message', message.id), 'id', message.id, 'channel', message.channel, 'to', to,
         'kind', kind, 'user_agent', user_agent, 'attempts', '0', unpack(entry))
       redis.call('ZADD', key('outbox', message.channel), record.at, message.id)
@@ -188,7 +202,8 @@ end
 
 -- Put on record what happened: in the shard's audit stream, in the account's own, and as messages to its
 -- holder. A record has: event, subject, device, at, entry {name, value, ...}, stream (which one of the
--- account's), most, most_own, forget_at, most_waiting, messages {id, channel, and to_account or also_to}
+-- account's), most, most_own, forget_at, most_waiting, most_hourly, hour_ends, and messages {id, channel, and
+-- to_account or also_to}
 local function put_on_record(record)
   local entry = record.entry
   local device = record.device ~= '' and redis.call('HMGET', key('device', record.device), 'name', 'user_agent') or {}

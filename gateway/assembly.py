@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 
 from gateway.core.policy.matching import PolicySet
+from gateway.core.telling import Channel
 from gateway.identity.password_change import PasswordChanges
 from gateway.identity.passwords import Passwords
 from gateway.identity.recovery import Recovery
@@ -122,7 +123,7 @@ def _codes(basis: Basis, passwords: Passwords) -> tuple[SecondFactor, Recovery]:
 
 def _topics(basis: Basis, desk: Desk, pages: Pages) -> tuple[Topic, ...]:
     return (
-        Profile(desk, pages, basis.settings.profile.email),
+        Profile(desk, pages, basis.settings.profile.email, Channel.MAIL in basis.settings.notices.channels),
         ActivityPage(desk, pages),
         RecoveryTopic(desk, pages),
         Moving(desk, pages),

@@ -64,7 +64,7 @@ async def serve_demo(settings: Settings, *, as_json: bool) -> None:
     """
     told = told_to_stop()
     if ignored := variables_in(os.environ):
-        errors.print(f"The demo has its own settings and ignores {', '.join(ignored)}.", markup=False)
+        errors.print(f"The demo has settings of its own and ignores {', '.join(ignored)}.", markup=False)
     async with _exchange() as upstream:
         policy = _write_policy(settings.policies, upstream)
         gateway = await start_gateway(settings)

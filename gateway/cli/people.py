@@ -135,15 +135,12 @@ def set_password(
     password = _new_password(from_stdin=password_stdin, as_json=as_json)
 
     async def changed(store: Store, _: KeyRing) -> bool:
-        hashed = await _hash(password)
-        now = clock.now()
+        hashed, now = await _hash(password), clock.now()
+        entry = AuditEntry(now, "password-set", actor(), subject, reason=reason)
         revocation = await store.revocations.by_set_password(
-            subject, hashed, reason=reason, actor=actor(), now=now
+            subject, hashed, reason=reason, actor=actor(), now=now, entries=[entry]
         )
-        if revocation is None:
-            return False
-        await store.audit.record(AuditEntry(now, "password-set", actor(), subject, reason=reason))
-        return True
+        return revocation is not None
 
     with failures(as_json=as_json):
         done = with_store(settings_from(config), changed)

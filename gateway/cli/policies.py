@@ -108,7 +108,7 @@ def _visitor(
     confirmed_at: float | None = 0.0,
 ) -> Snapshot:
     account = Account("ada", "Ada", "", groups, disabled=False, epoch=1, confirmed_factors=factors)
-    session = Session("", "ada", "", 1, 1, 0.0, 0.0, 1.0, 1.0, "")
+    session = Session("", "ada", "", 0.0, 1, 1, 0.0, 0.0, 1.0, 1.0, "")
     device = Device("", "ada", "", "", DeviceState.AUTHORISED, 0.0, 0.0, "", confirmed_at=confirmed_at)
     grants = [Grant(a.key, 0.0, 1.0) for a in (sign_in, action) if a and not a.single_use]
     if action and action.single_use:

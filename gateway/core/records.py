@@ -152,12 +152,15 @@ class Grant:
 class Session:
     """One signed-in browser or client. `expires_at` is absolute, `idle_until` moves with use.
 
-    `told_of` is the reset that its person was shown a page about.
+    `device_since` is when its device was first used: a device that was forgotten and comes back is
+    another one, and what was on it before stays ended. `told_of` is the reset that its person was shown
+    a page about.
     """
 
     id: str
     subject: str
     device_id: str
+    device_since: float
     account_epoch: int
     global_epoch: int
     created_at: float
@@ -199,6 +202,8 @@ class Snapshot:
         if session.account_epoch != account.epoch or session.global_epoch != self.global_epoch:
             return Reason.SESSION_REVOKED
         if self.device is None or self.device.state is DeviceState.REVOKED:
+            return Reason.DEVICE_REVOKED
+        if self.device.first_used_at != session.device_since:
             return Reason.DEVICE_REVOKED
         if now >= min(session.idle_until, session.expires_at):
             return Reason.SESSION_EXPIRED

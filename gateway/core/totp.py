@@ -99,14 +99,16 @@ def judge(seed: bytes, code: str, now: float, *, drift: int = 0, last_step: int 
 
 def _judge_step(step: int, current: int, drift: int, last_step: int | None) -> Judgement:
     off = step - current
-    if last_step is not None and step <= last_step:
+    in_time, late = abs(off - drift) <= TOLERANCE, -TOLERANCE - LATE <= off - drift < 0
+    if last_step is not None and step <= last_step and (in_time or late or step == last_step):
         return Judgement(Reason.USED_CODE, step)
-    if abs(off - drift) <= TOLERANCE:
+    if in_time:
         return Judgement(None, step)
     if last_step is None:
         return WRONG
-    if -TOLERANCE - LATE <= off - drift < 0:
+    if late:
         return Judgement(Reason.EXPIRED_CODE, step)
+    # Also for a step before the last one: who has set a clock back finds all codes there for a while.
     return Judgement(Reason.WRONG_CLOCK, step, clock_off_by=off * PERIOD)
 
 

@@ -6,6 +6,7 @@ from gateway.core.reasons import Reason
 from gateway.core.records import Snapshot
 from gateway.identity.passwords import LONGEST, SHORTEST, Passwords
 from gateway.store.attempts import GrowingDelay
+from gateway.store.audit import entry_of
 from gateway.store.factors import Rotation
 from gateway.store.keys import Shard
 from gateway.store.opening import Store
@@ -23,6 +24,7 @@ class Change:
     current: str = field(repr=False)
     new: str = field(repr=False)
     cookie: str = field(repr=False)
+    address: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +68,12 @@ class PasswordChanges:
             # No seconds of grace: the old cookie may be what somebody has copied.
             rotation=Rotation(asked.cookie, new_cookie, now),
         )
-        actor = f"account:{account.subject}"
-        if await self.store.revocations.by_new_password(change, actor=actor, now=now) is None:
+        about = "other sessions ended"
+        entry = entry_of(asked.snapshot, "password-changed", about, address=asked.address, now=now)
+        changed = await self.store.revocations.by_new_password(
+            change, actor=entry.actor, now=now, entries=[entry]
+        )
+        if changed is None:
             return ChangeRefused(Reason.SESSION_REVOKED)
         await self.store.attempts.succeed(_COUNTER, account.subject)
         return Changed(new_cookie)

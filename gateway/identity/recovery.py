@@ -5,7 +5,7 @@ own and to remove the owner's with it. So what a recovery code begins is on tria
 the owner is told and can stop it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from gateway import entropy
@@ -46,7 +46,9 @@ class Recovery:
         self._confirms_devices = confirms_devices
         self.waiting = waiting
 
-    async def make(self, session: Session, now: float) -> tuple[str, ...]:
+    async def make(
+        self, session: Session, now: float, *, entries: Sequence[AuditEntry] = ()
+    ) -> tuple[str, ...]:
         """New codes for the session's account, as they are written; those before are void.
 
         They are told here and nowhere else. Empty when the session ended meanwhile, or the account has
@@ -58,7 +60,7 @@ class Recovery:
         salt = entropy.octets(_SALT_OCTETS)
         # One after the other, so that people who sign in meanwhile need not wait for all of them.
         hashes = [await self._passwords.digest(code, salt=salt) for code in codes]
-        refused = await self._store.recovery_codes.keep(session.id, hashes, now)
+        refused = await self._store.recovery_codes.keep(session.id, hashes, now, entries=entries)
         return () if refused else tuple(recovery_codes.written(code) for code in codes)
 
     async def take(self, given: GivenCode, spending: Spending, now: float) -> CodeTaken | CodeRefused:
@@ -66,19 +68,8 @@ class Recovery:
         outcome = await self._judge(given, spending, now)
         refused = outcome.reason if isinstance(outcome, CodeRefused) else None
         self._observe(refused)
-        session = given.snapshot.session
-        await self._store.audit.record(
-            AuditEntry(
-                at=now,
-                event="recovery-code-refused" if refused else "recovery-code-used",
-                actor=f"account:{session.subject}",
-                subject=session.subject,
-                session_id=session.id,
-                device_id=session.device_id,
-                address=given.address,
-                reason=refused or given.purpose,
-            )
-        )
+        if refused:
+            await self._store.audit.record(given.entry("recovery-code-refused", refused, now))
         return outcome
 
     async def _judge(self, given: GivenCode, spending: Spending, now: float) -> CodeTaken | CodeRefused:
@@ -94,7 +85,14 @@ class Recovery:
             return CodeRefused(Reason.WRONG_RECOVERY_CODE, 0)
         grant = replace(spending.grant, full_at=now + self.waiting) if spending.grant else None
         hashed = await self._passwords.digest_like(code, like)
-        spent = replace(spending, grant=grant, confirms_device=self._confirms_devices)
+        used = given.entry("recovery-code-used", given.purpose, now)
+        vouching = given.vouching(now) if self._confirms_devices else ()
+        spent = replace(
+            spending,
+            grant=grant,
+            confirms_device=self._confirms_devices,
+            entries=(used, *vouching, *spending.entries),
+        )
         left = await self._store.recovery_codes.spend(spent, hashed, now)
         if isinstance(left, Reason):
             return CodeRefused(left, 0)

@@ -1,7 +1,7 @@
 """Resets for support: the case is judged purely, then the store takes the step if nobody was first."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -17,9 +17,6 @@ from gateway.store.opening import Store
 
 LOOK_SECONDS = 3.0
 """How often a gateway looks whether something is to be done about a case."""
-
-NOTE_SECONDS = 60.0
-"""How long whoever closes a due case has to put that on record, before another gateway does it."""
 
 _MOST_AT_ONCE = 100
 
@@ -82,9 +79,20 @@ class ResetCases:
     async def approve(self, reset_id: str, by: Actor, now: float) -> Reset | Reason:
         return await self._advance(reset_id, lambda reset: approve(reset, by, now, self._rules.waiting), now)
 
-    async def close(self, reset_id: str, step: Step, why: str, by: Actor, now: float) -> Reset | Reason:
-        """Refuse, abandon or stop a case."""
-        return await self._advance(reset_id, lambda reset: close(reset, step, why, by, now), now)
+    async def close(
+        self,
+        reset_id: str,
+        step: Step,
+        why: str,
+        by: Actor,
+        now: float,
+        *,
+        entries: Sequence[AuditEntry] = (),
+    ) -> Reset | Reason:
+        """Refuse, abandon or stop a case, and put `entries` on record in the same step."""
+        return await self._advance(
+            reset_id, lambda reset: close(reset, step, why, by, now), now, entries=entries
+        )
 
     async def settle(self, now: float) -> list[Reset]:
         """Do what is due: complete what has waited, let lapse what nobody approved, and put it on record.
@@ -96,28 +104,32 @@ class ResetCases:
         for reset in await self._store.resets.due(now, _MOST_AT_ONCE):
             closed = await self._settle(reset, now)
             if closed is not None:
-                await self._store.audit.record(_entry_of(closed, now))
-                await self._store.resets.noted(closed)
                 settled.append(closed)
         return settled
 
     async def _settle(self, reset: Reset, now: float) -> Reset | None:
-        """The case once it is closed; None if somebody was first."""
-        terms = {"forget_at": now + self._rules.keep, "note_by": now + NOTE_SECONDS}
+        """The case once it is closed; None if somebody was first, or it is held."""
+        forget_at, resets = now + self._rules.keep, self._store.resets
         if reset.state is ResetState.WAITING:
-            done = close(reset, Step.COMPLETE, "the waiting time was over", GATEWAY, now)
-            if isinstance(done, Reset) and await self._store.resets.complete(done, now, **terms):
-                return done
+            closed = close(reset, Step.COMPLETE, "the waiting time was over", GATEWAY, now)
+        else:
+            closed = close(reset, Step.LAPSE, "nobody approved it in time", GATEWAY, now)
+        if not isinstance(closed, Reset):
             return None
-        if reset.state is ResetState.OPEN:
-            lapsed = close(reset, Step.LAPSE, "nobody approved it in time", GATEWAY, now)
-            if isinstance(lapsed, Reset) and await self._store.resets.move(reset, lapsed, **terms):
-                return lapsed
-            return None
-        return reset  # closed by a gateway that did not come to put it on record
+        entries = [_entry_of(closed, now)]
+        if closed.state is ResetState.DONE:
+            settled = await resets.complete(closed, now, forget_at=forget_at, entries=entries)
+        else:
+            settled = await resets.move(reset, closed, forget_at=forget_at, entries=entries)
+        return closed if settled else None
 
     async def _advance(
-        self, reset_id: str, step: Callable[[Reset], Reset | Reason], now: float
+        self,
+        reset_id: str,
+        step: Callable[[Reset], Reset | Reason],
+        now: float,
+        *,
+        entries: Sequence[AuditEntry] = (),
     ) -> Reset | Reason:
         """Judge and take a step, anew for as long as others are first: each of theirs is progress."""
         while True:
@@ -127,7 +139,8 @@ class ResetCases:
             after = step(before)
             if isinstance(after, Reason):
                 return after
-            if await self._store.resets.move(before, after, forget_at=now + self._rules.keep):
+            forget_at = now + self._rules.keep
+            if await self._store.resets.move(before, after, forget_at=forget_at, entries=entries):
                 return after
 
 

@@ -6,7 +6,7 @@ alone knows whether somebody was first.
 """
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 import structlog
@@ -18,7 +18,7 @@ from gateway.core.records import Factor, FactorState, Grant, Session, Snapshot
 from gateway.core.totp import Judgement
 from gateway.errors import SealBroken
 from gateway.store.attempts import CODES, Attempt, GrowingDelay
-from gateway.store.audit import AuditEntry
+from gateway.store.audit import AuditEntry, entry_of
 from gateway.store.factors import Rotation, Spending
 from gateway.store.keyring import Seals
 from gateway.store.keys import Shard
@@ -38,6 +38,16 @@ class GivenCode:
     code: str
     address: str
     purpose: str
+
+    def entry(self, event: str, about: str, now: float) -> AuditEntry:
+        """How it is put on record what came of it."""
+        return entry_of(self.snapshot, event, about, address=self.address, now=now)
+
+    def vouching(self, now: float) -> Iterator[AuditEntry]:
+        """How it is put on record that a code vouched for the device; nothing where that was known."""
+        device = self.snapshot.device
+        if device is not None and not device.is_confirmed:
+            yield self.entry("device-authorised", device.id, now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +149,12 @@ class SecondFactor:
     ) -> CodeTaken | CodeRefused:
         """Take the first code of a pending factor, which makes it count from now on."""
         spending = Spending(
-            session_id=given.snapshot.session.id, factor_id=factor_id, step=0, confirms=True, grant=grant
+            session_id=given.snapshot.session.id,
+            factor_id=factor_id,
+            step=0,
+            confirms=True,
+            grant=grant,
+            entries=(given.entry("factor-confirmed", factor_id, now),),
         )
         return await self.take(given, spending, cookie=cookie, now=now)
 
@@ -166,28 +181,13 @@ class SecondFactor:
         outcome = _not_now(attempt) or await self._judge(given, spending, now)
         refused = outcome.reason if isinstance(outcome, CodeRefused) else None
         self._observe(refused)
-        await self._note(given, "code-refused" if refused else "code-taken", refused or given.purpose, now)
-        if refused and attempt.allowed and attempt.locked:
-            await self._note(given, "codes-locked", refused, now)
-        device = given.snapshot.device
-        if isinstance(outcome, CodeTaken) and outcome.confirms_device and device and not device.is_confirmed:
-            await self._note(given, "device-authorised", device.id, now)
-        return outcome
-
-    async def _note(self, given: GivenCode, event: str, reason: str, now: float) -> None:
-        session = given.snapshot.session
-        await self._store.audit.record(
-            AuditEntry(
-                at=now,
-                event=event,
-                actor=f"account:{session.subject}",
-                subject=session.subject,
-                session_id=session.id,
-                device_id=session.device_id,
-                address=given.address,
-                reason=reason,
-            )
-        )
+        if refused is None:
+            return outcome
+        await self._store.audit.record(given.entry("code-refused", refused, now))
+        if not (attempt.allowed and attempt.locked):
+            return outcome
+        await self._store.audit.record(given.entry("codes-locked", refused, now))
+        return CodeRefused(Reason.CODES_LOCKED, 0)  # which is what matters from now on
 
     async def _judge(self, given: GivenCode, spending: Spending, now: float) -> CodeTaken | CodeRefused:
         next_code = totp.seconds_to_next_code(now)
@@ -201,7 +201,12 @@ class SecondFactor:
                 grant = replace(spending.grant, full_at=factor.full_at) if spending.grant else None
                 confirms = self._confirms_device(given, spending)
                 spent = replace(
-                    spending, factor_id=factor.id, step=judged.step, grant=grant, confirms_device=confirms
+                    spending,
+                    factor_id=factor.id,
+                    step=judged.step,
+                    grant=grant,
+                    confirms_device=confirms,
+                    entries=(*self._taken(given, now, confirms_device=confirms), *spending.entries),
                 )
                 reason = await self._store.factors.spend(spent, now)
                 if reason is None:
@@ -215,6 +220,12 @@ class SecondFactor:
         told = totp.most_telling(refusals)
         wait = trial if told.reason is Reason.FACTOR_ON_TRIAL else next_code
         return CodeRefused(told.reason or Reason.WRONG_CODE, wait, told.clock_off_by)
+
+    def _taken(self, given: GivenCode, now: float, *, confirms_device: bool) -> Iterator[AuditEntry]:
+        """What is put on record with a code that is used up."""
+        yield given.entry("code-taken", given.purpose, now)
+        if confirms_device:
+            yield from given.vouching(now)
 
     def _confirms_device(self, given: GivenCode, spending: Spending) -> bool:
         """Whether a code vouches for the device that it is given on.

@@ -103,8 +103,10 @@ class SignIns:
         known = await self._store.accounts.credentials(subject) if subject else None
         right = await self._passwords.verify(known.password_hash if known else None, attempted.password)
         if known is None or not right or known.account.disabled:
-            await self._note("sign-in-refused", subject if known else "", attempted, now)
-            return SignInRefused(Reason.WRONG_CREDENTIALS)
+            # A name that no account has is not kept: it may be a password, typed into the wrong field.
+            reason, whose = Reason.WRONG_CREDENTIALS, subject if known else ""
+            await self._store.audit.record(_entry("sign-in-refused", whose, attempted, now, reason))
+            return SignInRefused(reason)
         await self._store.attempts.succeed(counter, subject)
         await self._store.attempts.uncount("address", place)
         return await self._begin(attempted, now)
@@ -124,16 +126,7 @@ class SignIns:
             outcome = await self._start(attempted, entropy.token(), now)
         if isinstance(outcome, SignedIn):
             await self._end_previous(attempted, now)
-            await self._note("signed-in", attempted.subject, attempted, now, signed_in=outcome)
-            if outcome.arrival is not Arrival.KNOWN:
-                event, name = self._arrived(outcome), outcome.device_name
-                await self._note(event, attempted.subject, attempted, now, signed_in=outcome, about=name)
         return outcome
-
-    def _arrived(self, signed_in: SignedIn) -> str:
-        """How a device that was not seen before is kept on record: `device-new` is what people are told."""
-        silent = signed_in.arrival is Arrival.FIRST or self._limits.later_devices is LaterDevices.ALLOW
-        return "device-added" if silent else "device-new"
 
     async def _start(self, attempted: Attempted, device_cookie: str, now: float) -> SignedIn | SignInRefused:
         user_agent = attempted.user_agent[:LONGEST_USER_AGENT]
@@ -145,12 +138,21 @@ class SignIns:
             browser=client.browser,
             system=client.system,
         )
+        subject, later = attempted.subject, self._limits.later_devices
+        # `device-new` is what people are told of.
+        signed_in = _entry("signed-in", subject, attempted, now)
+        event = "device-added" if later is LaterDevices.ALLOW else "device-new"
         started = await self._store.sessions.start(
-            subject=attempted.subject,
+            subject=subject,
             device=device,
             address=attempted.address,
-            later=self._limits.later_devices,
+            later=later,
             now=now,
+            entries={
+                Arrival.KNOWN: [signed_in],
+                Arrival.FIRST: [signed_in, _entry("device-added", subject, attempted, now, client.name)],
+                Arrival.LATER: [signed_in, _entry(event, subject, attempted, now, client.name)],
+            },
         )
         if isinstance(started, Reason):
             return SignInRefused(started)
@@ -178,32 +180,11 @@ class SignIns:
                 now=now,
             )
 
-    async def _note(
-        self,
-        event: str,
-        subject: str,
-        attempted: Attempted,
-        now: float,
-        *,
-        signed_in: SignedIn | None = None,
-        about: str = "",
-    ) -> None:
-        """Keep on record who signed in or did not; `subject` is "" for a name that no account has.
 
-        Such a name is not kept, since it may be a password, typed into the wrong field.
-        """
-        await self._store.audit.record(
-            AuditEntry(
-                at=now,
-                event=event,
-                actor=f"account:{subject}" if subject else "unknown",
-                subject=subject,
-                session_id=signed_in.session_id if signed_in else "",
-                device_id=signed_in.device_id if signed_in else "",
-                address=attempted.address,
-                reason=about if signed_in else Reason.WRONG_CREDENTIALS,
-            )
-        )
+def _entry(event: str, subject: str, attempted: Attempted, now: float, about: str = "") -> AuditEntry:
+    """How it is kept on record that somebody signed in or did not."""
+    actor = f"account:{subject}" if subject else "unknown"
+    return AuditEntry(now, event, actor, subject, address=attempted.address, reason=about)
 
 
 def _place(address: str) -> str:

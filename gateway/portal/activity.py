@@ -1,12 +1,13 @@
 """What happened to an account, for its holder: the page and its call."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from aiohttp import web
 
 from gateway.core.policy.matching import PolicySet
+from gateway.core.reasons import Reason
 from gateway.core.records import Snapshot
 from gateway.core.telling import is_by_support
 from gateway.portal.call import Call, Handler
@@ -21,13 +22,25 @@ MOST_SHOWN = 100
 _MOST_READ = 4 * MOST_SHOWN
 """More than are shown, since not all are."""
 
+REASONS = frozenset(
+    {
+        *(Reason.WRONG_CODE, Reason.USED_CODE, Reason.EXPIRED_CODE, Reason.WRONG_CLOCK),
+        *(Reason.MALFORMED_CODE, Reason.TOO_MANY_ATTEMPTS, Reason.CODES_LOCKED, Reason.FACTOR_ON_TRIAL),
+        *(Reason.WRONG_RECOVERY_CODE, Reason.RECOVERY_NOT_ENOUGH),
+        *(Reason.WRONG_PASSWORD, Reason.UNFIT_PASSWORD),
+        *("factor-confirmed", "factor-removed", "device-confirmed", "name", "e-mail", "name-and-e-mail"),
+    }
+)
+"""Why or what for something happened, as the page has words for it."""
+
 _FOR_OPERATORS = ("-read", "operator-refused")
 """What ends so is on record about who looked, and no matter of the person's."""
 
 
 @dataclass(frozen=True, slots=True)
 class Happening:
-    """One thing that happened. `about` is the action or device that it concerns, or "".
+    """One thing that happened. `about` is the action, device or authenticator app that it concerns, or "";
+    `why` is one of `REASONS`, or "".
 
     `device` is what the device is called now, or was when it happened. Of what support did, neither
     device nor address is known here, nor who it was.
@@ -36,6 +49,7 @@ class Happening:
     at: float
     event: str
     about: str
+    why: str
     by_support: bool
     device_id: str
     device: str
@@ -44,28 +58,35 @@ class Happening:
 
 
 def happenings(
-    entries: Iterable[AuditEntry], of: Snapshot, devices: dict[str, str], policies: PolicySet
+    entries: Iterable[AuditEntry], of: Snapshot, names: Mapping[str, str], policies: PolicySet
 ) -> list[Happening]:
-    """Entries about an account as the person of a snapshot may see them; `devices` are names by id."""
+    """Entries about an account as the person of a snapshot may see them.
+
+    `names` are those of its devices and authenticator apps, by id.
+    """
     apps = (policies.account, *policies.apps)
-    titles = {action.key: action.title for app in apps for action in app.actions.values()}
-    return [_happening(entry, of, devices, titles) for entry in entries if _concerns(entry)]
+    titles = {action.key: f"{action.title} ({app.title})" for app in apps for action in app.actions.values()}
+    return [_happening(entry, of, names, titles) for entry in entries if _concerns(entry)]
 
 
 def _concerns(entry: AuditEntry) -> bool:
     return not entry.event.endswith(_FOR_OPERATORS)
 
 
-def _happening(entry: AuditEntry, of: Snapshot, devices: dict[str, str], titles: dict[str, str]) -> Happening:
+def _happening(
+    entry: AuditEntry, of: Snapshot, names: Mapping[str, str], titles: Mapping[str, str]
+) -> Happening:
     by_support = is_by_support(entry.actor)
+    why = entry.reason.replace(" ", "-")
     return Happening(
         at=entry.at,
         event=entry.event,
         # Of a reason only what is a name of ours: operators write there what is not for the person.
-        about=titles.get(entry.reason) or devices.get(entry.device_id if by_support else entry.reason, ""),
+        about=titles.get(entry.reason) or names.get(entry.device_id if by_support else entry.reason, ""),
+        why=why if why in REASONS and not by_support else "",
         by_support=by_support,
         device_id="" if by_support else entry.device_id,
-        device="" if by_support else devices.get(entry.device_id, entry.device_name),
+        device="" if by_support else names.get(entry.device_id, entry.device_name),
         address="" if by_support else entry.address,
         current=not by_support and entry.device_id == of.session.device_id,
     )
@@ -101,8 +122,9 @@ class ActivityPage:
         """The latest ones, newest first."""
         subject = call.person.account.subject
         entries = await self._desk.store.audit.latest(subject, _MOST_READ)
-        devices = {device.id: device.name for device in await self._desk.store.devices.list(subject)}
-        return happenings(entries, call.person, devices, self._desk.policies())[:MOST_SHOWN]
+        names = {device.id: device.name for device in await self._desk.store.devices.list(subject)}
+        names |= {factor.id: factor.label for factor in await self._desk.factors(call.person)}
+        return happenings(entries, call.person, names, self._desk.policies())[:MOST_SHOWN]
 
 
 def _as_value(happening: Happening) -> dict[str, Any]:
@@ -110,6 +132,7 @@ def _as_value(happening: Happening) -> dict[str, Any]:
         "at": moment(happening.at),
         "event": happening.event,
         "about": happening.about or None,
+        "reason": happening.why or None,
         "by": "support" if happening.by_support else None,
         "device": happening.device_id or None,
         "device_name": happening.device or None,

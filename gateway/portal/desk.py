@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from gateway.core import recovery_codes
 from gateway.core.fields import read_fields
 from gateway.core.policy.matching import PolicySet
 from gateway.core.policy.model import SIGN_IN, Action
@@ -21,7 +22,7 @@ from gateway.identity.second_factor import CodeRefused, CodeTaken, Enrolment, Gi
 from gateway.identity.sign_in import Attempted, SignedIn, SignInRefused, SignIns
 from gateway.identity.step_up import RESUME_SECONDS, Approved, StepUps, grant_for
 from gateway.portal.protection import Protection
-from gateway.store.audit import AuditEntry
+from gateway.store.audit import AuditEntry, entry_of
 from gateway.store.challenges import Challenge
 from gateway.store.choices import Lasting
 from gateway.store.factors import Spending
@@ -167,10 +168,14 @@ class Desk:
         )
         if isinstance(taken, CodeRefused):
             return taken
-        await self.note(inbound, snapshot, "factor-confirmed", factor_id)
         first = snapshot.account.confirmed_factors == 0
         codes = await self.make_recovery_codes(inbound, snapshot) if first else ()
         return Confirmed(enrolment.factor, taken, codes)
+
+    async def codes_locked(self, snapshot: Snapshot) -> bool:
+        """Whether no code of the account counts at present, right or wrong."""
+        subject = snapshot.account.subject
+        return subject in await self.store.attempts.locked([subject])
 
     async def recovery_codes_left(self, snapshot: Snapshot) -> int:
         return await self.store.recovery_codes.left(snapshot.account.subject)
@@ -180,10 +185,8 @@ class Desk:
 
         Empty when the session or the account's last factor is gone meanwhile.
         """
-        codes = await self.recovery.make(snapshot.session, inbound.now)
-        if codes:
-            await self.note(inbound, snapshot, "recovery-codes-made", str(len(codes)))
-        return codes
+        entry = self.entry(inbound, snapshot, "recovery-codes-made", str(recovery_codes.COUNT))
+        return await self.recovery.make(snapshot.session, inbound.now, entries=[entry])
 
     async def remove_with_code(
         self, inbound: Inbound, snapshot: Snapshot, factor_id: str, code: str
@@ -202,13 +205,13 @@ class Desk:
         return await self.remove(inbound, snapshot, factor_id, code_given=confirmed)
 
     async def remove(self, inbound: Inbound, snapshot: Snapshot, factor_id: str, *, code_given: bool) -> bool:
-        """Remove a factor; without a code only one that is pending still."""
-        removed = await self.store.factors.remove(
-            snapshot.account.subject, factor_id, even_confirmed=code_given
-        )
-        if removed:
-            await self.note(inbound, snapshot, "factor-removed", factor_id)
-        return removed
+        """Remove a factor; without a code only one that this session began and that is pending still."""
+        factors, subject = self.store.factors, snapshot.account.subject
+        if code_given:
+            entry = self.entry(inbound, snapshot, "factor-removed", factor_id)
+            return await factors.remove(subject, factor_id, entries=[entry])
+        entry = self.entry(inbound, snapshot, "factor-given-up", factor_id)
+        return await factors.give_up(subject, factor_id, snapshot.session.id, entries=[entry])
 
     async def switch(
         self, inbound: Inbound, snapshot: Snapshot, protection: Protection, *, on: bool
@@ -226,25 +229,24 @@ class Desk:
                 grant_for(action, snapshot, None, inbound.now),
                 self.second_factor.rotation(snapshot.session.id, inbound.cookies.session or "", inbound.now),
             )
+        entry = self.entry(inbound, snapshot, f"protection-{'on' if on else 'off'}", action.key)
         chosen = await self.store.choices.choose(
-            snapshot.session.id, action.key, inbound.now, on=on, lasting=lasting
+            snapshot.session.id, action.key, inbound.now, on=on, lasting=lasting, entries=[entry]
         )
         if not chosen:
             return None
-        await self.note(inbound, snapshot, f"protection-{'on' if on else 'off'}", action.key)
         return (self.session_cookie(lasting.rotation.new_cookie),) if lasting else ()
 
     async def change_password(
         self, inbound: Inbound, snapshot: Snapshot, *, current: str, new: str
     ) -> Changed | ChangeRefused:
         """Change the person's password, which ends all their other sessions."""
-        asked = Change(snapshot, current, new, inbound.cookies.session or "")
+        asked = Change(snapshot, current, new, inbound.cookies.session or "", inbound.address)
         outcome = await self.passwords.change(asked, inbound.now)
         if isinstance(outcome, ChangeRefused):
             await self.note(inbound, snapshot, "password-refused", outcome.reason)
         else:
             self.metrics.revocation(Scope.ACCOUNT)
-            await self.note(inbound, snapshot, "password-changed", "other sessions ended")
         return outcome
 
     async def sessions(self, snapshot: Snapshot, now: float) -> list[Session]:
@@ -263,20 +265,30 @@ class Desk:
 
     async def authorise(self, inbound: Inbound, snapshot: Snapshot, device_id: str) -> Device | None:
         """Let another device in, and confirm it if this one is confirmed; None when there is none such."""
-        device = await self.store.devices.authorise(snapshot.session.id, device_id, inbound.now)
-        if device is not None:
-            await self.note(inbound, snapshot, "device-authorised", device_id)
-        return device
+        entry = self.entry(inbound, snapshot, "device-authorised", device_id)
+        return await self.store.devices.authorise(
+            snapshot.session.id, device_id, inbound.now, entries=[entry]
+        )
 
     async def confirm_device(
-        self, inbound: Inbound, snapshot: Snapshot, code: str, sign_in: Action | None
+        self, inbound: Inbound, snapshot: Snapshot, code: str, sign_in: Action | None, *, recovery: bool
     ) -> CodeTaken | CodeRefused:
-        """Confirm the device that asks by a code, which also counts as the code of this sign-in."""
-        grant = grant_for(sign_in, snapshot, None, inbound.now) if sign_in else None
-        spending = Spending(session_id=snapshot.session.id, factor_id="", step=0, grant=grant)
+        """Confirm the device that asks by a code, which also counts as the code of this sign-in.
+
+        With `recovery` it is a recovery code.
+        """
+        now, session_id = inbound.now, snapshot.session.id
+        spending = Spending(
+            session_id=session_id,
+            factor_id="",
+            step=0,
+            grant=grant_for(sign_in, snapshot, None, now) if sign_in else None,
+            rotation=self.second_factor.rotation(session_id, inbound.cookies.session or "", now),
+        )
         given = GivenCode(snapshot, code, inbound.address, "device-confirmed")
-        cookie = inbound.cookies.session or ""
-        return await self.second_factor.take(given, spending, cookie=cookie, now=inbound.now)
+        if recovery:
+            return await self.recovery.take(given, spending, now)
+        return await self.second_factor.take(given, spending, cookie=None, now=now)
 
     async def rename(
         self, inbound: Inbound, snapshot: Snapshot, device_id: str, text: str
@@ -285,11 +297,9 @@ class Desk:
         name = chosen_name(text)
         if name is None:
             return Reason.UNFIT_NAME
-        device = await self.store.devices.rename(device_id, name, owner=snapshot.account.subject)
-        if device is None:
-            return Reason.NOT_FOUND
-        await self.note(inbound, snapshot, "device-renamed", f"{device_id}: {name}")
-        return device
+        entry = self.entry(inbound, snapshot, "device-renamed", f"{device_id}: {name}")
+        owner = snapshot.account.subject
+        return await self.store.devices.rename(device_id, name, owner, entries=[entry]) or Reason.NOT_FOUND
 
     async def end_device(self, inbound: Inbound, snapshot: Snapshot, device_id: str) -> bool:
         """Revoke a device, and with it every session on it; False when there is none such."""
@@ -299,10 +309,10 @@ class Desk:
             actor=f"account:{snapshot.account.subject}",
             now=inbound.now,
             owner=snapshot.account.subject,
+            entries=[self.entry(inbound, snapshot, "device-revoked", device_id)],
         )
         if ended:
             self.metrics.revocation(Scope.DEVICE)
-            await self.note(inbound, snapshot, "device-revoked", device_id)
         return ended is not None
 
     async def end_session(self, inbound: Inbound, snapshot: Snapshot, session_id: str, reason: str) -> bool:
@@ -312,10 +322,10 @@ class Desk:
             actor=f"account:{snapshot.account.subject}",
             now=inbound.now,
             owner=snapshot.account.subject,
+            entries=[self.entry(inbound, snapshot, "session-revoked", f"{session_id}: {reason}")],
         )
         if ended:
             self.metrics.revocation(Scope.SESSION)
-            await self.note(inbound, snapshot, "session-revoked", f"{session_id}: {reason}")
         return ended is not None
 
     async def end_all(self, inbound: Inbound, snapshot: Snapshot) -> None:
@@ -325,30 +335,17 @@ class Desk:
             reason="force logout by the account holder",
             actor=f"account:{snapshot.account.subject}",
             now=inbound.now,
+            entries=[self.entry(inbound, snapshot, "account-revoked", "force logout")],
         )
         self.metrics.revocation(Scope.ACCOUNT)
-        await self.note(inbound, snapshot, "account-revoked", "force logout")
 
-    async def note(
-        self, inbound: Inbound, snapshot: Snapshot, event: str, about: str, *, also_to: str = ""
-    ) -> None:
-        """Put into the audit stream what the person did; `about` says to what, or why.
+    def entry(self, inbound: Inbound, snapshot: Snapshot, event: str, about: str) -> AuditEntry:
+        """What the person did, for the audit stream; `about` says to what, or why."""
+        return entry_of(snapshot, event, about, address=inbound.address, now=inbound.now)
 
-        `also_to` is a further address to tell, where people are told of this.
-        """
-        await self.store.audit.record(
-            AuditEntry(
-                at=inbound.now,
-                event=event,
-                actor=f"account:{snapshot.account.subject}",
-                subject=snapshot.account.subject,
-                session_id=snapshot.session.id,
-                device_id=snapshot.session.device_id,
-                address=inbound.address,
-                reason=about,
-            ),
-            also_to=also_to,
-        )
+    async def note(self, inbound: Inbound, snapshot: Snapshot, event: str, about: str) -> None:
+        """Put on record what changed nothing else."""
+        await self.store.audit.record(self.entry(inbound, snapshot, event, about))
 
 
 def _is_live(session: Session, device: Device | None, of: Snapshot, now: float) -> bool:

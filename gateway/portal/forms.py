@@ -92,7 +92,10 @@ class Forms:
         action = call.visit.app.actions.get(name) or self._desk.policies().account.actions.get(name)
         if action is None:
             return lead_to(SECURITY)
-        return page(self._pages.factor_needed(holder_of(call, call.person), action.title))
+        html = self._pages.factor_needed(
+            holder_of(call, call.person), action.title, after_reset=call.person.account.must_enrol
+        )
+        return page(html)
 
     async def step_up_form(self, call: Call) -> web.Response:
         snapshot = await self._desk.identify(call.visit)
@@ -101,7 +104,9 @@ class Forms:
         found = await self._challenge(call, snapshot)
         if found is None:
             return self._challenge_ended(call, snapshot)
-        return page(self._pages.step_up(holder_of(call, snapshot), self._asked(call, *found)))
+        locked = await self._desk.codes_locked(snapshot)
+        asked = self._asked(call, snapshot, *found)
+        return page(self._pages.step_up(holder_of(call, snapshot), asked, locked=locked))
 
     async def step_up(self, call: Call) -> web.Response:
         snapshot = await self._desk.identify(call.visit)
@@ -117,7 +122,8 @@ class Forms:
             trouble = trouble_with(outcome)
             if trouble is None:
                 return lead_to(call.inbound.target.path)
-            html = self._pages.step_up(holder_of(call, snapshot), self._asked(call, *found), trouble=trouble)
+            asked = self._asked(call, snapshot, *found)
+            html = self._pages.step_up(holder_of(call, snapshot), asked, trouble=trouble)
             return page(html, status=status_of(trouble.reason))
         return lead_to(way_on(outcome.challenge), *self._desk.cookies_after(outcome))
 
@@ -126,8 +132,8 @@ class Forms:
         action = action_of(self._desk.policies(), call.visit.app, challenge) if challenge else None
         return None if challenge is None or action is None else (challenge, action)
 
-    def _asked(self, call: Call, challenge: Challenge, action: Action) -> Asked:
-        return asked_of(self._desk.policies(), call, challenge, action)
+    def _asked(self, call: Call, snapshot: Snapshot, challenge: Challenge, action: Action) -> Asked:
+        return asked_of(self._desk.policies(), call, snapshot, challenge, action)
 
     def _challenge_ended(self, call: Call, snapshot: Snapshot) -> web.Response:
         html = self._pages.challenge_ended(holder_of(call, snapshot))
@@ -150,6 +156,7 @@ class Forms:
             removing=removing,
             session_id=call.person.session.id,
             recovery_codes_left=await self._desk.recovery_codes_left(call.person),
+            locked=await self._desk.codes_locked(call.person),
         )
         return page(html, status=status_of(removing[1].reason) if removing else 200)
 
@@ -241,7 +248,9 @@ class Forms:
         return lead_to(f"{SECURITY}?notice={Notice.FACTOR_REMOVED}" if removed is True else SECURITY)
 
 
-def asked_of(policies: PolicySet, call: Call, challenge: Challenge, action: Action) -> Asked:
+def asked_of(
+    policies: PolicySet, call: Call, snapshot: Snapshot, challenge: Challenge, action: Action
+) -> Asked:
     """What the page of a challenge shows."""
     now = call.inbound.now
     return Asked(
@@ -253,6 +262,7 @@ def asked_of(policies: PolicySet, call: Call, challenge: Challenge, action: Acti
         next_code_in=totp.seconds_to_next_code(now),
         cancel_to=SECURITY if challenge.app == OWN_APP else FRONT_PAGE,
         recovery=not action.lowers,
+        device=snapshot.device,
     )
 
 

@@ -95,6 +95,7 @@ class Asked:
     next_code_in: int
     cancel_to: str = "/"
     recovery: bool = True
+    device: Device | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,22 +141,31 @@ class Pages:
         *,
         trouble: Trouble | None = None,
         recovering: Trouble | None = None,
+        locked: bool = False,
     ) -> str:
-        """A code is asked for. `trouble` is what was wrong with one, `recovering` with a recovery code."""
+        """A code is asked for. `trouble` is what was wrong with one, `recovering` with a recovery code.
+
+        `locked`: none would count, so only a recovery code is asked for.
+        """
         return self.render(
             "step_up.html",
             holder=holder,
             asked=asked,
             error=self.said("code", trouble),
             recovery_error=self.said("recovery", recovering),
+            words=self.words(asked.device) if asked.device else None,
+            locked=locked or (trouble is not None and trouble.reason is Reason.CODES_LOCKED),
         )
 
-    def factor_needed(self, holder: Holder, action: str) -> str:
-        """A code is asked for, but the account has no factor. `action` is the action's title."""
+    def factor_needed(self, holder: Holder, action: str, *, after_reset: bool = False) -> str:
+        """A code is asked for, but the account has no factor, perhaps since support took it away.
+
+        `action` is the action's title.
+        """
         t = self._texts
         return self._message(
             t("factor_needed.title"),
-            t("factor_needed.body", action=action),
+            t("factor_needed.body_after_reset") if after_reset else t("factor_needed.body", action=action),
             t("factor_needed.next", app=holder.app),
             first=_Link("/.watchword/security", t("factor_needed.link")),
             second=_Link("/", t("back_to", app=holder.app)),
@@ -183,11 +193,12 @@ class Pages:
         removing: tuple[str, Trouble] | None = None,
         session_id: str = "",
         recovery_codes_left: int = 0,
+        locked: bool = False,
     ) -> str:
         """The account's factors, as the session `session_id` may see them through, and its protections.
 
         `removing` is the factor whose removal just failed, and why. `may_add` is false when the
-        account has as many as it can have.
+        account has as many as it can have. `locked`: no code counts at present.
         """
         factor_id, trouble = removing or (None, None)
         return self.render(
@@ -201,19 +212,22 @@ class Pages:
             removing=factor_id,
             session_id=session_id,
             recovery_codes_left=recovery_codes_left,
+            locked=locked,
             error=self.said("code", trouble),
         )
 
     def password(self, holder: Holder, subject: str, *, trouble: Trouble | None = None) -> str:
         """The form for a new password. `subject` tells password managers whose it is."""
+        unfit = trouble is not None and trouble.reason is Reason.UNFIT_PASSWORD
+        said = self._texts("password.unfit-password", shortest=str(SHORTEST), longest=str(LONGEST))
         return self.render(
             "password.html",
             holder=holder,
             subject=subject,
             shortest=SHORTEST,
             longest=LONGEST,
-            error=self.said("password", trouble),
-            wrong="new" if trouble and trouble.reason is Reason.UNFIT_PASSWORD else "current",
+            error=said if unfit else self.said("password", trouble),
+            wrong="new" if unfit else "current",
         )
 
     def factor_setup(

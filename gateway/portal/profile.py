@@ -13,7 +13,7 @@ from gateway.core.records import Account
 from gateway.portal.call import Call, Handler
 from gateway.portal.desk import Desk, fields_of, text_field
 from gateway.portal.pages import Notice, Pages, Trouble
-from gateway.portal.replies import SECURITY, as_json, holder_of, lead_to, page
+from gateway.portal.replies import as_json, holder_of, lead_to, notice_of, page
 from gateway.web.problems import problem, status_of
 from gateway.web.routes import Route
 
@@ -25,12 +25,14 @@ class Profile:
     """`email`: who changes the address, and whether apps are told it then.
 
     Apps may know their people by their address. So what a person says of theirs, and nobody has vouched
-    for, is where we write to; apps are told it (`shared`) only where none of them goes by it.
+    for, is where we write to; apps are told it (`shared`) only where none of them goes by it. `writes`
+    says whether we write at all.
     """
 
     desk: Desk
     pages: Pages
     email: Literal["private", "shared", "fixed"]
+    writes: bool
 
     def routes(self) -> tuple[Route[Handler], ...]:
         own, api = PROFILE, "/.watchword/api/profile"
@@ -52,6 +54,8 @@ class Profile:
             name=name,
             email=email,
             rule=self.email,
+            writes=self.writes,
+            notice=notice_of(call),
             longest_name=LONGEST_NAME,
             longest_email=LONGEST_EMAIL,
             error=self.pages.said("profile", trouble),
@@ -66,7 +70,7 @@ class Profile:
             return lead_to(PROFILE)
         if refused is not None:
             return self._form(call, name, email, Trouble(refused))
-        return lead_to(f"{SECURITY}?notice={Notice.PROFILE_CHANGED}")
+        return lead_to(f"{PROFILE}?notice={Notice.PROFILE_CHANGED}")
 
     async def show(self, call: Call) -> web.Response:
         account = call.person.account
@@ -87,15 +91,19 @@ class Profile:
         person, now = call.person, call.inbound.now
         if refused := self._unfit(person.account, name, email):
             return refused
-        before = await self.desk.store.accounts.change_profile(
-            person.session.id, name=name, email=email, vouched=self.email == "shared", now=now
-        )
-        if before is None:
-            return Reason.SESSION_REVOKED
-        changed = {"name": name != person.account.name, "e-mail": email != before}
+        known = person.account
+        changed = {"name": name != known.name, "e-mail": email != known.email}
         about = " and ".join(what for what, differs in changed.items() if differs)
-        await self.desk.note(call.inbound, person, "profile-changed", about or "nothing", also_to=before)
-        return None
+        before = await self.desk.store.accounts.change_profile(
+            person.session.id,
+            name=name,
+            email=email,
+            vouched=self.email == "shared",
+            now=now,
+            entries=[self.desk.entry(call.inbound, person, "profile-changed", about or "nothing")],
+            also_to=known.email,
+        )
+        return Reason.SESSION_REVOKED if before is None else None
 
     def _unfit(self, account: Account, name: str, email: str) -> Reason | None:
         if not is_name(name):

@@ -55,7 +55,10 @@ class Recovery:
             if trouble is None:
                 return await self.back_to_step_up(call)
             html = self._pages.step_up(
-                holder, asked_of(policies, call, challenge, action), recovering=trouble
+                holder,
+                asked_of(policies, call, snapshot, challenge, action),
+                recovering=trouble,
+                locked=await self._desk.codes_locked(snapshot),
             )
             return page(html, status=status_of(trouble.reason))
         if outcome.resume_cookie is not None:
@@ -74,16 +77,24 @@ class Recovery:
         return lead_to(call.inbound.target.path.removesuffix("/recovery"))
 
     async def renew(self, call: Call) -> web.Response:
-        codes = await self._desk.make_recovery_codes(call.inbound, call.person)
+        codes = await self._made_anew(call)
         if not codes:
             return lead_to(SECURITY)
         return codes_page(call, self._pages, codes, Notice.RECOVERY_CODES_MADE)
+
+    async def _made_anew(self, call: Call) -> tuple[str, ...]:
+        """None without a factor, of which a code was asked: while new ones are hashed, which takes a while,
+        somebody else could set up the first one, and would be left with codes that are void.
+        """
+        if not call.person.account.confirmed_factors:
+            return ()
+        return await self._desk.make_recovery_codes(call.inbound, call.person)
 
     async def back_to_security(self, _: Call) -> web.Response:
         return lead_to(SECURITY)
 
     async def renew_call(self, call: Call) -> web.Response:
-        codes = await self._desk.make_recovery_codes(call.inbound, call.person)
+        codes = await self._made_anew(call)
         if not codes:
             return problem(Reason.FACTOR_MISSING, "Recovery codes come with an authenticator app.")
         return as_json({"recovery_codes": codes})

@@ -46,7 +46,11 @@ def as_json(value: Any, *, status: int = 200, cookies: tuple[str, ...] = ()) -> 
     answer = web.Response(
         status=status,
         body=json.dumps(value, ensure_ascii=False).encode(),
-        headers={"Content-Type": "application/json", "Cache-Control": "no-store"},
+        headers={
+            "Content-Type": "application/json",
+            "Cache-Control": "no-store",
+            "X-Content-Type-Options": "nosniff",
+        },
     )
     return _with(answer, cookies)
 

@@ -86,17 +86,8 @@ class ResetPages:
         person = call.person
         if person.account.reset is None:
             return None
-        session = person.session
-        entry = AuditEntry(
-            at=call.inbound.now,
-            event="reset-stopped",
-            actor=f"account:{person.account.subject}",
-            subject=person.account.subject,
-            session_id=session.id,
-            device_id=session.device_id,
-            address=call.inbound.address,
-            reason=f"{person.account.reset.id} on a signed-in device",
-        )
+        about = f"{person.account.reset.id} on a signed-in device"
+        entry = self._desk.entry(call.inbound, person, "reset-stopped", about)
         return await self._close(person.account.reset.id, "stopped on a signed-in device", entry)
 
     # By the link. A GET changes nothing, since mail scanners follow links.
@@ -143,12 +134,10 @@ class ResetPages:
         return reset if reset is not None and reset.live else self._said(call, "reset_over")
 
     async def _close(self, reset_id: str, why: str, entry: AuditEntry) -> Reset | None:
-        """Stop a case and put that on record; None if it is closed already."""
-        outcome = await self._cases.close(reset_id, Step.STOP, why, Actor(entry.actor), entry.at)
-        if not isinstance(outcome, Reset):
-            return None
-        await self._desk.store.audit.record(entry)
-        return outcome
+        """Stop a case; None if it is closed already."""
+        by = Actor(entry.actor)
+        outcome = await self._cases.close(reset_id, Step.STOP, why, by, entry.at, entries=[entry])
+        return outcome if isinstance(outcome, Reset) else None
 
     def _said(self, call: Call, about: str, *, status: int = 200) -> web.Response:
         """A page that says how it ended, and what to do next."""

@@ -30,8 +30,10 @@ from gateway.web.routes import Route
 WAITING = "/.watchword/waiting"
 _SIGN_IN = "/.watchword/sign-in"
 
-MOST_STREAMS = 10
-"""Streams of one session at a time: each of them reads the store twice a second."""
+MOST_STREAMS = 20
+"""Streams of one account at a time: each of them reads the store twice a second. Without one, the page asks
+again by itself.
+"""
 
 _STREAM_HEADERS = {
     "Content-Type": "text/event-stream",
@@ -80,7 +82,14 @@ class Waiting:
             return lead_to(_return_to(call))
         return await self._show(call, snapshot)
 
-    async def _show(self, call: Call, snapshot: Snapshot, trouble: Trouble | None = None) -> web.Response:
+    async def _show(
+        self,
+        call: Call,
+        snapshot: Snapshot,
+        trouble: Trouble | None = None,
+        *,
+        recovering: bool = False,
+    ) -> web.Response:
         device = await self._desk.store.devices.ask(snapshot.session.id, call.inbound.now)
         if device is None:
             return _to_sign_in(call)
@@ -96,6 +105,7 @@ class Waiting:
                 next_code_in=totp.seconds_to_next_code(call.inbound.now),
             ),
             trouble=trouble,
+            recovering=recovering,
         )
         return page(html, status=status_of(trouble.reason) if trouble else 200)
 
@@ -103,17 +113,19 @@ class Waiting:
         snapshot = await self._desk.identify(call.visit)
         if snapshot is None:
             return _to_sign_in(call)
-        code = text_field(await fields_of(call.inbound), "code")
+        code, recovery = await _given(call)
         if _may_go_on(call, snapshot.device):
             return lead_to(_return_to(call))
         if not self._code_serves(snapshot):
             return lead_to(f"{WAITING}?{_query(call)}")
-        outcome = await self._desk.confirm_device(call.inbound, snapshot, code, call.visit.app.sign_in)
+        outcome = await self._desk.confirm_device(
+            call.inbound, snapshot, code, call.visit.app.sign_in, recovery=recovery
+        )
         if isinstance(outcome, CodeRefused):
             trouble = trouble_with(outcome)
             if trouble is None:
                 return lead_to(f"{WAITING}?{_query(call)}")
-            return await self._show(call, snapshot, trouble)
+            return await self._show(call, snapshot, trouble, recovering=recovery)
         return lead_to(_return_to(call), *self._cookies(outcome.session_cookie))
 
     def _code_serves(self, snapshot: Snapshot) -> bool:
@@ -135,12 +147,14 @@ class Waiting:
         snapshot = await self._desk.identify(call.visit)
         if snapshot is None:
             return problem(Reason.NO_SESSION)
-        code = text_field(await fields_of(call.inbound), "code")
+        code, recovery = await _given(call)
         if snapshot.device is not None and snapshot.device.is_confirmed:
             return self._described(call, snapshot, snapshot.device)
         if not self._code_serves(snapshot):
             return problem(Reason.DENIED, "No code serves here. Confirm this device on another one.")
-        outcome = await self._desk.confirm_device(call.inbound, snapshot, code, call.visit.app.sign_in)
+        outcome = await self._desk.confirm_device(
+            call.inbound, snapshot, code, call.visit.app.sign_in, recovery=recovery
+        )
         if isinstance(outcome, CodeRefused):
             return code_problem(outcome.reason, outcome.wait)
         device = snapshot.device.confirmed(call.inbound.now) if snapshot.device else None
@@ -169,11 +183,11 @@ class Waiting:
         snapshot = await self._desk.identify(call.visit)
         if snapshot is None:
             return problem(Reason.NO_SESSION)
-        session_id = snapshot.session.id
-        if self._streams[session_id] >= MOST_STREAMS:
+        session_id, subject = snapshot.session.id, snapshot.account.subject
+        if self._streams[subject] >= MOST_STREAMS:
             return problem(Reason.OVERLOADED, headers={"Retry-After": "30"})
         stream = call.visit.answered(web.StreamResponse(headers=_STREAM_HEADERS))
-        self._streams[session_id] += 1
+        self._streams[subject] += 1
         try:
             await stream.prepare(call.inbound.connection)
             if call.inbound.target.method != "HEAD":
@@ -182,9 +196,9 @@ class Waiting:
         except (ConnectionError, StoreUnavailable):
             pass  # nobody is there any more, or nobody knows: the browser asks again
         finally:
-            self._streams[session_id] -= 1
-            if not self._streams[session_id]:
-                del self._streams[session_id]
+            self._streams[subject] -= 1
+            if not self._streams[subject]:
+                del self._streams[subject]
         return stream
 
     async def _send(self, stream: web.StreamResponse, call: Call, session_id: str) -> None:
@@ -218,15 +232,26 @@ class Wait:
     next_code_in: int
 
 
-def waiting_page(pages: Pages, holder: Holder, wait: Wait, *, trouble: Trouble | None = None) -> str:
+def waiting_page(
+    pages: Pages, holder: Holder, wait: Wait, *, trouble: Trouble | None = None, recovering: bool = False
+) -> str:
+    """`trouble` is what was wrong with a code, or with `recovering`, with a recovery code."""
     return pages.render(
         "waiting.html",
         holder=holder,
         wait=wait,
         device=wait.device,
         words=pages.words(wait.device),
-        error=pages.said("code", trouble),
+        error=None if recovering else pages.said("code", trouble),
+        recovery_error=pages.said("recovery", trouble) if recovering else None,
     )
+
+
+async def _given(call: Call) -> tuple[str, bool]:
+    """What was typed, and whether it is a recovery code. Raises BadRequest."""
+    fields = await fields_of(call.inbound)
+    recovery = "recovery_code" in fields
+    return text_field(fields, "recovery_code" if recovery else "code"), recovery
 
 
 def _may_go_on(call: Call, device: Device | None) -> bool:

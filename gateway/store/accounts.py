@@ -3,11 +3,13 @@ account made anew never brings back a session of the one before it.
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from gateway.core.records import Account
 from gateway.core.reset import LiveReset
+from gateway.store.audit import Audit, AuditEntry
 from gateway.store.connection import Connection
 from gateway.store.keys import Shard, shard_of_id, shard_of_subject
 
@@ -34,8 +36,9 @@ class Credentials:
 
 
 class Accounts:
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, audit: Audit) -> None:
         self._connection = connection
+        self._audit = audit
 
     def _shard(self, subject: str) -> Shard:
         return shard_of_subject(subject, self._connection.shards)
@@ -75,17 +78,34 @@ class Accounts:
         return True
 
     async def change_profile(
-        self, session_id: str, *, name: str, email: str, vouched: bool, now: float
+        self,
+        session_id: str,
+        *,
+        name: str,
+        email: str,
+        vouched: bool,
+        now: float,
+        entries: Sequence[AuditEntry] = (),
+        also_to: str = "",
     ) -> str | None:
         """Keep the name and address that a session's account wants; its address from before.
 
-        `vouched`: a person's word is enough for a new address. None when the session ended meanwhile.
+        `vouched`: a person's word is enough for a new address. `also_to` is a further address at which
+        they are told of `entries`. None when the session ended meanwhile.
         """
         shard = shard_of_id(session_id, self._connection.shards)
         if shard is None:
             return None
-        before: str | None = await self._connection.run(
-            "change_profile", shard, now=now, session=session_id, name=name, email=email, vouched=vouched
+        before: str | None = await self._audit.run(
+            "change_profile",
+            shard,
+            entries,
+            also_to=also_to,
+            now=now,
+            session=session_id,
+            name=name,
+            email=email,
+            vouched=vouched,
         )
         return before
 

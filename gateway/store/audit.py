@@ -5,12 +5,13 @@ told of it (`gateway.core.telling.TOLD`), a message for each channel waits in th
 so that nothing is ever on record that nobody will be told of.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
 import structlog
 
+from gateway.core.records import Snapshot
 from gateway.core.telling import TOLD, Channel
 from gateway.store.connection import Connection, time_text
 from gateway.store.keys import Shard, shard_of_subject
@@ -29,6 +30,9 @@ FORGET_SECONDS = 400 * 86_400.0
 
 MOST_WAITING = 20
 """Messages about one event that wait for one account on one channel; what is more is not told."""
+
+MOST_HOURLY = 20
+"""Mails about one event that an account is sent within an hour."""
 
 _log = structlog.get_logger("gateway.audit")
 
@@ -73,28 +77,53 @@ class Audit:
 
         `also_to` is a further address, such as the one that the account had until now.
         """
-        told = entry.event in TOLD and entry.subject != ""
         shard = self._shard(entry.subject)
-        found = await self._connection.run(
-            "record",
-            shard,
-            now=entry.at,
-            event=entry.event,
-            subject=entry.subject,
-            device=entry.device_id,
-            entry=_pairs(entry),
-            stream="told" if told else "activity",
-            most=MOST_ENTRIES,
-            most_own=MOST_OWN_ENTRIES,
-            forget_at=entry.at + FORGET_SECONDS,
-            most_waiting=MOST_WAITING,
-            messages=self._messages(shard, also_to) if told else [],
+        self._heard(
+            await self._connection.run("record", shard, records=[self.argument(entry, also_to=also_to)])
         )
-        queued, dropped = ([Channel(channel) for channel in channels] for channels in found)
+
+    async def run(
+        self,
+        script: str,
+        shard: Shard,
+        entries: Iterable[AuditEntry],
+        *,
+        also_to: str = "",
+        **arguments: Any,
+    ) -> Any:
+        """Run a script on the shard of an account, as `Connection.run` does, and put `entries` on record in
+        the same step if it changes something: neither happens without the other.
+        """
+        records = [self.argument(entry, also_to=also_to) for entry in entries]
+        return self._heard(await self._connection.run(script, shard, records=records, **arguments))
+
+    def argument(self, entry: AuditEntry, *, also_to: str = "") -> dict[str, Any]:
+        """An entry as scripts take it."""
+        told = entry.event in TOLD and entry.subject != ""
+        return {
+            "event": entry.event,
+            "subject": entry.subject,
+            "device": entry.device_id,
+            "at": time_text(entry.at),
+            "entry": _pairs(entry),
+            "stream": "told" if told else "activity",
+            "most": MOST_ENTRIES,
+            "most_own": MOST_OWN_ENTRIES,
+            "forget_at": time_text(entry.at + FORGET_SECONDS),
+            "most_waiting": MOST_WAITING,
+            "most_hourly": MOST_HOURLY,
+            "hour_ends": time_text(entry.at + 3600),
+            "messages": self._messages(self._shard(entry.subject), also_to) if told else [],
+        }
+
+    def _heard(self, answer: list[Any]) -> Any:
+        """What a script gave, once the follower has heard of the messages that came of it."""
+        outcome, queued, dropped = answer
         if dropped:
-            _log.error("too many notices of one kind wait for an account", about=entry.event)
+            _log.error("too many notices of one kind wait for an account", kinds=dropped)
         if self._follower is not None and (queued or dropped):
-            self._follower(queued, dropped)
+            self._follower([_channel(kind) for kind in queued], [_channel(kind) for kind in dropped])
+        return outcome
 
     async def latest(self, subject: str, most: int = 100) -> list[AuditEntry]:
         """The latest entries about an account ("" for none in particular), newest first."""
@@ -118,6 +147,21 @@ class Audit:
         return shard_of_subject(subject, self._connection.shards)
 
 
+def entry_of(snapshot: Snapshot, event: str, about: str, *, address: str, now: float) -> AuditEntry:
+    """What a person did in a session; `about` says to what, or why."""
+    session = snapshot.session
+    return AuditEntry(
+        at=now,
+        event=event,
+        actor=f"account:{session.subject}",
+        subject=session.subject,
+        session_id=session.id,
+        device_id=session.device_id,
+        address=address,
+        reason=about,
+    )
+
+
 def entry_from(row: Mapping[str, Any]) -> AuditEntry:
     """An entry of its fields as stored; other versions may have stored more, or fewer."""
     values = {field.name: row[field.name] for field in fields(AuditEntry) if field.name in row}
@@ -129,6 +173,11 @@ def _pairs(entry: AuditEntry) -> list[str]:
     values = {field.name: getattr(entry, field.name) for field in fields(entry)} | {"at": time_text(entry.at)}
     del values["device_name"]
     return [str(part) for pair in values.items() for part in pair]
+
+
+def _channel(kind: str) -> Channel:
+    """On which way a kind of message goes, such as `mail:device-new`."""
+    return Channel(kind.partition(":")[0])
 
 
 def _order(entry_id: str) -> tuple[int, ...]:

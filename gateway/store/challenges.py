@@ -9,6 +9,9 @@ from gateway.store.keys import hash_of, shard_of_id
 MOST_OPEN = 5
 """Challenges that one session may have; the oldest gives way, and its parked request with it."""
 
+MOST_PARKED = 20
+"""Of those of one account, how many may have a request parked, of up to `limits.parked-body` each."""
+
 
 @dataclass(frozen=True, slots=True)
 class Challenge:
@@ -69,6 +72,7 @@ class Challenges:
             challenge=challenge.id,
             expires_at=challenge.expires_at,
             most=MOST_OPEN,
+            most_parked=MOST_PARKED,
             fields=fields,
         )
         return bool(opened)

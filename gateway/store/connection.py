@@ -34,7 +34,10 @@ def store_errors() -> Iterator[None]:
 @functools.cache
 def _script_text(name: str) -> str:
     folder = resources.files("gateway.store") / "scripts"
-    return (folder / "prelude.lua").read_text() + (folder / f"{name}.lua").read_text()
+    prelude, script, epilogue = (
+        (folder / f"{part}.lua").read_text() for part in ("prelude", name, "epilogue")
+    )
+    return f"{prelude}\nlocal function step()\n{script}\nend\n\n{epilogue}"
 
 
 class Connection:

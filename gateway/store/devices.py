@@ -1,16 +1,19 @@
 """The devices of an account."""
 
 import hashlib
+from collections.abc import Sequence
 
 from gateway import entropy
 from gateway.core.records import Device, DeviceState
+from gateway.store.audit import Audit, AuditEntry
 from gateway.store.connection import Connection, pairs
 from gateway.store.keys import Shard, shard_of_id, shard_of_subject
 
 
 class Devices:
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, audit: Audit) -> None:
         self._connection = connection
+        self._audit = audit
 
     def id_for(self, subject: str, cookie: str) -> str:
         """The id of the device that holds this device cookie, for one account.
@@ -55,7 +58,9 @@ class Devices:
         )
         return device_from(pairs(row)) if row else None
 
-    async def authorise(self, session_id: str, device_id: str, now: float) -> Device | None:
+    async def authorise(
+        self, session_id: str, device_id: str, now: float, *, entries: Sequence[AuditEntry] = ()
+    ) -> Device | None:
         """Let a device in, from another one of the same account, where somebody is in this session.
 
         It is confirmed as well if the other one is. None when there is no such device to vouch for (it is
@@ -65,8 +70,8 @@ class Devices:
         shard = shard_of_id(session_id, self._connection.shards)
         if shard is None:
             return None
-        row = await self._connection.run(
-            "authorise_device", shard, session=session_id, device=device_id, now=now
+        row = await self._audit.run(
+            "authorise_device", shard, entries, session=session_id, device=device_id, now=now
         )
         return device_from(pairs(row)) if row else None
 
@@ -78,12 +83,14 @@ class Devices:
         row = await self._connection.run("authorise_device", shard, device=device_id, now=now)
         return device_from(pairs(row)) if row else None
 
-    async def rename(self, device_id: str, name: str, owner: str | None = None) -> Device | None:
+    async def rename(
+        self, device_id: str, name: str, owner: str | None = None, *, entries: Sequence[AuditEntry] = ()
+    ) -> Device | None:
         """Give a device (of `owner`, if given) another name; None when it has none such left."""
         shard = shard_of_id(device_id, self._connection.shards)
         if shard is None:
             return None
-        row = await self._connection.run("rename_device", shard, device=device_id, name=name, owner=owner)
+        row = await self._audit.run("rename_device", shard, entries, device=device_id, name=name, owner=owner)
         return device_from(pairs(row)) if row else None
 
     def _shard(self, subject: str) -> Shard:

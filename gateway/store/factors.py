@@ -1,5 +1,6 @@
 """Factors, and the one step in which a code is used up."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,6 +8,7 @@ from gateway.core.reasons import Reason
 from gateway.core.records import Factor, FactorState, Grant
 from gateway.core.totp import FAR, PERIOD, step_at
 from gateway.errors import WatchwordError
+from gateway.store.audit import Audit, AuditEntry
 from gateway.store.connection import Connection, time_text
 from gateway.store.keys import Shard, hash_of, shard_of_id, shard_of_subject
 from gateway.store.sessions import grant_argument
@@ -65,6 +67,7 @@ class Spending:
     challenge_id: str | None = None
     resume: tuple[str, float] | None = None  # the resume cookie's value, and until when it counts
     confirms_device: bool = False
+    entries: tuple[AuditEntry, ...] = ()  # what is put on record with it
 
     def arguments(self) -> dict[str, Any]:
         """The same for the script, where cookies appear as hashes only."""
@@ -84,8 +87,9 @@ class Spending:
 
 
 class Factors:
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, audit: Audit) -> None:
         self._connection = connection
+        self._audit = audit
 
     def new_id(self, subject: str) -> str:
         return self._shard(subject).new_id()
@@ -128,8 +132,8 @@ class Factors:
         if shard is None:
             return Reason.SESSION_REVOKED
         offset = spending.step - step_at(now)
-        outcome = await self._connection.run(
-            "spend_code", shard, now=now, offset=offset, **spending.arguments()
+        outcome = await self._audit.run(
+            "spend_code", shard, spending.entries, now=now, offset=offset, **spending.arguments()
         )
         return None if outcome == "spent" else Reason(outcome)
 
@@ -143,14 +147,19 @@ class Factors:
             expires_at=now + VOID_SECONDS,
         )
 
-    async def remove(self, subject: str, factor_id: str, *, even_confirmed: bool = True) -> bool:
+    async def remove(self, subject: str, factor_id: str, *, entries: Sequence[AuditEntry] = ()) -> bool:
         """Remove a factor of this account; False when it has none such."""
-        removed = await self._connection.run(
-            "remove_factor",
-            self._shard(subject),
-            subject=subject,
-            factor=factor_id,
-            even_confirmed=even_confirmed,
+        return await self._remove(subject, factor_id, entries)
+
+    async def give_up(
+        self, subject: str, factor_id: str, session_id: str, *, entries: Sequence[AuditEntry] = ()
+    ) -> bool:
+        """Remove a factor that is pending still and was begun in this session; False if it is no such one."""
+        return await self._remove(subject, factor_id, entries, begun_in=session_id)
+
+    async def _remove(self, subject: str, factor_id: str, entries: Sequence[AuditEntry], **only: str) -> bool:
+        removed = await self._audit.run(
+            "remove_factor", self._shard(subject), entries, subject=subject, factor=factor_id, **only
         )
         return bool(removed)
 

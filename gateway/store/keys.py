@@ -20,6 +20,7 @@ voided:<factor>        set     its steps to come that never count
 recovery:<subject>     set     hashes of the recovery codes that are left
 challenge:<id>         hash    a pending demand for a code, with its sealed parked request
 challenges:<session>   zset    its open challenges by creation
+parked:<subject>       zset    those of an account with a parked request, by their end
 resume:<sha256>        string  what a resume cookie's hash leads to: a challenge id
 failures:<name>        hash    failed attempts in a row, and when the next one may be made
 reset:<id>             hash    the case of a reset
@@ -34,6 +35,7 @@ activity:<subject>     stream  all others about it
 message:<id>           hash    something to tell a person, on one channel
 outbox:<channel>       zset    the ids of messages by when they are due, or their claim ends
 waiting:<subject>      hash    channel and event -> how many messages of these wait
+hourly:<subject>       hash    the same -> how many mails within the hour that ends at `until`
 =====================  ======  ===============================================================
 
 `ww:meta` (no shard) holds what is fixed at first start, the number of shards; a sealed check value that

@@ -57,18 +57,18 @@ class Store:
         limits: SessionLimits,
         channels: tuple[Channel, ...] = (),
     ) -> None:
-        self.accounts = Accounts(connection)
-        self.sessions = Sessions(connection, limits)
-        self.devices = Devices(connection)
-        self.factors = Factors(connection)
-        self.recovery_codes = RecoveryCodes(connection)
+        self.audit = Audit(connection, channels)
+        self.accounts = Accounts(connection, self.audit)
+        self.sessions = Sessions(connection, self.audit, limits)
+        self.devices = Devices(connection, self.audit)
+        self.factors = Factors(connection, self.audit)
+        self.recovery_codes = RecoveryCodes(connection, self.audit)
         self.challenges = Challenges(connection)
         self.attempts = Attempts(connection)
-        self.choices = Choices(connection)
-        self.revocations = Revocations(connection)
-        self.audit = Audit(connection, channels)
+        self.choices = Choices(connection, self.audit)
+        self.revocations = Revocations(connection, self.audit)
         self.outbox = Outbox(connection)
-        self.resets = Resets(connection)
+        self.resets = Resets(connection, self.audit)
         self.sealed = Sealed(connection)
         self._connection = connection
         self._server = server

@@ -7,16 +7,20 @@ like any of them, tells which one it is.
 from collections.abc import Sequence
 
 from gateway.core.reasons import Reason
+from gateway.store.audit import Audit, AuditEntry
 from gateway.store.connection import Connection
 from gateway.store.factors import Spending
 from gateway.store.keys import shard_of_id, shard_of_subject
 
 
 class RecoveryCodes:
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, audit: Audit) -> None:
         self._connection = connection
+        self._audit = audit
 
-    async def keep(self, session_id: str, hashes: Sequence[str], now: float) -> Reason | None:
+    async def keep(
+        self, session_id: str, hashes: Sequence[str], now: float, *, entries: Sequence[AuditEntry] = ()
+    ) -> Reason | None:
         """Keep new codes of the session's account; those before are void.
 
         A Reason when the session ended meanwhile, or the account has no factor.
@@ -24,8 +28,8 @@ class RecoveryCodes:
         shard = shard_of_id(session_id, self._connection.shards)
         if shard is None:
             return Reason.SESSION_REVOKED
-        outcome = await self._connection.run(
-            "keep_recovery_codes", shard, now=now, session=session_id, codes=list(hashes)
+        outcome = await self._audit.run(
+            "keep_recovery_codes", shard, entries, now=now, session=session_id, codes=list(hashes)
         )
         return None if outcome == "kept" else Reason(outcome)
 
@@ -49,8 +53,8 @@ class RecoveryCodes:
         shard = shard_of_id(spending.session_id, self._connection.shards)
         if shard is None:
             return Reason.SESSION_REVOKED
-        outcome = await self._connection.run(
-            "spend_recovery_code", shard, now=now, code=hashed, **spending.arguments()
+        outcome = await self._audit.run(
+            "spend_recovery_code", shard, spending.entries, now=now, code=hashed, **spending.arguments()
         )
         return outcome if isinstance(outcome, int) else Reason(outcome)
 

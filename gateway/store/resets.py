@@ -1,7 +1,7 @@
 """The cases of resets: each step is one script, which takes it only if nobody was first."""
 
 import json
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -9,16 +9,21 @@ from gateway import entropy
 from gateway.core.reasons import Reason
 from gateway.core.reset import Actor, Reset, ResetState, Statement
 from gateway.store.accounts import first_epoch
+from gateway.store.audit import Audit, AuditEntry
 from gateway.store.connection import Connection, store_errors, time_text
 from gateway.store.keys import Shard, shard_of_id, shard_of_subject
 from gateway.store.revocations import Scope
+
+HELD_SECONDS = 300.0
+"""How long after the last look a case is looked at again that is due for a disabled account."""
 
 _READ_AT_ONCE = 100
 
 
 class Resets:
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, audit: Audit) -> None:
         self._connection = connection
+        self._audit = audit
 
     def new_id(self, subject: str) -> str:
         return shard_of_subject(subject, self._connection.shards).new_id()
@@ -45,38 +50,43 @@ class Resets:
         return None if outcome == "opened" else Reason(outcome)
 
     async def move(
-        self, before: Reset, after: Reset, *, forget_at: float, note_by: float | None = None
+        self, before: Reset, after: Reset, *, forget_at: float, entries: Sequence[AuditEntry] = ()
     ) -> bool:
         """Replace a case by the one that follows; False when it is no longer as it was before.
 
-        A closed one is kept until `forget_at`; with `note_by` it is looked at again then, unless `noted`.
+        A closed one is kept until `forget_at`.
         """
-        moved = await self._connection.run(
+        moved = await self._audit.run(
             "move_reset",
             self._shard(before),
+            entries,
             reset=before.id,
             was={"state": before.state, "statements": str(len(before.evidence))},
             fields=_fields_of(after),
             live=_live_text(after),
-            look_at=after.next_at or note_by,
+            look_at=after.next_at,
             forget_at=forget_at,
         )
         return bool(moved)
 
-    async def complete(self, done: Reset, now: float, *, forget_at: float, note_by: float) -> bool:
-        """Do what a case was for, and close it as `done`; False when it did not wait, or not long enough.
+    async def complete(
+        self, done: Reset, now: float, *, forget_at: float, entries: Sequence[AuditEntry] = ()
+    ) -> bool:
+        """Do what a case was for, and close it as `done`; False when it did not wait, or not long enough, or
+        the account is disabled, which holds it.
 
         Everything at once: factors and what belongs to them are removed, all sessions end, every device
         is revoked, and the account must set up a factor anew.
         """
-        completed = await self._connection.run(
+        completed = await self._audit.run(
             "complete_reset",
             self._shard(done),
+            entries,
             now=now,
             reset=done.id,
             fields=_fields_of(done),
             forget_at=forget_at,
-            look_at=note_by,
+            held_until=now + HELD_SECONDS,
             floor=first_epoch(now),
             scope=Scope.ACCOUNT,
             entry={
@@ -86,11 +96,6 @@ class Resets:
             },
         )
         return bool(completed)
-
-    async def noted(self, reset: Reset) -> None:
-        """What was done is on record: nothing is left to be looked at."""
-        key = self._shard(reset).key("due")
-        await self._connection.call(self._connection.redis.zrem(key, reset.id))
 
     async def due(self, now: float, most: int) -> list[Reset]:
         """Cases that something has to be done about by now, at most `most` of each shard."""

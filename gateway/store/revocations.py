@@ -1,11 +1,13 @@
 """Revocations: one script each, whose cost does not depend on how many sessions end by it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
 from gateway import entropy
 from gateway.store.accounts import first_epoch
+from gateway.store.audit import Audit, AuditEntry
 from gateway.store.connection import Connection, time_text
 from gateway.store.factors import Rotation
 from gateway.store.keys import Shard, shard_of_id, shard_of_subject
@@ -45,31 +47,57 @@ class NewPassword:
 class Revocations:
     """Every request reads epochs and records afresh, so a revocation holds from the next request on."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, audit: Audit) -> None:
         self._connection = connection
+        self._audit = audit
 
     async def session(
-        self, session_id: str, *, reason: str, actor: str, now: float, owner: str | None = None
+        self,
+        session_id: str,
+        *,
+        reason: str,
+        actor: str,
+        now: float,
+        owner: str | None = None,
+        entries: Sequence[AuditEntry] = (),
     ) -> Revocation | None:
         """End one session (of `owner`, if given); None when there is none such."""
-        return await self._one(_new(Scope.SESSION, session_id, owner, reason=reason, actor=actor, at=now))
+        asked = _new(Scope.SESSION, session_id, owner, reason=reason, actor=actor, at=now)
+        return await self._one(asked, entries)
 
     async def device(
-        self, device_id: str, *, reason: str, actor: str, now: float, owner: str | None = None
+        self,
+        device_id: str,
+        *,
+        reason: str,
+        actor: str,
+        now: float,
+        owner: str | None = None,
+        entries: Sequence[AuditEntry] = (),
     ) -> Revocation | None:
         """End one device and every session on it; None when there is none such."""
-        return await self._one(_new(Scope.DEVICE, device_id, owner, reason=reason, actor=actor, at=now))
+        asked = _new(Scope.DEVICE, device_id, owner, reason=reason, actor=actor, at=now)
+        return await self._one(asked, entries)
 
     async def account(
-        self, subject: str, *, reason: str, actor: str, now: float, disable: bool = False
+        self,
+        subject: str,
+        *,
+        reason: str,
+        actor: str,
+        now: float,
+        disable: bool = False,
+        entries: Sequence[AuditEntry] = (),
     ) -> Revocation | None:
         """End all sessions of an account, and with `disable` keep it from signing in again."""
         shard = shard_of_subject(subject, self._connection.shards)
         revocation = _new(Scope.ACCOUNT, None, subject, reason=reason, actor=actor, at=now)
-        found = await self._run(shard, revocation, disable=disable or None)
+        found = await self._run(shard, revocation, entries, disable=disable or None)
         return None if found is None else revocation
 
-    async def by_new_password(self, change: NewPassword, *, actor: str, now: float) -> Revocation | None:
+    async def by_new_password(
+        self, change: NewPassword, *, actor: str, now: float, entries: Sequence[AuditEntry] = ()
+    ) -> Revocation | None:
         """Give an account its new password and end all its sessions but one, together or not at all.
 
         None when that session ended meanwhile, or the password is not the one that was checked.
@@ -80,6 +108,7 @@ class Revocations:
         found = await self._run(
             shard,
             revocation,
+            entries,
             session=change.session_id,
             was=change.was,
             password=change.becomes,
@@ -88,22 +117,29 @@ class Revocations:
         return None if found is None else revocation
 
     async def by_set_password(
-        self, subject: str, hashed: str, *, reason: str, actor: str, now: float
+        self,
+        subject: str,
+        hashed: str,
+        *,
+        reason: str,
+        actor: str,
+        now: float,
+        entries: Sequence[AuditEntry] = (),
     ) -> Revocation | None:
-        """Give an account the password (its argon2id hash) that an operator sets, and end all its sessions.
+        """Give an account a password on an operator's word, and end all its sessions, together.
 
-        Together or not at all; None when there is no such account.
+        None when there is no such account.
         """
         shard = shard_of_subject(subject, self._connection.shards)
         revocation = _new(Scope.ACCOUNT, None, subject, reason=reason, actor=actor, at=now)
-        found = await self._run(shard, revocation, password=hashed)
+        found = await self._run(shard, revocation, entries, password=hashed)
         return None if found is None else revocation
 
     async def everybody(self, *, reason: str, actor: str, now: float) -> Revocation:
         """End every session there is: one write for each shard."""
         revocation = _new(Scope.EVERYBODY, None, None, reason=reason, actor=actor, at=now)
         for index in range(self._connection.shards):
-            await self._run(Shard(index), revocation)
+            await self._run(Shard(index), revocation, ())
         return revocation
 
     async def list(self, most: int = 100) -> list[Revocation]:
@@ -121,15 +157,18 @@ class Revocations:
         epoch = await self._connection.call(self._connection.redis.get(key))
         return None if epoch is None else int(epoch)
 
-    async def _one(self, asked: Revocation) -> Revocation | None:
+    async def _one(self, asked: Revocation, entries: Sequence[AuditEntry]) -> Revocation | None:
         shard = shard_of_id(asked.id or "", self._connection.shards)
-        subject = await self._run(shard, asked) if shard else None
+        subject = await self._run(shard, asked, entries) if shard else None
         return None if subject is None else replace(asked, subject=subject)
 
-    async def _run(self, shard: Shard, revocation: Revocation, **more: Any) -> str | None:
-        subject: str | None = await self._connection.run(
+    async def _run(
+        self, shard: Shard, revocation: Revocation, entries: Sequence[AuditEntry], **more: Any
+    ) -> str | None:
+        subject: str | None = await self._audit.run(
             "revoke",
             shard,
+            entries,
             scope=revocation.scope,
             id=revocation.id,
             subject=revocation.subject,

@@ -1,23 +1,26 @@
 """Sessions, and the one read that tells who is asking."""
 
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any
 
 from gateway import entropy
 from gateway.core.reasons import Reason
 from gateway.core.records import DeviceState, Grant, LaterDevices, Session, Snapshot
 from gateway.store.accounts import account_from
+from gateway.store.audit import Audit, AuditEntry
 from gateway.store.connection import Connection, pairs, time_text
 from gateway.store.devices import device_from
 from gateway.store.keys import Shard, hash_of, shard_of_id, shard_of_subject
 
 MOST_SESSIONS = 50
-"""Sessions that one account may have; the one that ends first gives way."""
+"""Sessions that one account may have; the oldest gives way, those on which a code was given last."""
 
 MOST_DEVICES = 100
-"""Devices that one account may have; those used least recently give way, authorised ones last."""
+"""Devices that one account may have; those used least recently give way, in the order of their standing."""
 
 FORGET_DEVICE_SECONDS = 400 * 86400.0
 """A device that was not used for so long is forgotten, as browsers forget its cookie."""
@@ -62,20 +65,39 @@ class Started:
 
 
 class Sessions:
-    def __init__(self, connection: Connection, limits: SessionLimits) -> None:
+    def __init__(self, connection: Connection, audit: Audit, limits: SessionLimits) -> None:
         self._connection = connection
+        self._audit = audit
         self.limits = limits
 
     async def start(
-        self, *, subject: str, device: NewDevice, address: str, later: LaterDevices, now: float
+        self,
+        *,
+        subject: str,
+        device: NewDevice,
+        address: str,
+        later: LaterDevices,
+        now: float,
+        entries: Mapping[Arrival, Sequence[AuditEntry]] = MappingProxyType({}),
     ) -> Started | Reason:
-        """Begin a session for an account whose password was right; a Reason when that cannot be."""
+        """Begin a session for an account whose password was right; a Reason when that cannot be.
+
+        What is put on record depends on how the device arrives; session and device are filled in.
+        """
         shard = shard_of_subject(subject, self._connection.shards)
         session_id, cookie = shard.new_id(), self.new_cookie(shard)
         expires_at = now + self.limits.absolute
-        outcome = await self._connection.run(
+        outcome = await self._audit.run(
             "start_session",
             shard,
+            (),
+            arrival_records={
+                arrival: [
+                    self._audit.argument(replace(entry, session_id=session_id, device_id=device.id))
+                    for entry in found
+                ]
+                for arrival, found in entries.items()
+            },
             now=now,
             subject=subject,
             session=session_id,
@@ -202,6 +224,7 @@ def _session_from(row: dict[str, str]) -> Session:
         id=row["id"],
         subject=row["subject"],
         device_id=row["device"],
+        device_since=float(row.get("device_since", 0)),  # one from before this was kept is dead
         account_epoch=int(row["account_epoch"]),
         global_epoch=int(row["global_epoch"]),
         created_at=float(row["created_at"]),

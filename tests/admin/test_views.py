@@ -21,7 +21,7 @@ NOW = 1_760_000_000.25
 ACCOUNT = Account("ada", "Ada", "ada@example.org", frozenset({"b", "a", "c"}), False, 7, 1)
 DEVICE = Device("d1", "ada", "Firefox", "Mozilla/5.0", DeviceState.AUTHORISED, NOW, NOW, "192.0.2.1")
 FACTOR = Factor("f1", "ada", "Phone", FactorState.PENDING, NOW, NOW, b"k.sealed")
-SESSION = Session("s1", "ada", "d1", 7, 3, NOW, NOW, NOW + 60, NOW + 3600, "192.0.2.1")
+SESSION = Session("s1", "ada", "d1", NOW, 7, 3, NOW, NOW, NOW + 60, NOW + 3600, "192.0.2.1")
 
 
 def test_times_are_rfc_3339_in_utc() -> None:

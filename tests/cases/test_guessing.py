@@ -179,7 +179,7 @@ async def guessed_until_locked(scene: Scene, sessions: list[Client]) -> Answer:
         if reason == "codes-locked":
             break
         scene.clock.advance(int((answer.header(b"retry-after") or [b"1"])[0]))
-    assert checked["wrong-code"] == 20
+    assert checked["wrong-code"] == 19, "the twentieth is told that it was the last"
     assert answer.status == 403
     return answer
 

@@ -4,7 +4,7 @@ import asyncio
 from collections import Counter
 
 import pytest
-from support.gateway import POLICY, Client, OpenScene, Scene
+from support.gateway import PASSWORD, POLICY, Client, OpenScene, Scene
 from support.raw_client import Answer
 
 API = "/.watchword/api"
@@ -104,7 +104,7 @@ async def test_a_recovery_code_is_no_code_of_the_header(scene: Scene) -> None:
     assert await scene.seen() == []
 
 
-@pytest.mark.parametrize("door", ["remove", "protection", "renew"])
+@pytest.mark.parametrize("door", ["remove", "protection", "renew", "password", "profile"])
 async def test_a_recovery_code_takes_no_protection_away(scene: Scene, door: str) -> None:
     ada = await scene.signed_in(factor=True)
     (phone,) = (await factors(ada)).values()
@@ -115,6 +115,8 @@ async def test_a_recovery_code_takes_no_protection_away(scene: Scene, door: str)
             {"app": "exchange", "action": "manage-profile", "on": False},
         ),
         "renew": (f"POST {API}/recovery-codes", None),
+        "password": (f"PUT {API}/password", {"current": PASSWORD, "new": "the thief's own"}),
+        "profile": (f"PUT {API}/profile", {"email": "thief@example.net"}),
     }[door]
     asked = await ada.call(line, body)
     assert reason(asked) == (401, "code-needed")
@@ -133,7 +135,6 @@ async def test_a_recovery_code_takes_no_protection_away(scene: Scene, door: str)
         ("GET /profile", None),
         ("GET /password", None),
         ("POST /api/transfers", TRANSFER),
-        (f"PUT {API}/password", {"current": "wrong", "new": "long enough"}),
         (f"POST {API}/factors", {"label": "Mine"}),
     ],
 )
@@ -166,6 +167,8 @@ async def test_a_thief_with_a_password_and_a_recovery_code_cannot_lower_anything
         (f"DELETE {API}/factors/{theirs['Mine']}", None),
         (f"PUT {API}/protection", {"app": "exchange", "action": "manage-profile", "on": False}),
         (f"POST {API}/recovery-codes", None),
+        (f"PUT {API}/password", {"current": PASSWORD, "new": "the thief's own"}),
+        (f"PUT {API}/profile", {"email": "thief@example.net"}),
     ]
     for line, body in attempts:
         # by the header, and by the challenge
@@ -181,6 +184,37 @@ async def test_a_thief_with_a_password_and_a_recovery_code_cannot_lower_anything
     assert answer.status == 403
     assert b"cannot take protection away yet" in answer.body
     assert (await factors(ada)).keys() == {"Phone", "Mine"}
+
+
+async def test_the_codes_of_a_factor_on_trial_clear_no_guesses_at_another(open_scene: OpenScene) -> None:
+    """Or a thief would try codes of the owner's factor, and clear the counter with one of their own."""
+    async with open_scene(codes={"attempts": 4, "lock": 20, "longest_delay": 60}) as scene:
+        ada = await scene.signed_in(factor=True)
+        thief = await thief_in(scene, ada)
+        line = f"DELETE {API}/factors/{(await factors(thief))['Phone']}"
+        judged = 0
+        for number in range(60):
+            guess = await thief.call(line, headers={"Watchword-Code": ada.wrong_code()})
+            judged += reason(guess) == (403, "wrong-code")
+            scene.clock.advance(guess.json.get("retry_after", 0))
+            if guess.json["reason"] == "codes-locked":
+                break
+            used = await transfer(thief, number)
+            if used.json.get("reason") == "code-needed":
+                await thief.answer(used)
+        assert judged <= 20
+        assert reason(await thief.call(line, headers={"Watchword-Code": ada.wrong_code()})) == (
+            403,
+            "codes-locked",
+        )
+
+
+async def test_a_right_code_of_a_factor_on_trial_is_no_failure(open_scene: OpenScene) -> None:
+    async with open_scene(codes={"attempts": 2, "lock": 5}) as scene:
+        ada = await scene.signed_in(factor=True)
+        thief = await thief_in(scene, ada)
+        for number in range(12):
+            assert (await thief.answer(await transfer(thief, number))).status == 200
 
 
 async def test_the_owner_removes_the_factor_of_the_thief_at_once(scene: Scene) -> None:

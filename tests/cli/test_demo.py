@@ -2,7 +2,6 @@
 
 import http.cookiejar
 import json
-import os
 import re
 import signal
 import socket
@@ -23,13 +22,6 @@ SECONDS = 60
 """Until a process has said something, or ended. Slow machines are no defect."""
 
 FREE = ("--port", "0", "--admin-port", "0")
-
-
-@pytest.fixture
-def command(command: CommandLine) -> CommandLine:
-    """Nothing is set: an empty variable counts as not set, also where whoever runs the tests has some."""
-    names = [name for name in {**os.environ, **command.environ} if name.startswith("WATCHWORD_")]
-    return replace(command, environ={**command.environ, **dict.fromkeys(names, "")})
 
 
 @dataclass(frozen=True)
@@ -163,7 +155,7 @@ def test_what_it_ignores_it_names(command: CommandLine) -> None:
         demo.process.send_signal(signal.SIGTERM)
         _, err = demo.process.communicate(timeout=SECONDS)
     assert err == (
-        "The demo has its own settings and ignores WATCHWORD_LISTEN__PORT, WATCHWORD_STORE__SHARDS.\n"
+        "The demo has settings of its own and ignores WATCHWORD_LISTEN__PORT, WATCHWORD_STORE__SHARDS.\n"
     )
 
 

@@ -70,7 +70,7 @@ def snapshot_of(*grants: Grant, factors: int = 1) -> Snapshot:
     device = Device(
         "d1", "ada", "Firefox", "", DeviceState.AUTHORISED, NOW, NOW, "192.0.2.1", confirmed_at=NOW
     )
-    session = Session("s1", "ada", "d1", 7, 3, NOW, NOW, NOW + 3600, NOW + 86400, "192.0.2.1")
+    session = Session("s1", "ada", "d1", NOW, 7, 3, NOW, NOW, NOW + 3600, NOW + 86400, "192.0.2.1")
     return Snapshot(session, account, device, global_epoch=3, grants=grants)
 
 

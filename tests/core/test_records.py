@@ -43,6 +43,7 @@ SESSION = Session(
     id="s1",
     subject="ada",
     device_id="d1",
+    device_since=NOW,
     account_epoch=7,
     global_epoch=3,
     created_at=NOW,
@@ -86,6 +87,7 @@ FAULTS = [
     (replace(LIVE, global_epoch=2), Reason.SESSION_REVOKED),
     (replace(LIVE, device=None), Reason.DEVICE_REVOKED),
     (replace(LIVE, device=replace(DEVICE, state=DeviceState.REVOKED)), Reason.DEVICE_REVOKED),
+    (replace(LIVE, device=replace(DEVICE, first_used_at=NOW + 1)), Reason.DEVICE_REVOKED),
     (replace(LIVE, session=replace(SESSION, idle_until=NOW)), Reason.SESSION_EXPIRED),
     (replace(LIVE, session=replace(SESSION, expires_at=NOW)), Reason.SESSION_EXPIRED),
 ]

@@ -87,10 +87,18 @@ def test_nothing_is_diagnosed_before_the_first_right_code(off: int) -> None:
     assert totp.judge(RFC_SEED, code_at(STEP + off), NOW) == totp.WRONG
 
 
-@pytest.mark.parametrize("off", [-20, -4, -2, -1, 0, 1])
-def test_the_last_step_and_all_before_it_are_used(off: int) -> None:
-    judged = totp.judge(RFC_SEED, code_at(STEP + off), NOW, last_step=STEP + 1)
+@pytest.mark.parametrize(
+    ("off", "last"), [*((off, 1) for off in range(-3, 2)), (-4, -4), (-20, -20), (-1, 0)]
+)
+def test_the_last_step_and_those_shortly_before_it_are_used(off: int, last: int) -> None:
+    judged = totp.judge(RFC_SEED, code_at(STEP + off), NOW, last_step=STEP + last)
     assert judged == Judgement(USED, STEP + off)
+
+
+@pytest.mark.parametrize("off", [-20, -6, -4])
+def test_a_clock_that_was_set_back_is_told_so_however_fresh_the_last_code_is(off: int) -> None:
+    judged = totp.judge(RFC_SEED, code_at(STEP + off), NOW, last_step=STEP)
+    assert judged == Judgement(CLOCK, STEP + off, off * 30)
 
 
 def test_of_several_answers_the_one_closest_to_right_is_told() -> None:

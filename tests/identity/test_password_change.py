@@ -45,7 +45,7 @@ async def session_of(store: Store, subject: str = "ada") -> Started:
 
 
 async def asked(store: Store, session: Started, current: str = PASSWORD, new: str = NEW) -> Change:
-    return Change(await snapshot_of(store, session.cookie), current, new, session.cookie)
+    return Change(await snapshot_of(store, session.cookie), current, new, session.cookie, "192.0.2.1")
 
 
 async def opens(store: Store, passwords: Passwords, password: str, subject: str = "ada") -> bool:

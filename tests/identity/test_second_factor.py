@@ -549,7 +549,7 @@ async def locked_out(second_factor: SecondFactor, store: Store, session: Started
     for _ in range(LOCK):
         reasons.append(reason_of(await take(second_factor, store, session, "x", now=now)))
         now += 900
-    assert reasons == [Reason.MALFORMED_CODE] * LOCK
+    assert reasons == [*[Reason.MALFORMED_CODE] * (LOCK - 1), Reason.CODES_LOCKED], "the last one is told"
     return now
 
 

@@ -84,7 +84,7 @@ async def managing_the_profile(story: Story) -> bool:
     await story.page.goto("/.watchword/profile")
     await story.page.get_by_label("Name").fill("Ada King")
     await story.page.get_by_role("button", name="Save").click()
-    await expect(story.page).to_have_url(re.compile("/.watchword/(step-up/|security)"))
+    await expect(story.page).to_have_url(re.compile(r"/.watchword/(step-up/|profile\?notice)"))
     asked = STEP_UP.search(story.page.url) is not None
     assert asked or "notice=profile-changed" in story.page.url
     return asked

@@ -129,6 +129,8 @@ async def test_who_did_not_ask_for_it_stops_it_with_one_click(
     await expect(there.get_by_role("heading", name="My phone")).to_be_visible()
     await expect(banner).to_have_count(0)
     assert await support.state(reset_id) == "stopped"
+    await stranger.get_by_role("button", name="Stop it").click()
+    await photograph(stranger, "reset-ended")
     await here.goto("/withdrawals")
     await expect(here).to_have_url(f"{demo.gateway}/withdrawals")
 

@@ -68,8 +68,10 @@ async def test_a_day_in_plain_words_newest_first(scene: Scene) -> None:
         strict=True,
     ):
         assert row.startswith(words), found
-    assert "About Managing your profile" in found[0]
-    assert "About Changing your protection" in found[1]
+    assert "About Managing your profile (" in found[0]
+    assert "About Changing your protection (Your account)" in found[1]
+    assert "About Phone" in found[6]
+    assert "Why To set up an authenticator app" in found[7]
     assert "Device Unknown device Address 127.0.0.1" in found[0]
 
 
@@ -81,6 +83,7 @@ async def test_the_same_as_json(scene: Scene) -> None:
         "at": signed_in["at"],
         "event": "signed-in",
         "about": None,
+        "reason": None,
         "by": None,
         "device": device["id"],
         "device_name": device["name"],

@@ -1,18 +1,21 @@
 """What an account holder can do with what is theirs, whichever door they come through."""
 
+from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import pytest
-from support.gateway import Client, OpenScene, Scene
+from support.gateway import PASSWORD, Client, OpenScene, Scene
 from support.identity import code_of, enrolled_key, snapshot_of
 from support.portal import desk_of, inbound
 from support.raw_client import Answer
 from support.store import NOW, enrolled, new_factor, signed_in
 
 from gateway.core.reasons import Reason
-from gateway.errors import BadRequest
+from gateway.errors import BadRequest, StoreUnavailable
 from gateway.identity.second_factor import CodeRefused
 from gateway.portal.desk import LARGEST_FORM, fields_of, text_field
+from gateway.store.audit import Audit
 from gateway.store.opening import Store
 
 API = "/.watchword/api"
@@ -169,6 +172,44 @@ async def test_everything_is_on_record(scene: Scene) -> None:
     assert {(entry.actor, entry.address) for entry in entries} == {("account:ada", "127.0.0.1")}
 
 
+async def test_what_changes_something_is_on_record_in_the_same_step(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever fails after it: a change that nobody is told of would be what an attacker hopes for."""
+
+    async def away(*_: object) -> None:
+        raise StoreUnavailable("away")
+
+    ada = await scene.signed_in(factor=True)
+    other = await me(await scene.signed_in())
+    spare = (await me(ada))["factors"][0]["id"]
+    monkeypatch.setattr(Audit, "record", away)
+    await scene.signed_in()
+    for line, body in (
+        (f"PUT {API}/profile", {"email": "new@example.org"}),
+        (f"PUT {API}/protection", {"app": "exchange", "action": "manage-profile", "on": False}),
+        (f"POST {API}/recovery-codes", None),
+        (f"PATCH {API}/devices/{other['device']}", {"name": "Mine"}),
+        (f"DELETE {API}/sessions/{other['session']}", None),
+        (f"DELETE {API}/devices/{other['device']}", None),
+        (f"DELETE {API}/factors/{spare}", None),
+        (f"PUT {API}/password", {"current": PASSWORD, "new": "another long password"}),
+        (f"POST {API}/sessions/revoke-all", None),
+    ):
+        answer = await ada.call(line, body)
+        if answer.status == 401:
+            assert (await ada.answer(answer)).status == 200
+            answer = await ada.call(line, body)
+        assert answer.status in (200, 204), (line, answer)
+    entries = (await scene.gateway.store.audit.latest("ada"))[::-1]
+    assert [entry.event for entry in entries if entry.event != "code-taken"][7:] == [
+        *("signed-in", "device-added", "profile-changed", "protection-off", "recovery-codes-made"),
+        *("device-renamed", "session-revoked", "device-revoked", "factor-removed"),
+        *("password-changed", "account-revoked"),
+    ]
+    assert Counter(entry.event for entry in entries)["code-taken"] == 5
+
+
 # --- what changed between the question who asks and the answer
 
 
@@ -195,7 +236,7 @@ async def test_a_code_for_a_session_that_ended_meanwhile_removes_nothing(store: 
 async def test_a_pending_factor_is_removed_without_a_code(store: Store) -> None:
     started, desk = await signed_in(store), desk_of(store)
     await enrolled_key(desk.second_factor, store, started.cookie)
-    waiting = new_factor(store)
+    waiting = replace(new_factor(store), session_id=started.session_id)
     await store.factors.add(waiting, NOW, code_given=True)
     person = await snapshot_of(store, started.cookie)
     assert await desk.remove_with_code(inbound(), person, waiting.id, "") is True

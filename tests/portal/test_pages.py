@@ -2,6 +2,7 @@ import re
 from dataclasses import fields
 from html.parser import HTMLParser
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -250,7 +251,6 @@ def test_a_step_up_that_shows_nothing_approves_nothing() -> None:
         (Trouble(Reason.EXPIRED_CODE, 12), "too old"),
         (Trouble(Reason.WRONG_CLOCK, 12, -180), "clock seems to be about 3 minutes behind"),
         (Trouble(Reason.WRONG_CLOCK, 12, 90), "clock seems to be about 1½ minutes ahead"),
-        (Trouble(Reason.CODES_LOCKED), "Use a recovery code, or ask support"),
     ],
 )
 def test_f6_what_is_wrong_with_a_code_is_explained(trouble: Trouble, said: str) -> None:
@@ -264,6 +264,21 @@ def test_f6_what_is_wrong_with_a_code_is_explained(trouble: Trouble, said: str) 
         (field,) = [field for field in page.all("input") if field.get("name") == "code"]
         assert field["aria-invalid"] == "true"
         assert "autofocus" in field
+
+
+@pytest.mark.parametrize("locked", [{"locked": True}, {"trouble": Trouble(Reason.CODES_LOCKED)}])
+def test_f6_where_no_code_counts_only_a_recovery_code_is_asked_for(locked: dict[str, Any]) -> None:
+    page = Parsed(PAGES.step_up(HOLDER, asked(STRINGS), **locked))
+    assert "Use a recovery code, or ask support" in page.text
+    assert [field["name"] for field in page.all("input")] == ["recovery_code"]
+    assert ["open" in tag for tag in page.all("details")] == [True, False]
+    assert "takes no codes at present" in Parsed(EVERYTHING["security, locked"]).text
+
+
+def test_after_a_reset_it_is_said_who_took_the_apps_away() -> None:
+    page = Parsed(EVERYTHING["factor needed, after a reset"])
+    assert "Support reset your account" in page.text
+    assert "none yet" not in page.text
 
 
 def test_without_a_factor_the_way_to_one_is_shown() -> None:
@@ -280,8 +295,15 @@ def test_f8_removing_a_factor_needs_a_code_and_is_advised_against() -> None:
     page = Parsed(PAGES.security(HOLDER, [factor(1, STRINGS)], [], NOW))
     assert f"/.watchword/security/factors/{1:032x}/remove" in page.actions()
     assert [field["name"] for field in page.all("input")] == ["code", "label"]
-    assert "Without an authenticator app, your password alone opens your account." in page.text
+    assert "This is your only authenticator app." in page.text
+    assert "your recovery codes go as well" in page.text
     assert [tag for tag in page.all("details") if "open" in tag] == []
+
+
+def test_f8_the_warning_is_true_where_others_stay() -> None:
+    page = Parsed(PAGES.security(HOLDER, [factor(1, STRINGS), factor(2, STRINGS)], [], NOW))
+    assert "Your other authenticator apps stay." in page.text
+    assert "your only authenticator app" not in page.text
 
 
 def test_only_the_removal_that_failed_is_open() -> None:

@@ -96,7 +96,7 @@ async def test_whoever_has_a_factor_gives_a_code_by_page_and_by_call(scene: Scen
     assert challenge.startswith("/.watchword/step-up/")
     assert await shown(ada) == ("Ada", "ada@example.org")
     assert leads_to(await ada.visit(f"POST {challenge}", {"code": ada.next_code()})) == PAGE
-    assert leads_to(await ada.visit(f"GET {PAGE}")) == f"{SECURITY}?notice=profile-changed"
+    assert leads_to(await ada.visit(f"GET {PAGE}")) == f"{PAGE}?notice=profile-changed"
     assert await shown(ada) == ("Eve", "eve@example.org")
     again = await ada.call(f"PUT {API}", {"name": "Ada"})
     assert again.status == 200, "the code counts for a while"

@@ -159,10 +159,10 @@ async def test_where_it_is_not_enough_the_page_says_what_to_do(scene: Scene) -> 
     ada = await scene.signed_in(factor=True)
     challenge = leads_to(await ada.visit(f"POST {RENEW}", {}))
     html = page(await ada.visit(f"GET {challenge}"))
-    assert "A recovery code is not enough to take protection away." in html
+    assert "A recovery code is not enough to take protection away" in html
     assert f"{challenge}/recovery" not in html
     answer = await ada.visit(f"POST {challenge}/recovery", {"recovery_code": ada.recovery_codes[0]})
-    assert "A recovery code is not enough to take protection away." in page(answer, status=403)
+    assert "A recovery code is not enough to take protection away" in page(answer, status=403)
     assert "10 recovery codes are left." in page(await ada.visit(f"GET {SECURITY}"))
 
 

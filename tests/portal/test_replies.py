@@ -27,6 +27,10 @@ def test_each_carries_its_cookies_and_is_kept_by_no_cache(answer: web.Response, 
     assert answer.headers["Cache-Control"] == "no-store"
 
 
+def test_json_is_read_as_nothing_else() -> None:
+    assert as_json({}).headers["X-Content-Type-Options"] == "nosniff"
+
+
 def test_a_page_has_every_protection() -> None:
     answer = page("<p>", status=429, headers={"Retry-After": "3"})
     assert (answer.status, answer.headers["Retry-After"]) == (429, "3")

@@ -28,7 +28,7 @@ from gateway.portal.waiting import Waiting
 UNKNOWN = "0" * 32
 UNUSED: Any = type("Unused", (), {"__getattr__": lambda self, name: name})()
 TOPICS = (
-    Profile(UNUSED, UNUSED, "private"),
+    Profile(UNUSED, UNUSED, "private", writes=False),
     ActivityPage(UNUSED, UNUSED),
     Recovery(UNUSED, UNUSED),
     Moving(UNUSED, UNUSED),

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from gateway.core.reasons import Reason
 from gateway.core.telling import TOLD
 from gateway.errors import UpstreamFault
+from gateway.portal.activity import REASONS
 from gateway.portal.pages import Notice
 from gateway.portal.texts import Texts
 
@@ -43,9 +44,10 @@ COMPOSED = {
     "activity.event.": [
         *TOLD,
         *("account-added", "signed-in", "sign-in-refused", "password-refused", "protection-on"),
-        *("code-taken", "code-refused", "factor-begun", "recovery-code-refused"),
+        *("code-taken", "code-refused", "factor-begun", "factor-given-up", "recovery-code-refused"),
         *("device-added", "device-renamed", "device-revoked", "session-revoked", "reset-evidence"),
     ],
+    "activity.reason.": list(REASONS),
     "devices.": [Reason.UNFIT_NAME],
     "words.": ["first", "second"],
 }

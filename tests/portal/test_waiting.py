@@ -135,6 +135,67 @@ async def test_a_code_authorises_the_device_that_it_is_given_on(open_scene: Open
         ]
 
 
+@pytest.mark.parametrize("by_call", [False, True])
+async def test_a_recovery_code_does_as_well(open_scene: OpenScene, by_call: bool) -> None:
+    """Whoever lost the phone has no other device at hand, and no code."""
+    async with open_scene(devices={"later": "step-up"}) as scene:
+        ada, later = await owner_and_newcomer(scene)
+        code = ada.recovery_codes[0]
+        assert "Use a recovery code instead" in page(await later.visit(f"GET {WAITING}?return_to=/profile"))
+
+        async def give(client: Client, code: str) -> Answer:
+            if by_call:
+                return await client.call(f"POST {API}/waiting", {"recovery_code": code})
+            return await client.visit(f"POST {WAITING}?return_to=/profile", {"recovery_code": code})
+
+        wrong = await give(later, "0000-0000-0000-0000")
+        assert wrong.status == 403
+        if not by_call:
+            assert "That recovery code is not right" in alert(page(wrong, status=403))
+        assert (await device_of(later))["state"] == "pending"
+        done = await give(later, code)
+        assert done.json["confirmed"] if by_call else leads_to(done) == "/profile"
+        assert (await later.visit("GET /")).status == 200
+        entries = (await scene.gateway.store.audit.latest("ada"))[:2]
+        assert {entry.event for entry in entries} == {"recovery-code-used", "device-authorised"}
+
+        third = await scene.signed_in()
+        assert (await give(third, code)).status == 403, "once"
+        assert (await device_of(third))["state"] == "pending"
+
+
+async def test_guesses_at_recovery_codes_here_count_with_all_others(open_scene: OpenScene) -> None:
+    async with open_scene(devices={"later": "step-up"}) as scene:
+        ada, later = await owner_and_newcomer(scene)
+        statuses = [
+            (await later.call(f"POST {API}/waiting", {"recovery_code": "0000-0000-0000-0000"})).status
+            for _ in range(7)
+        ]
+        assert statuses == [403] * 5 + [429] * 2
+        refused = await later.call(f"POST {API}/waiting", {"recovery_code": ada.recovery_codes[0]})
+        assert problem(refused) == (429, "too-many-attempts")
+
+
+async def test_where_only_another_device_serves_no_recovery_code_does(open_scene: OpenScene) -> None:
+    async with open_scene(devices={"later": "approve"}) as scene:
+        ada, later = await owner_and_newcomer(scene)
+        given = {"recovery_code": ada.recovery_codes[0]}
+        assert problem(await later.call(f"POST {API}/waiting", given)) == (403, "denied")
+        await later.visit(f"POST {WAITING}", given)
+        assert (await device_of(later))["state"] == "pending"
+        assert (await ada.call(f"GET {API}/me")).json["recovery_codes_left"] == 10
+
+
+async def test_the_step_up_page_of_a_device_that_waits_shows_its_words(open_scene: OpenScene) -> None:
+    async with open_scene(policy=PROTECTED, devices={"later": "step-up"}) as scene:
+        ada = await scene.signed_in(factor=True)
+        later = await scene.signed_in()
+        asked = leads_to(await later.visit("GET /profile"))
+        assert "/step-up/" in asked
+        html = page(await later.visit(f"GET {asked}"))
+        assert words_in(html) == words_in(page(await ada.visit(f"GET {OWN}/devices")))
+
+
 async def test_the_same_by_calls(open_scene: OpenScene) -> None:
     async with open_scene(devices={"later": "step-up"}) as scene:
         _, later = await owner_and_newcomer(scene)
@@ -402,17 +463,19 @@ async def test_a_head_has_no_events(open_scene: OpenScene) -> None:
         assert (answer.status, answer.header(b"content-type")) == (200, [b"text/event-stream"])
 
 
-async def test_one_session_has_so_many_streams_and_no_more(open_scene: OpenScene) -> None:
+async def test_one_account_has_so_many_streams_and_no_more(open_scene: OpenScene) -> None:
     async with open_scene(devices={"later": "approve"}) as scene:
         _, later = await owner_and_newcomer(scene, factor=False)
-        other = await scene.signed_in()
+        same = await scene.signed_in()
+        await scene.signed_in("bob")
+        other = await scene.signed_in("bob")
         connections = []
         for _ in range(MOST_STREAMS):
             connection = await RawClient.connect(later.port)
             connections.append(connection)
             await connection.send(later.request(f"GET {WAITING}/events", {}))
             assert b" 200 " in await connection.reader.readuntil(b"\r\n\r\n")
-        refused = await later.call(f"GET {WAITING}/events")
+        refused = await same.call(f"GET {WAITING}/events")
         assert problem(refused) == (503, "overloaded")
         assert refused.header(b"retry-after") == [b"30"]
         async with stream_of(other) as (answer, _):

@@ -33,7 +33,7 @@ def permit(account: Account | None = ADA) -> Permit:
     app = App("app", "app.yaml", "App", ("app.test",), ("http://127.0.0.1:1",), need)
     snapshot = None
     if account:
-        session = Session("s", account.subject, "d", 1, 1, 0.0, 0.0, 9.0, 9.0, "127.0.0.1")
+        session = Session("s", account.subject, "d", 0.0, 1, 1, 0.0, 0.0, 9.0, 9.0, "127.0.0.1")
         device = Device("d", account.subject, "", "", DeviceState.AUTHORISED, 0.0, 0.0, "")
         snapshot = Snapshot(session, account, device, global_epoch=1)
     decision = decide(parse_target("GET", "/", "App.Test:8443"), Match(app, None, need, None), snapshot, 1.0)

@@ -11,7 +11,7 @@ from support.store import NOW, account_added, device_of, every_size, opened_stor
 from gateway.core.telling import TOLD, Channel
 from gateway.errors import StoreUnavailable
 from gateway.store import audit
-from gateway.store.audit import MOST_WAITING, AuditEntry
+from gateway.store.audit import MOST_HOURLY, MOST_WAITING, AuditEntry
 from gateway.store.opening import Store
 from gateway.store.outbox import Message
 
@@ -199,16 +199,50 @@ async def test_one_account_cannot_fill_the_store(store: Store, valkey: Redis) ->
             await store.audit.record(replace(TELLING, event="device-new"))
     both = list(Channel)
     assert heard == [(both, [])] * MOST_WAITING + [([], both)] * 2
-    assert [entry["about"] for entry in said] == ["device-new"] * 2
+    assert [entry["kinds"] for entry in said] == [["mail:device-new", "webhook:device-new"]] * 2
     await store.audit.record(TELLING)
     sent = await to_be_sent(store)
     assert [message.entry.event for message in sent].count("device-new") == 2 * MOST_WAITING
     assert [message.entry.event for message in sent].count("factor-removed") == 2
     for message in sent:
         await store.outbox.done(message)
-    await store.audit.record(replace(TELLING, event="device-new"))
+    await store.audit.record(replace(TELLING, event="device-new", at=NOW + 3600))
     assert heard[-1] == (both, []), "there is room again"
     assert await valkey.hgetall("ww:{s00}:waiting:ada") == {"mail:device-new": "1", "webhook:device-new": "1"}
+
+
+async def test_nobody_is_sent_a_mail_a_minute(store: Store) -> None:
+    """Whoever knows a password could sign in on a new device that often, and hide what matters."""
+    await account_added(store, "ada")
+    for second in range(2 * MOST_HOURLY):
+        await store.audit.record(replace(TELLING, event="device-new", at=NOW + second))
+        for message in await to_be_sent(store):
+            await store.outbox.done(message)
+    heard: list[Sequence[Channel]] = []
+    store.audit.follow(lambda queued, _: heard.append(queued))
+    for later, event, channels in (
+        (3599, "device-new", [Channel.WEBHOOK]),
+        (3599, "factor-removed", list(Channel)),
+        (3600, "device-new", list(Channel)),
+        (3601, "device-new", list(Channel)),
+    ):
+        await store.audit.record(replace(TELLING, event=event, at=NOW + later))
+        assert heard[-1] == channels
+    assert len(await store.audit.latest("ada", 1000)) == 2 * MOST_HOURLY + 4, "it is on record all the same"
+
+
+async def test_word_to_the_address_from_before_is_crowded_out_by_nothing(store: Store, valkey: Redis) -> None:
+    """Or whoever took an account over would change its name often first, and its address then."""
+    await account_added(store, "ada")
+    changed = replace(TELLING, event="profile-changed")
+    for _ in range(MOST_WAITING + 1):
+        await store.audit.record(changed)
+    await store.audit.record(changed, also_to="before@example.org")
+    sent = await to_be_sent(store)
+    assert "before@example.org" in {message.to for message in sent}
+    for message in sent:
+        await store.outbox.done(message)
+    assert await valkey.exists("ww:{s00}:waiting:ada") == 0
 
 
 async def test_who_follows_hears_of_what_is_told_only(store: Store) -> None:

@@ -125,17 +125,19 @@ async def test_a_removed_factor_is_gone(store: Store) -> None:
 
 @every_size
 async def test_one_that_was_confirmed_meanwhile_stays_where_only_a_pending_one_may_go(store: Store) -> None:
-    session = await signed_in(store)
-    kept, waiting = await enrolled(store, session), new_factor(store)
+    session, other = await signed_in(store), await signed_in(store, browser="phone")
+    kept, waiting = await enrolled(store, session), replace(new_factor(store), session_id=session.session_id)
     await store.factors.add(waiting, NOW, code_given=True)
-    assert not await store.factors.remove("ada", kept, even_confirmed=False)
-    assert await store.factors.remove("ada", waiting.id, even_confirmed=False)
+    assert not await store.factors.give_up("ada", kept, session.session_id)
+    assert not await store.factors.give_up("ada", waiting.id, other.session_id)
+    assert await store.factors.give_up("ada", waiting.id, session.session_id)
     assert [factor.id for factor in await store.factors.list("ada")] == [kept]
     assert await confirmed(store) == 1
 
 
 async def test_nothing_is_left_of_a_factor(store: Store, valkey: Redis) -> None:
     session = await signed_in(store)
+    await store.factors.remove("ada", await enrolled(store, session))  # its session has given a code
     before = await contents(valkey)
     removed, forgotten = await enrolled(store, session), new_factor(store)
     await store.factors.add(forgotten, NOW, code_given=True)

@@ -160,10 +160,12 @@ TIDIED = {
     "grants": {LIMITS.absolute},
     "device": {FORGET_DEVICE_SECONDS},
     "challenges": {LIMITS.absolute},
+    "parked": {300},
     "challenge": {60},  # once it was answered: as long as its parked request waits
     "resume": {60},
     "voided": {VOID_SECONDS},
     "told": {FORGET_SECONDS},
+    "hourly": {3600},
     "activity": {FORGET_SECONDS},
     "reset": {RESET_RULES.keep},  # the closed one
 }

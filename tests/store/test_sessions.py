@@ -83,6 +83,7 @@ async def test_a_cookie_leads_to_everything_that_decides(store: Store) -> None:
         id=session.session_id,
         subject="ada",
         device_id=snapshot.device.id,
+        device_since=NOW,
         account_epoch=snapshot.account.epoch or 0,
         global_epoch=snapshot.global_epoch or 0,
         created_at=NOW,

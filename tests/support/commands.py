@@ -42,9 +42,9 @@ class CommandLine:
 
     def __call__(self, *arguments: str, input: str | bytes | None = None, **environ: str) -> Result:  # noqa: A002
         """Run a command within this process; not one that sets up logging, which would outlive it here."""
-        before = structlog.get_config()
+        logs_to = structlog.get_config()["logger_factory"]
         result = CliRunner().invoke(app, arguments, input=input, env={**self.environ, **environ})
-        assert structlog.get_config() == before, "logs would go to a file that is closed: use start"
+        assert structlog.get_config()["logger_factory"] is logs_to, "to a file that is closed: use start"
         return result
 
     def json(self, *arguments: str, **options: Any) -> Any:
@@ -54,11 +54,14 @@ class CommandLine:
         return json.loads(result.stdout)
 
     def start(self, *arguments: str, **environ: str) -> subprocess.Popen[str]:
-        """Start a command as a process of its own."""
+        """Start a command as a process of its own; the demo, which has settings of its own, without ours."""
+        environ = (
+            self._all(environ) if arguments[0] != "demo" else {**os.environ, "COLUMNS": "200", **environ}
+        )
         return subprocess.Popen(
             [WATCHWORD, *arguments],
             cwd=self.folder,
-            env=self._all(environ),
+            env=environ,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -89,7 +89,7 @@ async def completed(store: Store, reset: Reset, now: float | None = None) -> boo
     after = done(reset)
     at = after.closed_at if now is None else now
     assert at is not None
-    return await store.resets.complete(after, at, forget_at=FORGET_AT, note_by=at + 60)
+    return await store.resets.complete(after, at, forget_at=FORGET_AT)
 
 
 # What each of several processes does at one moment (`support.race.store_work`), many times at once.

@@ -81,6 +81,7 @@ def session(number: int, device_number: int, strings: Strings, used: float = 60)
         id=f"{number:032x}",
         subject="ada",
         device_id=f"{device_number:032x}",
+        device_since=NOW - 40 * 86400,
         account_epoch=1,
         global_epoch=1,
         created_at=NOW - 7200,
@@ -138,7 +139,14 @@ def protections(strings: Strings, *, factor: bool = True) -> list[Protection]:
     ]
 
 
-def profile(holder: Holder, strings: Strings, *, wrong: str | None = None, error: str | None = None) -> str:
+def profile(
+    holder: Holder,
+    strings: Strings,
+    *,
+    wrong: str | None = None,
+    error: str | None = None,
+    notice: Notice | None = None,
+) -> str:
     return PAGES.render(
         "profile.html",
         holder=holder,
@@ -149,6 +157,8 @@ def profile(holder: Holder, strings: Strings, *, wrong: str | None = None, error
         longest_email=254,
         error=error,
         wrong=wrong,
+        writes=notice is None,
+        notice=notice,
     )
 
 
@@ -156,10 +166,12 @@ def happened(strings: Strings) -> list[Happening]:
     """One of each kind: by the person, by a stranger, by support, and what nobody has a text for."""
     here = (f"{1:032x}", f"{strings.device} 1", strings.address)
     return [
-        Happening(NOW - 60, "protection-off", strings.action, False, *here, current=True),
-        Happening(NOW - 3600, "sign-in-refused", "", False, "", "", strings.address, current=False),
-        Happening(NOW - 86400, "account-revoked", "", True, "", "", "", current=False),
-        Happening(NOW - 90000, strings.event, "", False, "", "", "", current=False),
+        Happening(NOW - 60, "protection-off", strings.action, "", False, *here, current=True),
+        Happening(
+            NOW - 3600, "code-refused", "", "wrong-code", False, "", "", strings.address, current=False
+        ),
+        Happening(NOW - 86400, "account-revoked", "", "", True, "", "", "", current=False),
+        Happening(NOW - 90000, strings.event, "", "", False, "", "", "", current=False),
     ]
 
 
@@ -213,6 +225,9 @@ def everything(strings: Strings = Strings()) -> dict[str, str]:
         "sign-in, revoked": p.sign_in(strings.app, "/", trouble=Trouble(Reason.SESSION_REVOKED)),
         "step-up": p.step_up(holder, asked(strings)),
         "step-up, nothing shown": p.step_up(holder, asked(strings, shown=False)),
+        "step-up, on a device that waits": p.step_up(
+            holder, replace(asked(strings, shown=False), device=pending)
+        ),
         "step-up, used": p.step_up(holder, asked(strings), trouble=used),
         "step-up, wrong clock": p.step_up(holder, asked(strings), trouble=clock),
         "step-up, locked": p.step_up(holder, asked(strings), trouble=locked),
@@ -240,6 +255,7 @@ def everything(strings: Strings = Strings()) -> dict[str, str]:
         "moved, only one": p.render("moved.html", holder=holder, new=factors[0], others=[], now=NOW),
         "moved, on trial": p.render("moved.html", holder=holder, new=on_trial, others=factors, now=NOW),
         "factor needed": p.factor_needed(holder, "Approving a transaction"),
+        "factor needed, after a reset": p.factor_needed(holder, "Signing in", after_reset=True),
         "challenge ended": p.challenge_ended(holder),
         "security": p.security(holder, factors, protections(strings), NOW, notice=Notice.FACTOR_ADDED),
         "security, on trial": p.security(
@@ -251,6 +267,7 @@ def everything(strings: Strings = Strings()) -> dict[str, str]:
             recovery_codes_left=1,
         ),
         "security, none": p.security(holder, [], protections(strings, factor=False), NOW),
+        "security, locked": p.security(holder, factors, protections(strings), NOW, locked=True),
         "security, full": p.security(holder, factors, protections(strings), NOW, may_add=False),
         "security, removing": p.security(
             holder, factors, protections(strings), NOW, removing=(factors[0].id, wrong)
@@ -259,6 +276,7 @@ def everything(strings: Strings = Strings()) -> dict[str, str]:
         "password, wrong": p.password(holder, strings.name, trouble=Trouble(Reason.WRONG_PASSWORD)),
         "password, unfit": p.password(holder, strings.name, trouble=Trouble(Reason.UNFIT_PASSWORD)),
         "profile": profile(holder, strings),
+        "profile, saved": profile(holder, strings, notice=Notice.PROFILE_CHANGED),
         "profile, wrong": profile(holder, strings, wrong="email", error="That cannot be an e-mail address."),
         "factor set-up": p.factor_setup(holder, "f" * 32, strings.label, URI, KEY),
         "factor set-up, wrong": p.factor_setup(holder, "f" * 32, strings.label, URI, KEY, trouble=wrong),
@@ -310,6 +328,9 @@ def everything(strings: Strings = Strings()) -> dict[str, str]:
         },
         "device waiting": waiting_page(p, holder, wait(pending)),
         "device waiting, wrong code": waiting_page(p, holder, wait(pending), trouble=wrong),
+        "device waiting, recovering": waiting_page(
+            p, holder, wait(pending), trouble=Trouble(Reason.WRONG_RECOVERY_CODE), recovering=True
+        ),
         "device waiting, no factor": waiting_page(p, holder, wait(pending, has_factor=False)),
         "device waiting, no code serves": waiting_page(p, holder, wait(pending, codes_serve=False)),
         "device waiting, let in": waiting_page(p, holder, wait(asking, query=f"{QUERY}&need=device")),

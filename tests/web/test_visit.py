@@ -17,7 +17,7 @@ APP = App("exchange", "", "Exchange", ("localhost",), ("http://127.0.0.1:1",), N
 APPROVE = Action("exchange", "approve", "Approving", Protect.ALWAYS, fresh=60, single_use=True)
 GRANT = Grant(APPROVE.key, NOW, NOW + 60, "this request")
 ADA = Snapshot(
-    Session("s", "ada", "d", 1, 1, NOW, NOW, NOW + 60, NOW + 60, "192.0.2.1"),
+    Session("s", "ada", "d", NOW, 1, 1, NOW, NOW, NOW + 60, NOW + 60, "192.0.2.1"),
     Account("ada", "Ada", "", frozenset(), disabled=False, epoch=1, confirmed_factors=1),
     Device("d", "ada", "Firefox", "", DeviceState.AUTHORISED, NOW, NOW, "192.0.2.1"),
     global_epoch=1,

@@ -36,8 +36,10 @@ def _load(document: Document, name: str, faults: list[Fault]) -> Action | None:
         faults.extend(_unfit(document, name))
         action = load_action(document, ours.app, name, faults)
         written = document.at("actions", name)
-        untitled = action is not None and isinstance(written, dict) and "title" not in written
-        return replace(action, title=ours.title) if action and untitled else action
+        if action is None:
+            return None
+        untitled = isinstance(written, dict) and "title" not in written
+        return replace(action, title=ours.title if untitled else action.title, lowers=ours.lowers)
     settled = list(_settled(document, name))
     faults.extend(settled)
     found = None if settled else read(document, OwnTitleDocument, faults, at=("actions", name))

@@ -19,6 +19,8 @@ CHANGE_PASSWORD = Action(
     on_by_default=True,
     # For a while, not for one request: asked for before the form, so that no password is ever parked.
     fresh=300.0,
+    # Whoever has the password and one recovery code could shut the owner out with a new one.
+    lowers=True,
 )
 
 MANAGE_PROFILE = Action(
@@ -28,6 +30,8 @@ MANAGE_PROFILE = Action(
     protect=Protect.BY_CHOICE,
     on_by_default=True,
     fresh=900.0,
+    # The owner is told at this address of what a recovery code has begun.
+    lowers=True,
 )
 
 ADD_FACTOR = Action(

@@ -12,4 +12,5 @@ if args.session then
   vouched = voucher[2] ~= false
 end
 if known[2] ~= 'authorised' or vouched then let_in(device, vouched) end
+put_records()
 return redis.call('HGETALL', device)

@@ -7,4 +7,5 @@ local account = key('account', session.subject)
 local before = redis.call('HGET', account, 'email') or ''
 redis.call('HSET', account, 'name', args.name, 'email', args.email)
 if args.email ~= before then redis.call('HSET', account, 'own_email', args.vouched and '0' or '1') end
+put_records()
 return before

@@ -8,4 +8,5 @@ choices[args.action] = args.on
 redis.call('HSET', account, 'choices', cjson.encode(choices))
 if args.cookie then renew_cookie(session) end
 if args.grant then keep_grant(session) end
+put_records()
 return 1

@@ -5,8 +5,9 @@ if not id then return false end
 local challenge = key('challenge', id)
 local known = redis.call('HMGET', challenge, 'session', 'path', 'expires_at', 'parked')
 if known[1] ~= args.session or known[2] ~= args.path or not known[4] then return false end
-if tonumber(args.now) >= tonumber(known[3]) or not live_session(args.session) then return false end
+local session = live_session(args.session)
+if not session or tonumber(args.now) >= tonumber(known[3]) then return false end
 local fields = redis.call('HGETALL', challenge)
-redis.call('DEL', resume, challenge)
-redis.call('ZREM', key('challenges', args.session), id)
+redis.call('DEL', resume)
+drop_challenge(id, args.session, session.subject)
 return fields

@@ -1,12 +1,16 @@
 -- Do what a case was for, if it still waits and its time has come: the factors go, every session and device
--- ends, and the next sign-in has to set up a factor anew. It stays to be looked at until `look_at`, by when
--- it should be on record.
--- args: reset, now, fields {name = value}, forget_at, look_at, floor, scope, entry {id, reason, actor}
+-- ends, and the next sign-in has to set up a factor anew. While the account is disabled it is held, and
+-- looked at again at `held_until`.
+-- args: reset, now, fields {name = value}, forget_at, held_until, floor, scope, entry {id, reason, actor}
 local reset = key('reset', args.reset)
 local known = redis.call('HMGET', reset, 'subject', 'state', 'due_at')
 if known[2] ~= 'waiting' or tonumber(args.now) < tonumber(known[3]) then return 0 end
 local subject = known[1]
 local account = key('account', subject)
+if redis.call('HGET', account, 'disabled') == '1' then
+  redis.call('ZADD', key('due'), args.held_until, args.reset)
+  return 0
+end
 
 for _, id in ipairs(redis.call('SMEMBERS', key('factors', subject))) do
   redis.call('DEL', key('factor', id), key('voided', id))
@@ -22,5 +26,5 @@ tell_revocation(subject)
 
 for name, value in pairs(args.fields) do redis.call('HSET', reset, name, value) end
 close_reset(args.reset, subject)
-redis.call('ZADD', key('due'), args.look_at, args.reset)
+put_records()
 return 1

@@ -7,4 +7,5 @@ if (tonumber(factors) or 0) == 0 then return 'factor-missing' end
 local codes = key('recovery', session.subject)
 redis.call('DEL', codes)
 redis.call('SADD', codes, unpack(args.codes))
+put_records()
 return 'kept'

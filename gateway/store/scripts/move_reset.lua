@@ -11,4 +11,5 @@ else
   close_reset(args.reset, known[1])
 end
 if args.look_at then redis.call('ZADD', key('due'), args.look_at, args.reset) end
+put_records()
 return 1

@@ -1,17 +1,33 @@
--- Keep a challenge; a session has at most `most` of them, the oldest give way.
--- args: now, session, challenge, expires_at, most, fields {name = value}
+-- Keep a challenge; a session has at most `most` of them, and an account `most_parked` with a request behind
+-- them: the oldest give way. args: now, session, challenge, expires_at, most, most_parked,
+-- fields {name = value}
 local session = live_session(args.session)
 if not session then return 0 end
 local challenge = key('challenge', args.challenge)
 for name, value in pairs(args.fields) do redis.call('HSET', challenge, name, value) end
 redis.call('HSET', challenge, 'id', args.challenge, 'session', args.session, 'expires_at', args.expires_at)
 expire_at(challenge, args.expires_at)
+
+local function give_way(index, most)
+  local excess = redis.call('ZCARD', index) - most
+  for _, id in ipairs(redis.call('ZRANGE', index, 0, -1)) do
+    if excess > 0 and id ~= args.challenge then
+      local owner = redis.call('HGET', key('challenge', id), 'session') or args.session
+      drop_challenge(id, owner, session.subject)
+      excess = excess - 1
+    end
+  end
+end
+
 local index = key('challenges', args.session)
 redis.call('ZADD', index, args.now, args.challenge)
 expire_at(index, session.expires_at)
-local excess = redis.call('ZCARD', index) - args.most
-if excess > 0 then
-  local oldest = redis.call('ZPOPMIN', index, excess)  -- ids and scores in turn
-  for i = 1, #oldest, 2 do redis.call('DEL', key('challenge', oldest[i])) end
+give_way(index, args.most)
+if args.fields.parked then
+  local parked = key('parked', session.subject)
+  redis.call('ZREMRANGEBYSCORE', parked, '-inf', args.now)
+  redis.call('ZADD', parked, args.expires_at, args.challenge)
+  expire_at(parked, args.expires_at)
+  give_way(parked, args.most_parked)
 end
 return 1

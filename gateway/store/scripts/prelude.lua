@@ -11,15 +11,15 @@ end
 -- The fields of a session that may still act, or nil: the atomic twin of Snapshot.fault.
 local function live_session(id)
   local fields = redis.call('HMGET', key('session', id), 'subject', 'device', 'account_epoch',
-    'global_epoch', 'idle_until', 'expires_at')
+    'global_epoch', 'idle_until', 'expires_at', 'device_since')
   local subject, device, account_epoch, global_epoch = fields[1], fields[2], fields[3], fields[4]
   if not subject then return nil end
   local account = redis.call('HMGET', key('account', subject), 'epoch', 'disabled')
-  local state = redis.call('HGET', key('device', device), 'state')
+  local known = redis.call('HMGET', key('device', device), 'state', 'first_used_at')
   local now = tonumber(args.now)
   if not account[1] or account[1] ~= account_epoch or account[2] == '1' then return nil end
   if redis.call('GET', key('epoch')) ~= global_epoch then return nil end
-  if not state or state == 'revoked' then return nil end
+  if not known[1] or known[1] == 'revoked' or known[2] ~= fields[7] then return nil end
   if now >= tonumber(fields[5]) or now >= tonumber(fields[6]) then return nil end
   return { subject = subject, device = device, expires_at = fields[6] }
 end
@@ -38,6 +38,22 @@ end
 -- Let an account's codes count again: one was right, a recovery code stood in, or support says so.
 local function forget_failures(subject)
   redis.call('DEL', key('failures', 'code:' .. subject))
+end
+
+-- Forget a challenge, with the request that is parked behind it.
+local function drop_challenge(id, session, subject)
+  redis.call('DEL', key('challenge', id))
+  redis.call('ZREM', key('challenges', session), id)
+  redis.call('ZREM', key('parked', subject), id)
+end
+
+-- A session is over: it goes, with its grants and challenges.
+local function end_session(id, subject)
+  for _, challenge in ipairs(redis.call('ZRANGE', key('challenges', id), 0, -1)) do
+    drop_challenge(challenge, id, subject)
+  end
+  redis.call('DEL', key('session', id), key('grants', id))
+  redis.call('ZREM', key('sessions', subject), id)
 end
 
 -- End a cookie at args.old_until; what ends before that stays as it is.
@@ -83,6 +99,15 @@ local function awaits_answer()
   return open[1] == args.session and not open[3] and tonumber(args.now) < tonumber(open[2])
 end
 
+-- Take the attempt back that this code was, and let the next one come at once, but no failure before it:
+-- whoever may have set this factor up with a recovery code must not clear what they guess at another one.
+local function uncount_failure(subject)
+  local failures = key('failures', 'code:' .. subject)
+  if redis.call('EXISTS', failures) == 0 then return end
+  redis.call('HINCRBY', failures, 'count', -1)
+  redis.call('HDEL', failures, 'next_at', 'locked')
+end
+
 -- Give what a code was asked for, once it is used up. args, as the case may be:
 --   challenge   the challenge that this code answers
 --   resume      {hash, until} the resume cookie that lets its parked request go
@@ -90,7 +115,9 @@ end
 --   cookie, old_cookie, old_until   the session's new cookie, and when the old one ends
 --   confirms_device   the code also vouches for the device that it was given on
 local function give(session)
-  forget_failures(session.subject)
+  -- Whoever knows only the password cannot push out what a code was given on (start_session).
+  redis.call('HSET', key('session', args.session), 'proved_at', args.now)
+  redis.call('HSET', key('device', session.device), 'proved_at', args.now)
   if args.confirms_device then let_in(key('device', session.device), true) end
   if args.challenge then
     local challenge = key('challenge', args.challenge)
@@ -124,4 +151,72 @@ local function close_reset(id, subject)
   redis.call('HDEL', key('account', subject), 'reset')
   redis.call('ZREM', key('due'), id)
   expire_at(key('reset', id), args.forget_at)
+end
+
+-- Of which kinds messages were queued in this step, and of which there were too many.
+local queued, dropped = {}, {}
+
+-- Where a message goes: '' for a channel that needs no address, nil where there is nobody to be told.
+local function addressee(message, account)
+  local email = account[2] or ''
+  if not account[1] then return nil end
+  if message.to_account then return email ~= '' and email or nil end
+  if message.also_to then return message.also_to ~= email and message.also_to or nil end
+  return ''
+end
+
+-- Whether an account was told of this kind often enough within the last hour, or has enough of it waiting:
+-- what comes by the hundred hides what matters. Mails to the address from before are never too many.
+local function too_many(record, message, kind)
+  local waiting, hourly = key('waiting', record.subject), key('hourly', record.subject)
+  if (tonumber(redis.call('HGET', waiting, kind)) or 0) >= record.most_waiting then return true end
+  if not message.to_account then return false end
+  if tonumber(record.at) >= tonumber(redis.call('HGET', hourly, 'until') or 0) then
+    redis.call('DEL', hourly)
+    redis.call('HSET', hourly, 'until', record.hour_ends)
+    expire_at(hourly, record.hour_ends)
+  end
+  return redis.call('HINCRBY', hourly, kind, 1) > record.most_hourly
+end
+
+-- Let messages wait to be sent, for each way on which the holder of an account is told of an entry.
+local function queue(record, entry, user_agent)
+  local account = redis.call('HMGET', key('account', record.subject), 'subject', 'email')
+  local waiting = key('waiting', record.subject)
+  for _, message in ipairs(record.messages) do
+    local to = addressee(message, account)
+    -- What goes to a further address is counted apart: whoever took the account over must not be able to
+    -- crowd out the word to its owner.
+    local kind = message.channel .. ':' .. record.event .. (message.also_to and ':also' or '')
+    if to and too_many(record, message, kind) then
+      dropped[#dropped + 1] = kind
+    elseif to then
+      redis.call('HINCRBY', waiting, kind, 1)
+      redis.call('HSET', key('message', message.id), 'id', message.id, 'channel', message.channel, 'to', to,
+        'kind', kind, 'user_agent', user_agent, 'attempts', '0', unpack(entry))
+      redis.call('ZADD', key('outbox', message.channel), record.at, message.id)
+      queued[#queued + 1] = kind
+    end
+  end
+end
+
+-- Put on record what happened: in the shard's audit stream, in the account's own, and as messages to its
+-- holder. A record has: event, subject, device, at, entry {name, value, ...}, stream (which one of the
+-- account's), most, most_own, forget_at, most_waiting, most_hourly, hour_ends, and messages {id, channel, and
+-- to_account or also_to}
+local function put_on_record(record)
+  local entry = record.entry
+  local device = record.device ~= '' and redis.call('HMGET', key('device', record.device), 'name', 'user_agent') or {}
+  entry[#entry + 1] = 'device_name'
+  entry[#entry + 1] = device[1] or ''
+  local id = redis.call('XADD', key('audit'), 'MAXLEN', '~', record.most, '*', unpack(entry))
+  local own = key(record.stream, record.subject)
+  redis.call('XADD', own, 'MAXLEN', '~', record.most_own, id, unpack(entry))  -- one id, so that both can be merged
+  expire_at(own, record.forget_at)
+  queue(record, entry, device[2] or '')
+end
+
+-- What a step was asked to put on record, once it has changed something. args: records
+local function put_records(records)
+  for _, record in ipairs(records or args.records or {}) do put_on_record(record) end
 end

@@ -1,13 +1,14 @@
--- Remove a factor of an account, and with the last one its recovery codes.
--- args: subject, factor, even_confirmed
+-- Remove a factor of an account, and with the last one its recovery codes. args: subject, factor, and
+-- begun_in, the session, if only one that is pending and was begun there is to go
 local factor = key('factor', args.factor)
-local known = redis.call('HMGET', factor, 'subject', 'state')
+local known = redis.call('HMGET', factor, 'subject', 'state', 'session')
 if known[1] ~= args.subject then return 0 end
 local confirmed = known[2] == 'confirmed'
-if confirmed and not args.even_confirmed then return 0 end
+if args.begun_in and (confirmed or known[3] ~= args.begun_in) then return 0 end
 if confirmed and redis.call('HINCRBY', key('account', args.subject), 'factors', -1) == 0 then
   redis.call('DEL', key('recovery', args.subject))
 end
 redis.call('DEL', factor, key('voided', args.factor))
 redis.call('SREM', key('factors', args.subject), args.factor)
+put_records()
 return 1

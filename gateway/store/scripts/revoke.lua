@@ -1,8 +1,8 @@
 -- End something, and say so in the shard's stream, in one step whose cost does not grow.
 -- args: scope, id (session or device), subject (asked for, or that the session or device must
 -- belong to), now, floor (the lowest epoch that may follow), entry {id, reason, actor}; with scope account
--- perhaps disable, or a new password: an operator's as it is, or the account holder's in place of the one it
--- was, with the session that goes on: password, was, session, cookie, old_cookie, old_until
+-- perhaps disable, or a new password; and where its owner changes it, what it was and the session that goes
+-- on: was, session, cookie, old_cookie, old_until
 local subject = args.subject
 if args.scope == 'session' or args.scope == 'device' then
   local record = key(args.scope, args.id)
@@ -10,8 +10,7 @@ if args.scope == 'session' or args.scope == 'device' then
   if not owner or (subject and subject ~= owner) then return false end
   subject = owner
   if args.scope == 'session' then
-    redis.call('DEL', record, key('grants', args.id))
-    redis.call('ZREM', key('sessions', owner), args.id)
+    end_session(args.id, owner)
   else
     redis.call('HSET', record, 'state', 'revoked')
   end
@@ -33,4 +32,5 @@ else
   redis.call('SET', key('epoch'), raised(redis.call('GET', key('epoch'))))
 end
 tell_revocation(subject)
+put_records()
 return subject or ''

@@ -10,10 +10,14 @@ local known = redis.call('HMGET', factor, 'subject', 'state', 'last_step', 'offs
 if known[1] ~= session.subject then return 'factor-missing' end
 if known[2] ~= (args.confirm and 'pending' or 'confirmed') then return 'factor-missing' end
 if not awaits_answer() then return 'challenge-expired' end
-if args.lowers and tonumber(args.now) < tonumber(known[6] or 0) then return 'factor-on-trial' end
 
 if known[3] and args.step <= tonumber(known[3]) then return 'used-code' end
 if redis.call('SISMEMBER', key('voided', args.factor), args.step) == 1 then return 'used-code' end
+local on_trial = tonumber(args.now) < tonumber(known[6] or 0)
+if args.lowers and on_trial then
+  uncount_failure(session.subject)
+  return 'factor-on-trial'
+end
 redis.call('HSET', factor, 'last_step', args.step, 'last_used_at', args.now)
 
 -- Three codes in a row that are off by the same tell where the factor's clock is (RFC 6238 section 6).
@@ -34,5 +38,7 @@ if args.confirm then
     end
   end
 end
+if on_trial then uncount_failure(session.subject) else forget_failures(session.subject) end
 give(session)
+put_records()
 return 'spent'

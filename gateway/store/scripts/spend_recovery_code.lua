@@ -6,5 +6,7 @@ if not awaits_answer() then return 'challenge-expired' end
 local codes = key('recovery', session.subject)
 if redis.call('SREM', codes, args.code) == 0 then return 'wrong-recovery-code' end
 redis.call('DEL', key('failures', 'recovery:' .. session.subject))
+forget_failures(session.subject)
 give(session)
+put_records()
 return redis.call('SCARD', codes)

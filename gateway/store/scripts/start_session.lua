@@ -1,7 +1,7 @@
 -- Begin a session, and record the device it is on. args: now, subject, session, cookie, idle_until,
 -- expires_at, address, device {id, name, user_agent, browser, system}, waits (a new device does, if there
 -- is somebody to ask), code_serves (a code vouches for a device), word_seed, forget_device_at,
--- forget_device_before, most_devices, most_sessions
+-- forget_device_before, most_devices, most_sessions, arrival_records (by how the device arrives)
 local account = redis.call('HMGET', key('account', args.subject), 'epoch', 'disabled', 'factors')
 local global_epoch = redis.call('GET', key('epoch'))
 if not account[1] or not global_epoch then return 'epoch-missing' end
@@ -19,18 +19,42 @@ local function another_is_authorised()
   return false
 end
 
--- Forget the devices that were not used for long, and of too many the ones used least recently:
--- those that are authorised last, or a stranger's new ones could push them out.
+-- In which order devices give way, those last on which a code was given: a stranger who knows the password
+-- must not push out its owner's.
+local function standing(id)
+  local known = redis.call('HMGET', key('device', id), 'state', 'proved_at')
+  if known[1] == 'revoked' then return 2 end
+  if known[1] ~= 'authorised' then return 1 end
+  return known[2] and 4 or 3
+end
+
+-- Forget the devices that were not used for long, and of too many the ones used least recently, by standing.
 local function make_room()
   redis.call('ZREMRANGEBYSCORE', devices, '-inf', args.forget_device_before)
   local excess = redis.call('ZCARD', devices) - args.most_devices
   if excess <= 0 then return end
   local ids = redis.call('ZRANGE', devices, 0, -1)
-  for _, authorised in ipairs({ false, true }) do
+  for turn = 1, 4 do
     for _, id in ipairs(ids) do
-      if excess > 0 and id ~= args.device.id and (state_of(id) == 'authorised') == authorised then
+      if excess > 0 and id ~= args.device.id and standing(id) == turn then
         redis.call('DEL', key('device', id))
         redis.call('ZREM', devices, id)
+        excess = excess - 1
+      end
+    end
+  end
+end
+
+-- End the sessions that are too many: the oldest, and those on which a code was given last.
+local function make_room_for_session(index)
+  local excess = redis.call('ZCARD', index) - args.most_sessions
+  if excess <= 0 then return end
+  local ids = redis.call('ZRANGE', index, 0, -1)
+  for _, proved in ipairs({ false, true }) do
+    for _, id in ipairs(ids) do
+      local has_proved = redis.call('HGET', key('session', id), 'proved_at') ~= false
+      if excess > 0 and id ~= args.session and has_proved == proved then
+        end_session(id, args.subject)
         excess = excess - 1
       end
     end
@@ -64,6 +88,7 @@ make_room()
 
 local session = key('session', args.session)
 redis.call('HSET', session, 'id', args.session, 'subject', args.subject, 'device', args.device.id,
+  'device_since', redis.call('HGET', device, 'first_used_at'),
   'account_epoch', account[1], 'global_epoch', global_epoch, 'created_at', args.now,
   'last_used_at', args.now, 'idle_until', args.idle_until, 'expires_at', args.expires_at,
   'address', args.address, 'generation', '0', 'newest_cookie', args.cookie)
@@ -74,9 +99,6 @@ expire_at(cookie, args.expires_at)
 local index = key('sessions', args.subject)
 redis.call('ZREMRANGEBYSCORE', index, '-inf', args.now)
 redis.call('ZADD', index, args.expires_at, args.session)
-local excess = redis.call('ZCARD', index) - args.most_sessions
-if excess > 0 then
-  local oldest = redis.call('ZPOPMIN', index, excess)
-  for i = 1, #oldest, 2 do redis.call('DEL', key('session', oldest[i]), key('grants', oldest[i])) end
-end
+make_room_for_session(index)
+put_records(args.arrival_records[arrival] or {})
 return { state, arrival }

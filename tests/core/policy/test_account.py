@@ -44,6 +44,7 @@ def test_it_says_what_its_actions_ask_for_and_are_called() -> None:
     assert faults == []
     assert actions[SIGN_IN] == Action(OWN_APP, SIGN_IN, SIGNING_IN.title, Protect.ALWAYS, fresh=8 * 3600.0)
     profile = actions["manage-profile"]
+    assert profile.lowers, "whatever a policy says"
     assert (profile.title, profile.single_use, profile.always_for) == ("Your data", True, {"staff"})
     removing = actions["remove-factor"]
     assert (removing.title, removing.lowers, removing.single_use) == ("Taking one away", True, True)

@@ -18,8 +18,9 @@ def test_each_action_is_the_accounts_under_its_own_name() -> None:
 
 def test_what_takes_protection_away_takes_a_code_each_time_and_no_policy_can_change_that() -> None:
     lowering = {name for name, action in OWN_ACTIONS.items() if action.lowers}
-    assert lowering == {"remove-factor", "manage-protection", "renew-recovery-codes"}
-    for name in lowering:
+    settled = {"remove-factor", "manage-protection", "renew-recovery-codes"}
+    assert lowering == settled | {"change-password", "manage-profile"}
+    for name in settled:
         assert name not in ADJUSTABLE
         assert OWN_ACTIONS[name].single_use
         assert OWN_ACTIONS[name].protect in (Protect.ALWAYS, Protect.WITH_FACTOR)

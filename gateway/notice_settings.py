@@ -22,12 +22,15 @@ _SECRET_PREFIX = "whsec_"  # noqa: S105 - how a secret begins, not one
 def sender_of(text: str) -> Address:
     """The one address in `text`, such as `Watchword <no-reply@exchange.example>`. Raises ValueError."""
     mail = EmailMessage(policy=SMTP)
-    mail["From"] = text
-    found = mail["From"]
-    if found.defects or len(found.addresses) != 1 or not found.addresses[0].domain:
+    try:
+        mail["From"] = text
+        found = mail["From"]
+        one: tuple[Address, ...] = () if found.defects else found.addresses
+    except IndexError:  # what the parser of the standard library says of a header that ends too soon
+        one = ()
+    if len(one) != 1 or not one[0].domain:
         raise ValueError("must be one e-mail address, such as Watchword <no-reply@exchange.example>")
-    address: Address = found.addresses[0]
-    return address
+    return one[0]
 
 
 def key_of(secret: SecretStr) -> bytes:

@@ -55,6 +55,8 @@ def test_mail_is_safe_by_default() -> None:
         ({"password": "p"}, "give both user and password"),
         ({"user": "u", "password": "p", "password_file": "f"}, "not both"),
         ({"from": "nobody"}, "must be one e-mail address"),
+        ({"from": "a@"}, "must be one e-mail address"),
+        ({"from": '"'}, "must be one e-mail address"),
         ({"from": "a@b.example, c@d.example"}, "must be one e-mail address"),
         ({"from": "a@b.example\nBcc: c@d.example"}, "one line of visible text"),
         ({"host": ""}, "one line of visible text"),

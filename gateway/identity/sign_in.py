@@ -109,7 +109,7 @@ class SignIns:
             return SignInRefused(reason)
         await self._store.attempts.succeed(counter, subject)
         await self._store.attempts.uncount("address", place)
-        return await self._begin(attempted, now)
+        return await self._begin(attempted, known.password_hash, now)
 
     async def _counter(self, subject: str, device_cookie: str | None) -> str:
         """The counter of attempts that applies: a device that the account knows has its own."""
@@ -119,16 +119,19 @@ class SignIns:
                 return f"password:{device.id}"
         return "password"
 
-    async def _begin(self, attempted: Attempted, now: float) -> SignedIn | SignInRefused:
-        outcome = await self._start(attempted, attempted.device_cookie or entropy.token(), now)
+    async def _begin(self, attempted: Attempted, password_hash: str, now: float) -> SignedIn | SignInRefused:
+        device_cookie = attempted.device_cookie or entropy.token()
+        outcome = await self._start(attempted, device_cookie, password_hash, now)
         if isinstance(outcome, SignInRefused) and outcome.reason is Reason.DEVICE_REVOKED:
             # A revoked device stays revoked; whoever knows the password starts over as a new one.
-            outcome = await self._start(attempted, entropy.token(), now)
+            outcome = await self._start(attempted, entropy.token(), password_hash, now)
         if isinstance(outcome, SignedIn):
             await self._end_previous(attempted, now)
         return outcome
 
-    async def _start(self, attempted: Attempted, device_cookie: str, now: float) -> SignedIn | SignInRefused:
+    async def _start(
+        self, attempted: Attempted, device_cookie: str, password_hash: str, now: float
+    ) -> SignedIn | SignInRefused:
         user_agent = attempted.user_agent[:LONGEST_USER_AGENT]
         client = client_of(user_agent)
         device = NewDevice(
@@ -148,6 +151,7 @@ class SignIns:
             address=attempted.address,
             later=later,
             now=now,
+            password_hash=password_hash,
             entries={
                 Arrival.KNOWN: [signed_in],
                 Arrival.FIRST: [signed_in, _entry("device-added", subject, attempted, now, client.name)],

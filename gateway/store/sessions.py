@@ -78,9 +78,14 @@ class Sessions:
         address: str,
         later: LaterDevices,
         now: float,
+        password_hash: str | None = None,
         entries: Mapping[Arrival, Sequence[AuditEntry]] = MappingProxyType({}),
     ) -> Started | Reason:
         """Begin a session for an account whose password was right; a Reason when that cannot be.
+
+        `password_hash` is what it was checked against: one that was changed meanwhile begins nothing, or
+        whoever is thrown out by a new password could come in again with the old one just then. None
+        for a session that no password began.
 
         What is put on record depends on how the device arrives; session and device are filled in.
         """
@@ -91,15 +96,10 @@ class Sessions:
             "start_session",
             shard,
             (),
-            arrival_records={
-                arrival: [
-                    self._audit.argument(replace(entry, session_id=session_id, device_id=device.id))
-                    for entry in found
-                ]
-                for arrival, found in entries.items()
-            },
+            arrival_records=self._records(entries, session_id, device.id),
             now=now,
             subject=subject,
+            password=password_hash,
             session=session_id,
             cookie=hash_of(cookie),
             idle_until=min(now + self.limits.idle, expires_at),
@@ -119,6 +119,18 @@ class Sessions:
             return Reason(outcome)
         state, arrival = outcome
         return Started(session_id, cookie, DeviceState(state), Arrival(arrival))
+
+    def _records(
+        self, entries: Mapping[Arrival, Sequence[AuditEntry]], session_id: str, device_id: str
+    ) -> dict[str, list[dict[str, Any]]]:
+        """Entries as the script takes them, by how the device arrives, with session and device filled in."""
+        return {
+            arrival: [
+                self._audit.argument(replace(entry, session_id=session_id, device_id=device_id))
+                for entry in found
+            ]
+            for arrival, found in entries.items()
+        }
 
     def new_cookie(self, shard: Shard) -> str:
         """A session cookie's value: the shard that holds the session, and 256 random bits."""

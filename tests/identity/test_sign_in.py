@@ -14,7 +14,10 @@ from gateway.core.records import DeviceState, LaterDevices
 from gateway.identity.passwords import Passwords
 from gateway.identity.sign_in import Attempted, SignedIn, SignInLimits, SignInRefused, SignIns
 from gateway.store.attempts import AttemptLimit, GrowingDelay
+from gateway.store.factors import Rotation
+from gateway.store.keys import Shard
 from gateway.store.opening import Store
+from gateway.store.revocations import NewPassword
 
 PASSWORD = "correct horse battery staple"
 MOST, MOST_OF_ADDRESS = 3, 8
@@ -334,6 +337,32 @@ async def test_signing_in_again_replaces_the_session_of_the_browser(store: Store
         True,
         True,
     ]
+
+
+@pytest.mark.parametrize("by_owner", [True, False])
+async def test_a_password_that_was_changed_while_it_was_checked_begins_nothing(
+    store: Store, sign_ins: SignIns, passwords: Passwords, monkeypatch: pytest.MonkeyPatch, by_owner: bool
+) -> None:
+    """Or whoever is thrown out by a new password would come in again with the old one."""
+    owner, verify = await signed_in(sign_ins), passwords.verify
+    known = await store.accounts.credentials("ada")
+    assert known is not None
+
+    async def verified_just_before(hashed: str | None, password: str) -> bool:
+        right = await verify(hashed, password)
+        if by_owner:
+            rotation = Rotation(owner.session_cookie, store.sessions.new_cookie(Shard(0)), NOW)
+            change = NewPassword("ada", owner.session_id, known.password_hash, "$new$", rotation)
+            assert await store.revocations.by_new_password(change, actor="account:ada", now=NOW)
+        else:
+            assert await store.revocations.by_set_password(
+                "ada", "$new$", reason="test", actor="cli:root", now=NOW
+            )
+        return right
+
+    monkeypatch.setattr(passwords, "verify", verified_just_before)
+    assert await sign_ins.sign_in(attempt(), NOW) == REFUSED
+    assert len(await store.sessions.list("ada")) == 1, "only the one from before"
 
 
 async def test_a_wrong_password_ends_nothing(store: Store, sign_ins: SignIns) -> None:

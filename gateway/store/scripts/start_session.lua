@@ -1,11 +1,13 @@
 -- Begin a session, and record the device it is on. args: now, subject, session, cookie, idle_until,
 -- expires_at, address, device {id, name, user_agent, browser, system}, waits (a new device does, if there
 -- is somebody to ask), code_serves (a code vouches for a device), word_seed, forget_device_at,
--- forget_device_before, most_devices, most_sessions, arrival_records (by how the device arrives)
-local account = redis.call('HMGET', key('account', args.subject), 'epoch', 'disabled', 'factors')
+-- forget_device_before, most_devices, most_sessions, arrival_records (by how the device arrives), and perhaps
+-- password (the hash that was checked; nothing begins if it was changed meanwhile)
+local account = redis.call('HMGET', key('account', args.subject), 'epoch', 'disabled', 'factors', 'password')
 local global_epoch = redis.call('GET', key('epoch'))
 if not account[1] or not global_epoch then return 'epoch-missing' end
 if account[2] == '1' then return 'account-disabled' end
+if args.password and account[4] ~= args.password then return 'wrong-credentials' end
 
 local devices = key('devices', args.subject)
 local function state_of(id) return redis.call('HGET', key('device', id), 'state') end

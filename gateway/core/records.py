@@ -65,7 +65,8 @@ class Device:
 
     To be let in, it must be authorised, if need be by the setting alone; `confirmed_at` is when its owner
     vouched for it, None for one that was only let in. `word_seed` stands for the words that it shows
-    while it asks to be confirmed, and is empty while it does not. `browser` and `system` are what the
+    while it asks to be confirmed, and is empty while it does not. `proved_at` is when a code was last given
+    on it. `browser` and `system` are what the
     User-Agent claims, "" where it tells none.
     """
 
@@ -81,6 +82,7 @@ class Device:
     system: str = ""
     confirmed_at: float | None = None
     word_seed: str = ""
+    proved_at: float | None = None
 
     @property
     def is_authorised(self) -> bool:

@@ -18,6 +18,7 @@ _SECURITY, _DEVICES, _ACTIVITY, _PASSWORD = (
 TOLD: Mapping[str, str] = {
     "device-new": _DEVICES,
     "device-authorised": _DEVICES,
+    "device-revoked": _DEVICES,
     "factor-confirmed": _SECURITY,
     "factor-removed": _SECURITY,
     "recovery-codes-made": _SECURITY,
@@ -39,6 +40,9 @@ TOLD: Mapping[str, str] = {
     "reset-done": _SECURITY,
 }
 """Events of the audit stream that the person is told of, each with the page where they can see to it."""
+
+COMMON = frozenset({"device-new", "device-revoked", "account-revoked"})
+"""Of those, what takes no more than a password: kept apart, or it would wash the others off a page."""
 
 
 def is_by_support(actor: str) -> bool:

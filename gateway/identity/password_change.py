@@ -13,7 +13,9 @@ from gateway.store.opening import Store
 from gateway.store.revocations import NewPassword
 
 _COUNTER = "password-change"
-"""Of its own, so that a stolen session cannot guess freely, nor keep its owner from signing in."""
+"""Of its own, and by device, so that a stolen session can neither guess freely nor keep its owner from
+signing in or from changing the password.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,8 @@ class PasswordChanges:
         account, session = asked.snapshot.account, asked.snapshot.session
         if not _fits(asked.new, asked.current, account.subject):
             return ChangeRefused(Reason.UNFIT_PASSWORD)
-        attempt = await self.store.attempts.begin(_COUNTER, account.subject, self.delay, now)
+        counter = f"{_COUNTER}:{session.device_id}"
+        attempt = await self.store.attempts.begin(counter, account.subject, self.delay, now)
         if not attempt.allowed:
             return ChangeRefused(Reason.TOO_MANY_ATTEMPTS, attempt.retry_after)
         known = await self.store.accounts.credentials(account.subject)
@@ -75,7 +78,7 @@ class PasswordChanges:
         )
         if changed is None:
             return ChangeRefused(Reason.SESSION_REVOKED)
-        await self.store.attempts.succeed(_COUNTER, account.subject)
+        await self.store.attempts.succeed(counter, account.subject)
         return Changed(new_cookie)
 
 

@@ -14,7 +14,7 @@ from gateway.core.reasons import Reason
 from gateway.core.records import Session
 from gateway.identity.passwords import Passwords
 from gateway.identity.second_factor import CodeRefused, CodeTaken, GivenCode
-from gateway.store.attempts import GrowingDelay
+from gateway.store.attempts import RECOVERY, GrowingDelay
 from gateway.store.audit import AuditEntry
 from gateway.store.factors import Spending
 from gateway.store.opening import Store
@@ -68,7 +68,8 @@ class Recovery:
         outcome = await self._judge(given, spending, now)
         refused = outcome.reason if isinstance(outcome, CodeRefused) else None
         self._observe(refused)
-        if refused:
+        # What was not even looked at could wash all else out of the stream.
+        if refused and refused is not Reason.TOO_MANY_ATTEMPTS:
             await self._store.audit.record(given.entry("recovery-code-refused", refused, now))
         return outcome
 
@@ -76,7 +77,8 @@ class Recovery:
         if spending.lowers:
             return CodeRefused(Reason.RECOVERY_NOT_ENOUGH, 0)
         subject = given.snapshot.account.subject
-        attempt = await self._store.attempts.begin("recovery", subject, self._attempts, now)
+        device = given.snapshot.device
+        attempt = await self._store.attempts.begin(RECOVERY, subject, self._attempts, now, device=device)
         if not attempt.allowed:
             return CodeRefused(Reason.TOO_MANY_ATTEMPTS, attempt.retry_after)
         code = recovery_codes.read(given.code)

@@ -177,14 +177,15 @@ class SecondFactor:
 
     async def _take(self, given: GivenCode, spending: Spending, now: float) -> CodeTaken | CodeRefused:
         subject = given.snapshot.account.subject
-        attempt = await self._store.attempts.begin(CODES, subject, self._attempts, now)
+        device = given.snapshot.device
+        attempt = await self._store.attempts.begin(CODES, subject, self._attempts, now, device=device)
         outcome = _not_now(attempt) or await self._judge(given, spending, now)
         refused = outcome.reason if isinstance(outcome, CodeRefused) else None
         self._observe(refused)
-        if refused is None:
-            return outcome
+        if refused is None or not attempt.allowed:
+            return outcome  # what was not even looked at could wash all else out of the stream
         await self._store.audit.record(given.entry("code-refused", refused, now))
-        if not (attempt.allowed and attempt.locked):
+        if not attempt.locked:
             return outcome
         await self._store.audit.record(given.entry("codes-locked", refused, now))
         return CodeRefused(Reason.CODES_LOCKED, 0)  # which is what matters from now on

@@ -97,7 +97,7 @@ class Letters:
 
 def harmless(text: str) -> str:
     """Other people's text, as a letter may hold it: one short line in which nothing looks like a link."""
-    return " ".join(_WRITTEN_BY_OTHERS.sub(" ", text).split())[:LONGEST_NAME]
+    return " ".join(_WRITTEN_BY_OTHERS.sub(" ", text).split())[:LONGEST_NAME].strip()
 
 
 def _device(name: str, user_agent: str) -> str:

@@ -132,7 +132,12 @@ class Desk:
         return (*cookies, self.jar.write(CookieKind.RESUME, approved.resume_cookie, RESUME_SECONDS))
 
     async def factors(self, snapshot: Snapshot) -> list[Factor]:
-        return await self.store.factors.list(snapshot.account.subject)
+        """The person's factors, oldest first; those that wait only if this session began them."""
+        return [
+            factor
+            for factor in await self.store.factors.list(snapshot.account.subject)
+            if factor.state is FactorState.CONFIRMED or factor.session_id == snapshot.session.id
+        ]
 
     async def enrol(self, inbound: Inbound, snapshot: Snapshot, label: str, proof: Grant | None) -> Enrolment:
         """Begin a new factor. Raises FactorRefused.
@@ -209,7 +214,7 @@ class Desk:
         factors, subject = self.store.factors, snapshot.account.subject
         if code_given:
             entry = self.entry(inbound, snapshot, "factor-removed", factor_id)
-            return await factors.remove(subject, factor_id, entries=[entry])
+            return await factors.remove(subject, factor_id, going_on=snapshot.session.id, entries=[entry])
         entry = self.entry(inbound, snapshot, "factor-given-up", factor_id)
         return await factors.give_up(subject, factor_id, snapshot.session.id, entries=[entry])
 
@@ -243,9 +248,9 @@ class Desk:
         """Change the person's password, which ends all their other sessions."""
         asked = Change(snapshot, current, new, inbound.cookies.session or "", inbound.address)
         outcome = await self.passwords.change(asked, inbound.now)
-        if isinstance(outcome, ChangeRefused):
+        if isinstance(outcome, ChangeRefused) and outcome.reason is not Reason.TOO_MANY_ATTEMPTS:
             await self.note(inbound, snapshot, "password-refused", outcome.reason)
-        else:
+        if isinstance(outcome, Changed):
             self.metrics.revocation(Scope.ACCOUNT)
         return outcome
 

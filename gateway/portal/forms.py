@@ -152,7 +152,7 @@ class Forms:
             protections_of(call.person.account, self._desk.policies()),
             call.inbound.now,
             notice=notice_of(call),
-            may_add=len(factors) < MOST_FACTORS,
+            may_add=call.person.account.confirmed_factors < MOST_FACTORS,
             removing=removing,
             session_id=call.person.session.id,
             recovery_codes_left=await self._desk.recovery_codes_left(call.person),
@@ -270,4 +270,6 @@ def way_on(challenge: Challenge) -> str:
     """Where a person goes once the code was right: on with what they did, if that can be repeated."""
     if challenge.sealed_request is not None or challenge.method in ("GET", "HEAD"):
         return challenge.path
+    if challenge.app == OWN_APP:
+        return challenge.path.partition("?")[0]  # whose form is shown again
     return FRONT_PAGE

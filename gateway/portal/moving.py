@@ -32,7 +32,7 @@ class Moving:
     async def start(self, call: Call) -> web.Response:
         if not call.person.account.confirmed_factors:
             return lead_to(SECURITY)  # there is nothing to move from
-        may_add = len(await self._desk.factors(call.person)) < MOST_FACTORS
+        may_add = call.person.account.confirmed_factors < MOST_FACTORS
         return page(self._pages.render("move.html", holder=holder_of(call, call.person), may_add=may_add))
 
     async def begin(self, call: Call) -> web.Response:

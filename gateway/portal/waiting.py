@@ -156,7 +156,7 @@ class Waiting:
             call.inbound, snapshot, code, call.visit.app.sign_in, recovery=recovery
         )
         if isinstance(outcome, CodeRefused):
-            return code_problem(outcome.reason, outcome.wait)
+            return code_problem(outcome.reason, outcome.wait, outcome.clock_off_by)
         device = snapshot.device.confirmed(call.inbound.now) if snapshot.device else None
         return self._described(call, snapshot, device, *self._cookies(outcome.session_cookie))
 

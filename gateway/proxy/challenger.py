@@ -7,6 +7,7 @@ from aiohttp import web
 from gateway.core.decision import Decision, StepUp, binding_of
 from gateway.core.fields import pick, read_fields
 from gateway.core.policy.model import Action
+from gateway.core.policy.own import CHANGE_PASSWORD
 from gateway.core.reasons import Reason
 from gateway.core.records import Snapshot
 from gateway.errors import BadRequest, PayloadTooLarge
@@ -97,7 +98,9 @@ class Challenger:
     async def _ask(self, visit: Visit, snapshot: Snapshot, action: Action, binding: str) -> web.Response:
         inbound = visit.inbound
         parked = None
-        if inbound.is_navigation and not inbound.is_safe and inbound.body is not None:
+        # No password is ever parked; its form is shown again once a code was given.
+        parkable = action.key != CHANGE_PASSWORD.key
+        if parkable and inbound.is_navigation and not inbound.is_safe and inbound.body is not None:
             kept = tuple(pair for pair in inbound.headers if pair[0].lower() not in _NOT_PARKED)
             parked = ParkedRequest(inbound.target.method, kept, inbound.body)
         challenge = await self.step_ups.challenge(

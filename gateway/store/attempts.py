@@ -8,11 +8,18 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from gateway.core.records import Device
 from gateway.store.connection import Connection
 from gateway.store.keys import Shard, shard_of_subject
 
 CODES = "code"
 """The kind of attempt that every code is, whatever door it comes through."""
+
+RECOVERY = "recovery"
+"""The kind that every recovery code is."""
+
+FORGET_APART_SECONDS = 86_400.0
+"""How long after the last failure on a device its own failures are forgotten; the lock remembers them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +63,16 @@ class Attempts:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    async def begin(self, kind: str, name: str, delay: GrowingDelay, now: float) -> Attempt:
+    async def begin(
+        self, kind: str, name: str, delay: GrowingDelay, now: float, *, device: Device | None = None
+    ) -> Attempt:
         """Count an attempt of `kind` by `name` (a subject), as a failure until it succeeds.
 
-        One that comes too early, or after the lock, is not allowed and does not count.
+        One that comes too early, or after the lock, is not allowed and does not count. On a `device` on
+        which a code was given before, how long to wait depends on its own failures only: or whoever
+        knows the password would keep the owner waiting, by guessing whenever a guess is allowed.
         """
+        apart = device.id if device and device.proved_at is not None else None
         allowed, locked, seconds = await self._connection.run(
             "begin_attempt",
             self._shard(name),
@@ -71,6 +83,8 @@ class Attempts:
             longest=delay.longest,
             lock=delay.lock,
             forget_after=delay.forget_after,
+            apart=f"{kind}:{apart}" if apart else None,
+            forget_apart_at=now + FORGET_APART_SECONDS,
         )
         return Attempt(bool(allowed), seconds, bool(locked))
 
@@ -80,8 +94,17 @@ class Attempts:
         await self._connection.call(self._connection.redis.delete(key))
 
     async def unlock(self, subject: str) -> None:
-        """Let an account's codes count again, the next one at once."""
-        await self.succeed(CODES, subject)
+        """Let an account's codes and recovery codes count again, the next one at once."""
+        shard = self._shard(subject)
+        devices = await self._connection.call(
+            self._connection.redis.zrange(shard.key("devices", subject), 0, -1)
+        )
+        keys = [
+            shard.key("failures", f"{kind}:{whose}")
+            for kind in (CODES, RECOVERY)
+            for whose in (subject, *devices)
+        ]
+        await self._connection.call(self._connection.redis.delete(*keys))
 
     async def locked(self, subjects: Iterable[str]) -> frozenset[str]:
         """Those of these accounts whose codes are locked."""

@@ -12,7 +12,7 @@ from typing import Any
 import structlog
 
 from gateway.core.records import Snapshot
-from gateway.core.telling import TOLD, Channel
+from gateway.core.telling import COMMON, TOLD, Channel
 from gateway.store.connection import Connection, time_text
 from gateway.store.keys import Shard, shard_of_subject
 
@@ -106,7 +106,7 @@ class Audit:
             "device": entry.device_id,
             "at": time_text(entry.at),
             "entry": _pairs(entry),
-            "stream": "told" if told else "activity",
+            "stream": "told" if told and entry.event not in COMMON else "activity",
             "most": MOST_ENTRIES,
             "most_own": MOST_OWN_ENTRIES,
             "forget_at": time_text(entry.at + FORGET_SECONDS),

@@ -111,4 +111,5 @@ def device_from(row: dict[str, str]) -> Device:
         system=row.get("system", ""),
         confirmed_at=float(row["confirmed_at"]) if "confirmed_at" in row else None,
         word_seed=row.get("word_seed", ""),
+        proved_at=float(row["proved_at"]) if "proved_at" in row else None,
     )

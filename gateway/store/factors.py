@@ -147,9 +147,14 @@ class Factors:
             expires_at=now + VOID_SECONDS,
         )
 
-    async def remove(self, subject: str, factor_id: str, *, entries: Sequence[AuditEntry] = ()) -> bool:
-        """Remove a factor of this account; False when it has none such."""
-        return await self._remove(subject, factor_id, entries)
+    async def remove(
+        self, subject: str, factor_id: str, *, going_on: str = "", entries: Sequence[AuditEntry] = ()
+    ) -> bool:
+        """Remove a factor of this account; False when it has none such.
+
+        Proof that was given in its sessions counts no more, but in the one that is `going_on`.
+        """
+        return await self._remove(subject, factor_id, entries, going_on=going_on)
 
     async def give_up(
         self, subject: str, factor_id: str, session_id: str, *, entries: Sequence[AuditEntry] = ()

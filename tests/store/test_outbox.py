@@ -69,7 +69,7 @@ async def test_what_is_done_leaves_nothing_behind(store: Store, valkey: Redis) -
             assert await store.outbox.done(message)
             assert not await store.outbox.done(message)
     left = {key.partition("}:")[2].partition(":")[0] for key in set(await valkey.keys()) - before}
-    assert left == {"account", "accounts", "audit", "told", "hourly"}
+    assert left == {"account", "accounts", "audit", "told", "activity", "hourly"}
 
 
 async def test_a_message_waits_as_long_as_it_is_told_to(store: Store) -> None:

@@ -78,6 +78,7 @@ async def test_a_cookie_leads_to_everything_that_decides(store: Store) -> None:
         browser="Firefox",
         system="Linux",
         confirmed_at=NOW,
+        proved_at=NOW,
     )
     assert snapshot.session == Session(
         id=session.session_id,

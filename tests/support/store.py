@@ -151,14 +151,16 @@ def new_cookie(store: Store, session: Started) -> str:
 
 
 def new_factor(store: Store, subject: str = "ada", *, created_at: float = NOW) -> Factor:
+    factor_id = store.factors.new_id(subject)
     return Factor(
-        id=store.factors.new_id(subject),
+        id=factor_id,
         subject=subject,
         label="Phone",
         state=FactorState.PENDING,
         created_at=created_at,
         last_used_at=None,
         sealed_seed=RING.seal(b"seed", bound_to="a factor"),
+        session_id=f"that of {factor_id}",
     )
 
 

@@ -21,6 +21,7 @@ for _, id in ipairs(redis.call('ZRANGE', key('devices', subject), 0, -1)) do
   local device = key('device', id)
   if redis.call('EXISTS', device) == 1 then redis.call('HSET', device, 'state', 'revoked') end
 end
+redis.call('HDEL', account, 'choices')  -- what was switched off may have been so by somebody else
 redis.call('HSET', account, 'factors', '0', 'must_enrol', '1', 'epoch', raised(redis.call('HGET', account, 'epoch')))
 tell_revocation(subject)
 

@@ -8,13 +8,23 @@ for name, value in pairs(args.fields) do redis.call('HSET', challenge, name, val
 redis.call('HSET', challenge, 'id', args.challenge, 'session', args.session, 'expires_at', args.expires_at)
 expire_at(challenge, args.expires_at)
 
+-- Whose sessions give way last: those on which a code was given, or on whose device.
+local function has_proved(owner)
+  local known = redis.call('HMGET', key('session', owner), 'proved_at', 'device')
+  return (known[1] or known[2] and redis.call('HGET', key('device', known[2]), 'proved_at')) and true or false
+end
+
 local function give_way(index, most)
   local excess = redis.call('ZCARD', index) - most
-  for _, id in ipairs(redis.call('ZRANGE', index, 0, -1)) do
-    if excess > 0 and id ~= args.challenge then
-      local owner = redis.call('HGET', key('challenge', id), 'session') or args.session
-      drop_challenge(id, owner, session.subject)
-      excess = excess - 1
+  if excess <= 0 then return end
+  local ids = redis.call('ZRANGE', index, 0, -1)
+  for _, proved in ipairs({ false, true }) do
+    for _, id in ipairs(ids) do
+      local owner = redis.call('HGET', key('challenge', id), 'session') or ''
+      if excess > 0 and id ~= args.challenge and has_proved(owner) == proved then
+        drop_challenge(id, owner, session.subject)
+        excess = excess - 1
+      end
     end
   end
 end

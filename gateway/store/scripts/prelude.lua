@@ -35,9 +35,9 @@ local function expire_at(name, seconds)
   redis.call('PEXPIREAT', name, math.ceil(tonumber(seconds) * 1000))
 end
 
--- Let an account's codes count again: one was right, a recovery code stood in, or support says so.
-local function forget_failures(subject)
-  redis.call('DEL', key('failures', 'code:' .. subject))
+-- Let an account's codes count again: one was right, or a recovery code stood in, on this device.
+local function forget_failures(subject, device)
+  redis.call('DEL', key('failures', 'code:' .. subject), key('failures', 'code:' .. device))
 end
 
 -- Forget a challenge, with the request that is parked behind it.
@@ -54,6 +54,14 @@ local function end_session(id, subject)
   end
   redis.call('DEL', key('session', id), key('grants', id))
   redis.call('ZREM', key('sessions', subject), id)
+end
+
+-- Let no proof count any more that was given in an account's sessions, but for one of them: what it was
+-- given with is no longer there.
+local function drop_grants(subject, but)
+  for _, id in ipairs(redis.call('ZRANGE', key('sessions', subject), 0, -1)) do
+    if id ~= but then redis.call('DEL', key('grants', id)) end
+  end
 end
 
 -- End a cookie at args.old_until; what ends before that stays as it is.
@@ -101,11 +109,14 @@ end
 
 -- Take the attempt back that this code was, and let the next one come at once, but no failure before it:
 -- whoever may have set this factor up with a recovery code must not clear what they guess at another one.
-local function uncount_failure(subject)
-  local failures = key('failures', 'code:' .. subject)
-  if redis.call('EXISTS', failures) == 0 then return end
-  redis.call('HINCRBY', failures, 'count', -1)
-  redis.call('HDEL', failures, 'next_at', 'locked')
+local function uncount_failure(subject, device)
+  for _, whose in ipairs({ subject, device }) do
+    local failures = key('failures', 'code:' .. whose)
+    if redis.call('EXISTS', failures) == 1 then
+      redis.call('HINCRBY', failures, 'count', -1)
+      redis.call('HDEL', failures, 'next_at', 'locked')
+    end
+  end
 end
 
 -- Give what a code was asked for, once it is used up. args, as the case may be:

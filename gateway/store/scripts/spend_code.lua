@@ -15,7 +15,7 @@ if known[3] and args.step <= tonumber(known[3]) then return 'used-code' end
 if redis.call('SISMEMBER', key('voided', args.factor), args.step) == 1 then return 'used-code' end
 local on_trial = tonumber(args.now) < tonumber(known[6] or 0)
 if args.lowers and on_trial then
-  uncount_failure(session.subject)
+  uncount_failure(session.subject, session.device)
   return 'factor-on-trial'
 end
 redis.call('HSET', factor, 'last_step', args.step, 'last_used_at', args.now)
@@ -38,7 +38,8 @@ if args.confirm then
     end
   end
 end
-if on_trial then uncount_failure(session.subject) else forget_failures(session.subject) end
+local done_with = on_trial and uncount_failure or forget_failures
+done_with(session.subject, session.device)
 give(session)
 put_records()
 return 'spent'

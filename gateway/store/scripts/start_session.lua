@@ -12,8 +12,8 @@ if args.password and account[4] ~= args.password then return 'wrong-credentials'
 local devices = key('devices', args.subject)
 local function state_of(id) return redis.call('HGET', key('device', id), 'state') end
 
--- Whether somebody could authorise this device on another one: the first one, and the first after
--- all others were revoked, has nobody to ask.
+-- Whether somebody could authorise this device on another one. Where none is left, an account with a
+-- factor has a code to ask for, or else support.
 local function another_is_authorised()
   for _, id in ipairs(redis.call('ZRANGE', devices, 0, -1)) do
     if state_of(id) == 'authorised' then return true end
@@ -47,15 +47,21 @@ local function make_room()
   end
 end
 
--- End the sessions that are too many: the oldest, and those on which a code was given last.
+-- In which order sessions give way: as devices do, and those last in which a code was given.
+local function standing_of_session(id)
+  local known = redis.call('HMGET', key('session', id), 'device', 'proved_at')
+  local of_device = known[1] and standing(known[1]) or 1
+  return known[2] and of_device > 2 and 4 or of_device
+end
+
+-- End the sessions that are too many: the oldest, by standing.
 local function make_room_for_session(index)
   local excess = redis.call('ZCARD', index) - args.most_sessions
   if excess <= 0 then return end
   local ids = redis.call('ZRANGE', index, 0, -1)
-  for _, proved in ipairs({ false, true }) do
+  for turn = 1, 4 do
     for _, id in ipairs(ids) do
-      local has_proved = redis.call('HGET', key('session', id), 'proved_at') ~= false
-      if excess > 0 and id ~= args.session and has_proved == proved then
+      if excess > 0 and id ~= args.session and standing_of_session(id) == turn then
         end_session(id, args.subject)
         excess = excess - 1
       end
@@ -69,16 +75,15 @@ if state == 'revoked' then return 'device-revoked' end
 local arrival = 'known'
 if not state then arrival = redis.call('ZCARD', devices) == 0 and 'first' or 'later' end
 if state ~= 'authorised' then
-  local somebody_to_ask = another_is_authorised()
-  local code_to_ask_for = args.code_serves and tonumber(account[3] or 0) > 0
+  local somebody_to_ask = another_is_authorised() or (arrival ~= 'first' and tonumber(account[3] or 0) > 0)
   local waits = args.waits or state == 'pending'
   state = (waits and somebody_to_ask) and 'pending' or 'authorised'
   redis.call('HSET', device, 'id', args.device.id, 'subject', args.subject, 'state', state)
   redis.call('HSETNX', device, 'name', args.device.name)
   redis.call('HSETNX', device, 'first_used_at', args.now)
-  -- Where a code can vouch for it, a device with nobody to ask is let in but not confirmed, or whoever
-  -- knows the password could get there by revoking all the others.
-  if not somebody_to_ask and not code_to_ask_for then redis.call('HSET', device, 'confirmed_at', args.now) end
+  -- Nobody stands behind any but the very first, or whoever knows the password could get there by revoking
+  -- all the others.
+  if arrival == 'first' then redis.call('HSET', device, 'confirmed_at', args.now) end
 end
 redis.call('HSET', device, 'user_agent', args.device.user_agent, 'browser', args.device.browser,
   'system', args.device.system, 'last_used_at', args.now, 'address', args.address)

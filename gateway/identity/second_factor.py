@@ -183,7 +183,7 @@ class SecondFactor:
         self._observe(refused)
         if refused is None:
             return outcome
-        await self._store.audit.record(given.entry("code-refused", refused, now))
+        await self._store.audit.record(given.entry("code-refused", f"{refused}: {given.purpose}", now))
         if not (attempt.allowed and attempt.locked):
             return outcome
         await self._store.audit.record(given.entry("codes-locked", refused, now))

@@ -321,11 +321,11 @@ def test_a_stolen_phone_is_told_from_a_broken_one(name: str) -> None:
 
 def test_what_has_the_same_title_in_two_apps_is_told_apart() -> None:
     html = EVERYTHING["security"]
-    for app in ("Exchange",):
+    for app in ("Exchange", "Exchange wiki"):
         assert f"<h3>Signing in ({app})</h3>" in html
     assert "<h3>Managing your profile</h3>" in html
     buttons = [part.partition("</")[0] for part in html.split('<button class="danger">')[1:]]
-    assert "Switch off: Signing in (Exchange)" in buttons, "seen by everybody, not only heard"
+    assert "Switch off: Signing in (Exchange wiki)" in buttons, "seen by everybody, not only heard"
 
 
 def test_what_always_asks_says_what_it_takes_before_there_is_an_app() -> None:
@@ -412,6 +412,7 @@ def test_f3_recovery_codes_are_listed_for_screen_paper_and_file() -> None:
     assert page.text.count("AB-CDEF-GHJK-MNPQ") == 9
     assert WARNING in page.text
     (download,) = [button for button in page.all("button") if "data-download" in button]
+    assert len([button for button in page.all("button") if "data-print" in button]) == 1
     assert download["data-download"] in [tag.get("id") for tag in page.all("div")]
     assert [tag for tag in page.all("div") if tag.get("class") == "actions"] == [
         {"class": "actions", "data-script": None, "hidden": None}

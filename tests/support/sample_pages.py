@@ -125,7 +125,7 @@ def protections(strings: Strings, *, factor: bool = True) -> list[Protection]:
     """What asks for a code in two apps, one that has every kind and one with a single switch."""
     return [
         Protection(
-            App(app, "", strings.app, (), (), Need.SESSION),
+            App(app, "", strings.app if app == "exchange" else f"{strings.app} {app}", (), (), Need.SESSION),
             Action(app, name, title, protect),
             on,
             locked=protect is not Protect.BY_CHOICE,

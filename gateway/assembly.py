@@ -24,6 +24,7 @@ from gateway.portal.resets import ResetPages
 from gateway.portal.site import Site, Topic
 from gateway.portal.static_files import StaticFiles
 from gateway.portal.texts import Texts
+from gateway.portal.unlocking import Unlocking
 from gateway.portal.waiting import Waiting
 from gateway.proxy.answers import Answers
 from gateway.proxy.challenger import Challenger
@@ -126,6 +127,7 @@ def _topics(basis: Basis, desk: Desk, pages: Pages) -> tuple[Topic, ...]:
         Profile(desk, pages, basis.settings.profile.email, Channel.MAIL in basis.settings.notices.channels),
         ActivityPage(desk, pages),
         RecoveryTopic(desk, pages),
+        Unlocking(desk, pages),
         Moving(desk, pages),
         Devices(desk, pages),
         Waiting(desk, pages),

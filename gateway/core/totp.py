@@ -82,8 +82,11 @@ def judge(seed: bytes, code: str, now: float, *, drift: int = 0, last_step: int 
     """What `code` is to the factor with this seed.
 
     `drift` is where its clock is known to be, in steps from ours. `last_step` is the last one spent:
-    it and all before it are used up. A factor without one was never used, so nothing is known of its
-    clock, and nothing is diagnosed.
+    it and all before it never count again. A factor without one was never used, so nothing is known of
+    its clock, and nothing is diagnosed.
+
+    That the seed was used somewhere else a moment ago says nothing of a clock that is off: a step from
+    before the last one is called used only where it would have counted now.
 
     Every candidate is made and compared, in constant time, so the answer's timing tells nothing.
     """
@@ -99,14 +102,14 @@ def judge(seed: bytes, code: str, now: float, *, drift: int = 0, last_step: int 
 
 def _judge_step(step: int, current: int, drift: int, last_step: int | None) -> Judgement:
     off = step - current
-    in_time, late = abs(off - drift) <= TOLERANCE, -TOLERANCE - LATE <= off - drift < 0
-    if last_step is not None and step <= last_step and (in_time or late or step == last_step):
+    in_time = abs(off - drift) <= TOLERANCE
+    if last_step is None:
+        return Judgement(None, step) if in_time else WRONG
+    if step == last_step or (in_time and step < last_step):
         return Judgement(Reason.USED_CODE, step)
     if in_time:
         return Judgement(None, step)
-    if last_step is None:
-        return WRONG
-    if late:
+    if -TOLERANCE - LATE <= off - drift < 0:
         return Judgement(Reason.EXPIRED_CODE, step)
     # Also for a step before the last one: who has set a clock back finds all codes there for a while.
     return Judgement(Reason.WRONG_CLOCK, step, clock_off_by=off * PERIOD)

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from ua_parser import parse
 
+from gateway.core.profile import unfit_name
+
 LONGEST_USER_AGENT = 512
 LONGEST_NAME = 64
 """Characters of a name that a person chooses."""
@@ -35,4 +37,4 @@ def chosen_name(text: str) -> str | None:
     the device beside it look like another.
     """
     name = text.strip()
-    return name if 0 < len(name) <= LONGEST_NAME and name.isprintable() else None
+    return name if unfit_name(name, LONGEST_NAME) is None else None

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from gateway.core.profile import Unfit
 from gateway.core.reasons import Reason
 from gateway.core.records import Snapshot
 from gateway.identity.passwords import LONGEST, SHORTEST, Passwords
@@ -38,10 +39,14 @@ class Changed:
 
 @dataclass(frozen=True, slots=True)
 class ChangeRefused:
-    """Why not; `retry_after` in seconds when it may be tried again later."""
+    """Why not; `retry_after` in seconds when it may be tried again later.
+
+    `unfit` says what is wrong with the new one: it is `short`, `long`, the `same` or the account's `name`.
+    """
 
     reason: Reason
     retry_after: int = 0
+    unfit: Unfit | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +58,8 @@ class PasswordChanges:
     async def change(self, asked: Change, now: float) -> Changed | ChangeRefused:
         """Check the current password, counted before it is, and put the new one in its place."""
         account, session = asked.snapshot.account, asked.snapshot.session
-        if not _fits(asked.new, asked.current, account.subject):
-            return ChangeRefused(Reason.UNFIT_PASSWORD)
+        if unfit := _unfit(asked.new, asked.current, account.subject):
+            return ChangeRefused(Reason.UNFIT_PASSWORD, unfit=unfit)
         counter = f"{_COUNTER}:{session.device_id}"
         attempt = await self.store.attempts.begin(counter, account.subject, self.delay, now)
         if not attempt.allowed:
@@ -82,5 +87,11 @@ class PasswordChanges:
         return Changed(new_cookie)
 
 
-def _fits(new: str, current: str, subject: str) -> bool:
-    return SHORTEST <= len(new) <= LONGEST and new != current and new.strip().lower() != subject
+def _unfit(new: str, current: str, subject: str) -> Unfit | None:
+    if len(new) < SHORTEST:
+        return Unfit("short", str(SHORTEST))
+    if len(new) > LONGEST:
+        return Unfit("long", str(LONGEST))
+    if new == current:
+        return Unfit("same")
+    return Unfit("name") if new.strip().lower() == subject else None

@@ -184,7 +184,7 @@ class SecondFactor:
         self._observe(refused)
         if refused is None or not attempt.allowed:
             return outcome  # what was not even looked at could wash all else out of the stream
-        await self._store.audit.record(given.entry("code-refused", refused, now))
+        await self._store.audit.record(given.entry("code-refused", f"{refused}: {given.purpose}", now))
         if not attempt.locked:
             return outcome
         await self._store.audit.record(given.entry("codes-locked", refused, now))

@@ -178,7 +178,17 @@ def refused_password(refused: SignInRefused | ChangeRefused) -> web.Response:
             f"Try again in {refused.retry_after} s.",
             headers={"Retry-After": str(refused.retry_after)},
         )
-    return problem(refused.reason)
+    unfit = refused.unfit if isinstance(refused, ChangeRefused) else None
+    return problem(refused.reason, _UNFIT[unfit.why].format(unfit.what) if unfit else "")
+
+
+_UNFIT = {
+    "short": "It needs at least {} characters.",
+    "long": "It may have at most {} characters.",
+    "same": "It is the current one.",
+    "name": "It is the account's name.",
+}
+"""What is wrong with a new password."""
 
 
 def _factor(factor: Factor) -> dict[str, Any]:

@@ -182,6 +182,17 @@ class Desk:
         subject = snapshot.account.subject
         return subject in await self.store.attempts.locked([subject])
 
+    async def unlock(
+        self, inbound: Inbound, snapshot: Snapshot, recovery_code: str
+    ) -> CodeTaken | CodeRefused | None:
+        """Let codes count again by a recovery code; None where they do."""
+        if not await self.codes_locked(snapshot):
+            return None
+        entry = self.entry(inbound, snapshot, "codes-unlocked", "by a recovery code")
+        spending = Spending(session_id=snapshot.session.id, factor_id="", step=0, entries=(entry,))
+        given = GivenCode(snapshot, recovery_code, inbound.address, "codes-unlocked")
+        return await self.recovery.take(given, spending, inbound.now)
+
     async def recovery_codes_left(self, snapshot: Snapshot) -> int:
         return await self.store.recovery_codes.left(snapshot.account.subject)
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from aiohttp import web
 
+from gateway.core.profile import unfit_name
 from gateway.core.reasons import Reason
 from gateway.core.records import Device, DeviceState, Session, Snapshot
 from gateway.identity.device_names import LONGEST_NAME
@@ -92,7 +93,7 @@ class Devices:
         device_id, text = call.captured["id"], text_field(await fields_of(call.inbound), "name")
         outcome = await self._desk.rename(call.inbound, call.person, device_id, text)
         if outcome is Reason.UNFIT_NAME:
-            return await self._show(call, (device_id, Trouble(outcome)))
+            return await self._show(call, (device_id, _unfit(text)))
         done = isinstance(outcome, Device)
         return lead_to(f"{DEVICES}?notice={Notice.DEVICE_RENAMED}" if done else DEVICES)
 
@@ -133,7 +134,8 @@ class Devices:
         text = text_field(await fields_of(call.inbound), "name")
         outcome = await self._desk.rename(call.inbound, call.person, call.captured["id"], text)
         if outcome is Reason.UNFIT_NAME:
-            return problem(outcome, f"A name is one line of 1 to {LONGEST_NAME} visible characters.")
+            said = self._pages.said("devices", _unfit(text))
+            return problem(outcome, said.text if said else "")
         if not isinstance(outcome, Device):
             return problem(outcome)
         return as_json(self._device(outcome, call.person))
@@ -175,6 +177,11 @@ class Devices:
             "last_used_at": moment(device.last_used_at),
             "current": device.id == person.session.device_id,
         }
+
+
+def _unfit(text: str) -> Trouble:
+    """What is wrong with a name that was refused."""
+    return Trouble(Reason.UNFIT_NAME, unfit=unfit_name(text.strip(), LONGEST_NAME))
 
 
 def devices_page(

@@ -92,10 +92,7 @@ class Forms:
         action = call.visit.app.actions.get(name) or self._desk.policies().account.actions.get(name)
         if action is None:
             return lead_to(SECURITY)
-        html = self._pages.factor_needed(
-            holder_of(call, call.person), action.title, after_reset=call.person.account.must_enrol
-        )
-        return page(html)
+        return page(self._pages.factor_needed(holder_of(call, call.person), action.title))
 
     async def step_up_form(self, call: Call) -> web.Response:
         snapshot = await self._desk.identify(call.visit)
@@ -146,12 +143,14 @@ class Forms:
 
     async def _security(self, call: Call, removing: tuple[str, Trouble] | None = None) -> web.Response:
         factors = await self._desk.factors(call.person)
+        notice, about = self._just_done(call)
         html = self._pages.security(
             holder_of(call, call.person),
             factors,
             protections_of(call.person.account, self._desk.policies()),
             call.inbound.now,
-            notice=notice_of(call),
+            notice=notice,
+            about=about,
             may_add=call.person.account.confirmed_factors < MOST_FACTORS,
             removing=removing,
             session_id=call.person.session.id,
@@ -159,6 +158,17 @@ class Forms:
             locked=await self._desk.codes_locked(call.person),
         )
         return page(html, status=status_of(removing[1].reason) if removing else 200)
+
+    def _just_done(self, call: Call) -> tuple[Notice | None, str]:
+        """What the address says was just done, and to which switch. Of a switch only if it stands so."""
+        notice = notice_of(call)
+        if notice not in (Notice.PROTECTION_ON, Notice.PROTECTION_OFF):
+            return notice, ""
+        app, action = call.query("app") or "", call.query("action") or ""
+        found = find_protection(call.person.account, self._desk.policies(), app, action)
+        if found is None or found.on != (notice is Notice.PROTECTION_ON):
+            return None, ""
+        return notice, found.name
 
     async def switch(self, call: Call) -> web.Response:
         fields = await fields_of(call.inbound)
@@ -172,7 +182,7 @@ class Forms:
         if cookies is None:
             return lead_to(SECURITY)
         notice = Notice.PROTECTION_ON if on == "yes" else Notice.PROTECTION_OFF
-        return lead_to(f"{SECURITY}?notice={notice}", *cookies)
+        return lead_to(f"{SECURITY}?notice={notice}&app={app}&action={action}", *cookies)
 
     async def password(self, call: Call) -> web.Response:
         return page(self._pages.password(holder_of(call, call.person), call.person.account.subject))
@@ -187,7 +197,7 @@ class Forms:
             return lead_to(f"{SECURITY}?notice={Notice.PASSWORD_CHANGED}", cookie)
         if outcome.reason is Reason.SESSION_REVOKED:
             return lead_to(SECURITY)
-        trouble = Trouble(outcome.reason, outcome.retry_after)
+        trouble = Trouble(outcome.reason, outcome.retry_after, unfit=outcome.unfit)
         holder, subject = holder_of(call, call.person), call.person.account.subject
         html = self._pages.password(holder, subject, trouble=trouble)
         headers = {"Retry-After": str(outcome.retry_after)} if outcome.retry_after else {}

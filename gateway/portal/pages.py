@@ -13,6 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from gateway.core.policy.model import OWN_APP
+from gateway.core.profile import Unfit
 from gateway.core.reasons import Reason
 from gateway.core.records import Device, Factor
 from gateway.core.reset import LiveReset
@@ -50,6 +51,7 @@ class Notice(StrEnum):
     PASSWORD_CHANGED = "password-changed"  # noqa: S105 - a name, not a password
     PROTECTION_ON = "protection-on"
     PROTECTION_OFF = "protection-off"
+    CODES_UNLOCKED = "codes-unlocked"
     DEVICE_RENAMED = "device-renamed"
     DEVICE_AUTHORISED = "device-authorised"
     DEVICE_REVOKED = "device-revoked"
@@ -59,23 +61,43 @@ class Notice(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Whose page it is, the title of the app that they came from, and the reset that they can stop."""
+    """Whose page it is, the title of the app that they came from, and the reset that they can stop.
+
+    `must_enrol` is that of an `Account`: a reset was carried out.
+    """
 
     name: str
     app: str
     reset: LiveReset | None = None
+    must_enrol: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
     """Why the last attempt failed. `wait` is in seconds: until a new attempt or the next code.
 
-    So is `clock_off_by`: how far a wrong clock is, below zero when it is behind.
+    So is `clock_off_by`: how far a wrong clock is, below zero when it is behind. `unfit` is what is wrong
+    with a text that was typed.
     """
 
     reason: Reason
     wait: int = 0
     clock_off_by: int = 0
+    unfit: Unfit | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a page says of a trouble.
+
+    While there are `wait` seconds to go, the script says `counting` instead, with the time that is left
+    where it has "#", and then `over`.
+    """
+
+    text: str
+    wait: int = 0
+    counting: str = ""
+    over: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,12 +179,12 @@ class Pages:
             locked=locked or (trouble is not None and trouble.reason is Reason.CODES_LOCKED),
         )
 
-    def factor_needed(self, holder: Holder, action: str, *, after_reset: bool = False) -> str:
+    def factor_needed(self, holder: Holder, action: str) -> str:
         """A code is asked for, but the account has no factor, perhaps since support took it away.
 
         `action` is the action's title.
         """
-        t = self._texts
+        t, after_reset = self._texts, holder.must_enrol
         return self._message(
             t("factor_needed.title"),
             t("factor_needed.body_after_reset") if after_reset else t("factor_needed.body", action=action),
@@ -189,6 +211,7 @@ class Pages:
         now: float,
         *,
         notice: Notice | None = None,
+        about: str = "",
         may_add: bool = True,
         removing: tuple[str, Trouble] | None = None,
         session_id: str = "",
@@ -197,8 +220,8 @@ class Pages:
     ) -> str:
         """The account's factors, as the session `session_id` may see them through, and its protections.
 
-        `removing` is the factor whose removal just failed, and why. `may_add` is false when the
-        account has as many as it can have. `locked`: no code counts at present.
+        `about` is what the notice is about. `removing` is the factor whose removal just failed, and why.
+        `may_add` is false when the account has as many as it can have. `locked`: no code counts at present.
         """
         factor_id, trouble = removing or (None, None)
         return self.render(
@@ -208,6 +231,7 @@ class Pages:
             protections=list(protections),
             now=now,
             notice=notice,
+            about=about,
             may_add=may_add,
             removing=factor_id,
             session_id=session_id,
@@ -218,16 +242,14 @@ class Pages:
 
     def password(self, holder: Holder, subject: str, *, trouble: Trouble | None = None) -> str:
         """The form for a new password. `subject` tells password managers whose it is."""
-        unfit = trouble is not None and trouble.reason is Reason.UNFIT_PASSWORD
-        said = self._texts("password.unfit-password", shortest=str(SHORTEST), longest=str(LONGEST))
         return self.render(
             "password.html",
             holder=holder,
             subject=subject,
             shortest=SHORTEST,
             longest=LONGEST,
-            error=said if unfit else self.said("password", trouble),
-            wrong="new" if unfit else "current",
+            error=self.said("password", trouble),
+            wrong="new" if trouble and trouble.reason is Reason.UNFIT_PASSWORD else "current",
         )
 
     def factor_setup(
@@ -317,15 +339,20 @@ class Pages:
             reference=reference,
         )
 
-    def said(self, about: str, trouble: Trouble | None) -> str | None:
+    def said(self, about: str, trouble: Trouble | None) -> Said | None:
         """What the texts about something (`code`, `password`) say of a trouble."""
         if trouble is None:
             return None
-        t, off = self._texts, trouble.clock_off_by
+        t, off, unfit = self._texts, trouble.clock_off_by, trouble.unfit
+        key = f"{about}.{trouble.reason}"
         if off:
-            key = f"{about}.{trouble.reason}.{'behind' if off < 0 else 'ahead'}"
-            return t(key, off=t.roughly(abs(off)))
-        return t(f"{about}.{trouble.reason}", wait=t.wait(trouble.wait))
+            return Said(t(f"{key}.{'behind' if off < 0 else 'ahead'}", off=t.roughly(abs(off))))
+        if unfit is not None:
+            return Said(t(f"{key}.{unfit.why}", what=unfit.what))
+        text = t(key, wait=t.wait(trouble.wait))
+        if trouble.reason is not Reason.TOO_MANY_ATTEMPTS:
+            return Said(text)
+        return Said(text, trouble.wait, counting=t(key, wait="#"), over=t("wait.over"))
 
     def words(self, device: Device) -> str | None:
         """The words that a device shows while it asks to be confirmed."""

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from aiohttp import web
 
 from gateway.core.policy.own import MANAGE_PROFILE
-from gateway.core.profile import LONGEST_EMAIL, LONGEST_NAME, is_email, is_name
+from gateway.core.profile import LONGEST_EMAIL, LONGEST_NAME, is_email, unfit_name
 from gateway.core.reasons import Reason
 from gateway.core.records import Account
 from gateway.portal.call import Call, Handler
@@ -66,10 +66,10 @@ class Profile:
     async def save(self, call: Call) -> web.Response:
         name, email = await self._wanted(call)
         refused = await self._change(call, name, email)
-        if refused is Reason.SESSION_REVOKED:
+        if refused is not None and refused.reason is Reason.SESSION_REVOKED:
             return lead_to(PROFILE)
         if refused is not None:
-            return self._form(call, name, email, Trouble(refused))
+            return self._form(call, name, email, refused)
         return lead_to(f"{PROFILE}?notice={Notice.PROFILE_CHANGED}")
 
     async def show(self, call: Call) -> web.Response:
@@ -79,7 +79,10 @@ class Profile:
     async def put(self, call: Call) -> web.Response:
         name, email = await self._wanted(call)
         refused = await self._change(call, name, email)
-        return as_json(_shown(call.person.account, name, email)) if refused is None else problem(refused)
+        if refused is None:
+            return as_json(_shown(call.person.account, name, email))
+        said = self.pages.said("profile", refused) if refused.unfit else None
+        return problem(refused.reason, said.text if said else "")
 
     async def _wanted(self, call: Call) -> tuple[str, str]:
         """What is not said stays as it is. Raises BadRequest."""
@@ -87,7 +90,7 @@ class Profile:
         name = text_field(fields, "name", default=account.name)
         return name.strip(), text_field(fields, "email", default=account.email).strip()
 
-    async def _change(self, call: Call, name: str, email: str) -> Reason | None:
+    async def _change(self, call: Call, name: str, email: str) -> Trouble | None:
         person, now = call.person, call.inbound.now
         if refused := self._unfit(person.account, name, email):
             return refused
@@ -103,16 +106,17 @@ class Profile:
             entries=[self.desk.entry(call.inbound, person, "profile-changed", about or "nothing")],
             also_to=known.email,
         )
-        return Reason.SESSION_REVOKED if before is None else None
+        return Trouble(Reason.SESSION_REVOKED) if before is None else None
 
-    def _unfit(self, account: Account, name: str, email: str) -> Reason | None:
-        if not is_name(name):
-            return Reason.UNFIT_NAME
+    def _unfit(self, account: Account, name: str, email: str) -> Trouble | None:
+        """What is wrong with what somebody wants; a name may be missing."""
+        if name and (unfit := unfit_name(name)):
+            return Trouble(Reason.UNFIT_NAME, unfit=unfit)
         if email == account.email:
             return None
         if self.email == "fixed":
-            return Reason.EMAIL_FIXED
-        return None if is_email(email) else Reason.UNFIT_EMAIL
+            return Trouble(Reason.EMAIL_FIXED)
+        return None if is_email(email) else Trouble(Reason.UNFIT_EMAIL)
 
 
 def _shown(account: Account, name: str, email: str) -> Mapping[str, Any]:

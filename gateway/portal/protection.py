@@ -17,6 +17,15 @@ class Protection:
     on: bool
     locked: bool
 
+    @property
+    def name(self) -> str:
+        """What tells it from one of another app that has the same title."""
+        return name_of(self.app, self.action)
+
+
+def name_of(app: App, action: Action) -> str:
+    return f"{action.title} ({app.title})"
+
 
 def protections_of(account: Account, policies: PolicySet) -> list[Protection]:
     """All that asks for a code or can be made to; what a policy never protects is left out.

@@ -88,7 +88,8 @@ def codes_page(
 def holder_of(call: Call, snapshot: Snapshot) -> Holder:
     """Whose page it is that answers `call`."""
     account = snapshot.account
-    return Holder(account.name or account.subject, call.visit.app.title, account.reset)
+    name = account.name or account.subject
+    return Holder(name, call.visit.app.title, account.reset, account.must_enrol)
 
 
 def notice_of(call: Call) -> Notice | None:

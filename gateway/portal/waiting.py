@@ -8,6 +8,7 @@ says `need: device`, those that were only let in.
 import asyncio
 from collections import Counter
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import quote
 
 from aiohttp import web
@@ -18,7 +19,7 @@ from gateway.core.policy.model import Need
 from gateway.core.reasons import Reason
 from gateway.core.records import Device, Snapshot
 from gateway.errors import StoreUnavailable
-from gateway.identity.second_factor import CodeRefused
+from gateway.identity.second_factor import CodeRefused, CodeTaken
 from gateway.portal.call import Call, Handler
 from gateway.portal.desk import Desk, fields_of, text_field
 from gateway.portal.pages import Holder, Pages, Trouble
@@ -103,6 +104,7 @@ class Waiting:
                 codes_serve=self._desk.second_factor.confirms_devices,
                 has_factor=snapshot.account.confirmed_factors > 0,
                 next_code_in=totp.seconds_to_next_code(call.inbound.now),
+                locked=self._code_serves(snapshot) and await self._desk.codes_locked(snapshot),
             ),
             trouble=trouble,
             recovering=recovering,
@@ -126,13 +128,14 @@ class Waiting:
             if trouble is None:
                 return lead_to(f"{WAITING}?{_query(call)}")
             return await self._show(call, snapshot, trouble, recovering=recovery)
-        return lead_to(_return_to(call), *self._cookies(outcome.session_cookie))
+        cookies = self._desk.cookies_of_code(outcome)
+        if recovery:
+            left = outcome.recovery_codes_left
+            return page(_recovered(self._pages, holder_of(call, snapshot), left, call), cookies=cookies)
+        return lead_to(_return_to(call), *cookies)
 
     def _code_serves(self, snapshot: Snapshot) -> bool:
         return self._desk.second_factor.confirms_devices and snapshot.account.confirmed_factors > 0
-
-    def _cookies(self, session_cookie: str | None) -> tuple[str, ...]:
-        return (self._desk.session_cookie(session_cookie),) if session_cookie else ()
 
     # JSON
 
@@ -158,14 +161,15 @@ class Waiting:
         if isinstance(outcome, CodeRefused):
             return code_problem(outcome.reason, outcome.wait, outcome.clock_off_by)
         device = snapshot.device.confirmed(call.inbound.now) if snapshot.device else None
-        return self._described(call, snapshot, device, *self._cookies(outcome.session_cookie))
+        return self._described(call, snapshot, device, outcome)
 
     def _described(
-        self, call: Call, snapshot: Snapshot, device: Device | None, *cookies: str
+        self, call: Call, snapshot: Snapshot, device: Device | None, taken: CodeTaken | None = None
     ) -> web.Response:
+        """A device, and what a code that was just taken for it brought."""
         if device is None:
             return problem(Reason.SESSION_REVOKED)
-        answer = {
+        answer: dict[str, Any] = {
             "device": device.id,
             "name": device.name,
             "state": device.state,
@@ -174,7 +178,9 @@ class Waiting:
             "code_serves": self._code_serves(snapshot),
             "next_code_in": totp.seconds_to_next_code(call.inbound.now),
         }
-        return as_json(answer, cookies=cookies)
+        if taken is not None and taken.recovery_codes_left is not None:
+            answer["recovery_codes_left"] = taken.recovery_codes_left
+        return as_json(answer, cookies=self._desk.cookies_of_code(taken) if taken else ())
 
     # Events
 
@@ -221,7 +227,8 @@ class Wait:
     """What the page says of a device that waits.
 
     `query` is that of the page's address, `devices_address` the devices page as a person types it on another
-    device. `codes_serve` says whether the setting lets a code confirm a device.
+    device. `codes_serve` says whether the setting lets a code confirm a device; `locked`, that at present
+    only a recovery code does.
     """
 
     device: Device
@@ -230,21 +237,29 @@ class Wait:
     codes_serve: bool
     has_factor: bool
     next_code_in: int
+    locked: bool = False
 
 
 def waiting_page(
     pages: Pages, holder: Holder, wait: Wait, *, trouble: Trouble | None = None, recovering: bool = False
 ) -> str:
     """`trouble` is what was wrong with a code, or with `recovering`, with a recovery code."""
+    locked = wait.locked or (trouble is not None and trouble.reason is Reason.CODES_LOCKED)
     return pages.render(
         "waiting.html",
         holder=holder,
         wait=wait,
         device=wait.device,
         words=pages.words(wait.device),
+        locked=locked,
         error=None if recovering else pages.said("code", trouble),
         recovery_error=pages.said("recovery", trouble) if recovering else None,
     )
+
+
+def _recovered(pages: Pages, holder: Holder, left: int | None, call: Call) -> str:
+    """What it cost is said before the person goes on."""
+    return pages.render("recovery_used.html", holder=holder, left=left, way_on=_return_to(call), advice=True)
 
 
 async def _given(call: Call) -> tuple[str, bool]:

@@ -87,18 +87,25 @@ def test_nothing_is_diagnosed_before_the_first_right_code(off: int) -> None:
     assert totp.judge(RFC_SEED, code_at(STEP + off), NOW) == totp.WRONG
 
 
-@pytest.mark.parametrize(
-    ("off", "last"), [*((off, 1) for off in range(-3, 2)), (-4, -4), (-20, -20), (-1, 0)]
-)
-def test_the_last_step_and_those_shortly_before_it_are_used(off: int, last: int) -> None:
-    judged = totp.judge(RFC_SEED, code_at(STEP + off), NOW, last_step=STEP + last)
+@pytest.mark.parametrize("off", [-1, 0, 1])
+def test_the_last_step_and_all_before_it_that_would_count_are_used(off: int) -> None:
+    judged = totp.judge(RFC_SEED, code_at(STEP + off), NOW, last_step=STEP + 1)
     assert judged == Judgement(USED, STEP + off)
 
 
-@pytest.mark.parametrize("off", [-20, -6, -4])
-def test_a_clock_that_was_set_back_is_told_so_however_fresh_the_last_code_is(off: int) -> None:
-    judged = totp.judge(RFC_SEED, code_at(STEP + off), NOW, last_step=STEP)
-    assert judged == Judgement(CLOCK, STEP + off, off * 30)
+@pytest.mark.parametrize("off", [-20, -4, -3, -2, 2, 20])
+def test_the_very_step_that_was_spent_is_used_however_long_ago(off: int) -> None:
+    judged = totp.judge(RFC_SEED, code_at(STEP + off), NOW, last_step=STEP + off)
+    assert judged == Judgement(USED, STEP + off)
+
+
+@pytest.mark.parametrize("last_step", [STEP - 1, STEP, STEP + 1])
+def test_a_clock_that_is_behind_is_told_so_although_the_seed_was_just_used_elsewhere(last_step: int) -> None:
+    """Two phones with the same seed, one of them right: the other hears what is wrong with it."""
+    behind = {off: totp.judge(RFC_SEED, code_at(STEP + off), NOW, last_step=last_step) for off in (-20, -6)}
+    assert behind == {off: Judgement(CLOCK, STEP + off, off * 30) for off in behind}
+    late = totp.judge(RFC_SEED, code_at(STEP - 3), NOW, last_step=last_step)
+    assert late == Judgement(OLD, STEP - 3), "typed too slowly"
 
 
 def test_of_several_answers_the_one_closest_to_right_is_told() -> None:
@@ -168,6 +175,22 @@ def test_what_is_right_is_within_three_steps_and_above_the_last(
     assert bool(judged.clock_off_by) == (judged.reason is CLOCK)
     if last is None:
         assert judged.reason in (RIGHT, WRONG)
+
+
+@given(seed=SEEDS, now=TIMES, off=st.integers(-20, 20), drift=DRIFTS, last=st.integers(-25, 25))
+def test_what_is_called_used_is_the_last_step_or_would_have_counted_but_for_it(
+    seed: bytes, now: float, off: int, drift: int, last: int
+) -> None:
+    current = totp.step_at(now)
+    judged = totp.judge(seed, code_at(current + off, seed), now, drift=drift, last_step=current + last)
+    if judged.reason is USED:
+        assert judged.step <= current + last
+        assert judged.step == current + last or abs(judged.step - current - drift) <= 1
+    if off == last:
+        assert judged.reason in (RIGHT, USED), "right only where another step has the same code"
+    if judged.reason in (OLD, CLOCK):
+        assert abs(judged.step - current - drift) > 1, "within the drift it is no matter of the clock"
+        assert judged.step != current + last
 
 
 @given(seed=SEEDS, now=TIMES, drift=DRIFTS, last=LAST_STEPS)

@@ -41,7 +41,9 @@ def test_only_the_beginning_of_a_long_user_agent_is_read() -> None:
     assert client_of("x" * LONGEST_USER_AGENT + " curl/8.5.0") == Client()
 
 
-@pytest.mark.parametrize("text", ["Ada's laptop", "x", "x" * LONGEST_NAME, "Büro 2", "<b>", "電話"])
+@pytest.mark.parametrize(
+    "text", ["Ada's laptop", "x", "x" * LONGEST_NAME, "Büro 2", "<b>", "電話", "👩\u200d💻 1"]
+)
 def test_what_can_be_the_name_of_a_device(text: str) -> None:
     assert chosen_name(f"  {text} ") == text
 
@@ -60,5 +62,6 @@ def test_a_chosen_name_is_one_visible_line(text: str) -> None:
     if name is not None:
         assert name in text
         assert 0 < len(name) <= LONGEST_NAME
-        assert name.isprintable() and name == name.strip()
+        assert len(name.splitlines()) == 1 and name == name.strip()
+        assert not set(name) & set("\u200b\u202e\u2066\0")
         assert chosen_name(name) == name

@@ -616,7 +616,8 @@ async def test_every_code_is_observed_and_on_record(store: Store) -> None:
     assert observed == reasons
     entries = (await store.audit.latest("ada"))[::-1]
     assert [entry.event for entry in entries] == ["code-taken"] + ["code-refused"] * 2
-    assert [entry.reason for entry in entries] == ["test", *map(str, reasons[1:-1])], "what was looked at"
+    told = ["test", *(f"{reason}: test" for reason in reasons[1:-1])]
+    assert [entry.reason for entry in entries] == told, "what was looked at"
     assert {(entry.actor, entry.session_id) for entry in entries} == {("account:ada", session.session_id)}
 
 

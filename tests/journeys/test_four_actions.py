@@ -35,9 +35,9 @@ class Story:
         cards = self.page.locator("section.card").filter(
             has=self.page.get_by_role("heading", name=card, exact=True)
         )
-        return cards.get_by_role("listitem").filter(
-            has=self.page.get_by_role("heading", name=title, exact=True)
-        )
+        # With its app where another one has the same title.
+        named = re.compile(rf"^{re.escape(title)}( \(.+\))?$")
+        return cards.get_by_role("listitem").filter(has=self.page.get_by_role("heading", name=named))
 
     async def switch(self, card: str, title: str, *, on: bool) -> None:
         await self.page.goto(SECURITY)

@@ -165,7 +165,7 @@ async def test_who_lost_phone_and_key_gets_back_in(
     await page.goto("/withdrawals")
     await expect(page).to_have_url(re.compile("/.watchword/factor-needed"))
     await page.get_by_role("link", name="Set up an authenticator app").click()
-    await expect(page.get_by_text("No authenticator app yet")).to_be_visible()
+    await expect(page.get_by_text("Support reset your account")).to_be_visible()
     authenticator = await set_up_factor(page)
     await page.goto("/withdrawals")
     await expect(page).to_have_url(f"{demo.gateway}/withdrawals")

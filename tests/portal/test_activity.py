@@ -168,6 +168,80 @@ async def test_every_event_has_words(scene: Scene, event: str) -> None:
     assert row.startswith("Something happened: " + event) == (event not in TOLD)
 
 
+async def test_a_code_that_was_refused_says_what_it_was_for_and_why(scene: Scene) -> None:
+    ada = await scene.signed_in(factor=True)
+    asked = await ada.call("POST /withdrawals", {"amount": 1, "address": "b"})
+    assert (await ada.answer(asked, ada.wrong_code())).status == 403
+    row = (await rows(ada))[0]
+    assert row.startswith("A code was refused")
+    assert "About Approving a transaction (Exchange)" in row
+    assert "Why The code was wrong" in row
+    entry = (await listed(ada))[0]
+    assert (entry["about"], entry["reason"]) == ("Approving a transaction (Exchange)", "wrong-code")
+    factor = (await ada.call("GET /.watchword/api/me")).json["factors"][0]["id"]
+    await ada.visit(f"POST /.watchword/security/factors/{factor}/remove", {"code": "12 345"})
+    row = (await rows(ada))[0]
+    assert "About To remove an authenticator app" in row
+    assert "Why It was not six digits" in row
+
+
+async def test_a_change_of_the_profile_says_of_what(scene: Scene) -> None:
+    ada = await scene.signed_in()
+    for change, why in (
+        ({"name": "Ada King"}, "Why The name"),
+        ({"email": "king@example.org"}, "Why The e-mail address"),
+        ({"name": "Ada", "email": "ada@example.org"}, "Why The name and the e-mail address"),
+    ):
+        assert (await ada.call("PUT /.watchword/api/profile", change)).status == 200
+        assert why in (await rows(ada))[0]
+
+
+async def test_ends_and_names_say_how_and_of_what(scene: Scene) -> None:
+    ada = await scene.signed_in()
+    device = (await ada.call("GET /.watchword/api/devices")).json[0]["id"]
+    await ada.call(f"PATCH /.watchword/api/devices/{device}", {"name": "Work: laptop"})
+    assert "About Work: laptop" in (await rows(ada))[0]
+    other = await scene.signed_in()
+    await other.call("POST /.watchword/api/sign-out")
+    assert "Why By signing out" in (await rows(ada))[0]
+    session = (await (await scene.signed_in()).call("GET /.watchword/api/me")).json["session"]
+    await ada.call(f"DELETE /.watchword/api/sessions/{session}")
+    assert "Why By its owner, on the devices page" in (await rows(ada))[0]
+
+
+CASE = "5eed" * 8
+
+
+@pytest.mark.parametrize(
+    ("reason", "item", "words"),
+    [
+        (f"{CASE} phone", "phone", "About Phone number By Support"),
+        (f"{CASE} photo-with-id-and-note", "photo-with-id-and-note", "About Photo with an ID and a note"),
+        (f"{CASE} mothers-cat", "mothers-cat", "About mothers cat By Support"),
+        (f"{CASE} Sounded drunk", None, "When just now 2"),
+        ("phone", None, "When just now 2"),
+    ],
+)
+async def test_what_support_checked_before_a_reset_is_named(
+    scene: Scene, reason: str, item: str | None, words: str
+) -> None:
+    ada = await scene.signed_in()
+    await record(scene, "reset-evidence", "operator:grace", reason=reason)
+    row = (await rows(ada))[0]
+    assert words in row
+    assert "drunk" not in row
+    assert (await listed(ada))[0]["about"] == item
+
+
+async def test_how_a_reset_was_stopped_is_said(scene: Scene) -> None:
+    ada = await scene.signed_in()
+    for how in ("on a signed-in device", "by the link in a message"):
+        await record(scene, "reset-stopped", reason=f"{CASE} {how}")
+    by_link, on_device, *_ = await rows(ada)
+    assert "Why By the link in a message" in by_link
+    assert "Why On a device that is signed in" in on_device
+
+
 async def test_reasons_are_not_shown_as_they_are(scene: Scene) -> None:
     """They are for the audit stream: ids, operators' notes, what somebody else wrote."""
     ada = await scene.signed_in()

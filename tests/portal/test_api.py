@@ -407,3 +407,22 @@ async def test_what_cannot_be_the_new_password(scene: Scene, body: object, expec
     ada = await scene.signed_in()
     assert problem(await ada.call(f"PUT {API}/password", body)) == expected
     await scene.client().sign_in("ada")
+
+
+@pytest.mark.parametrize(
+    ("new", "said", "detail"),
+    [
+        ("short", "too short: it needs at least 8", "It needs at least 8 characters."),
+        ("x" * 1025, "too long: it may have at most 1024", "It may have at most 1024 characters."),
+        (PASSWORD, "the one that you have already", "It is the current one."),
+        ("Ada.Lovelace", "which others know", "It is the account's name."),
+    ],
+)
+async def test_it_is_said_what_is_wrong_with_a_new_password(
+    scene: Scene, new: str, said: str, detail: str
+) -> None:
+    ada = await scene.signed_in("ada.lovelace")
+    refused = await ada.call(f"PUT {API}/password", {**CHANGE, "new": new})
+    assert refused.json["detail"] == detail
+    page = await ada.visit("POST /.watchword/password", {**CHANGE, "new": new})
+    assert (page.status, said in page.body.decode()) == (422, True)

@@ -191,18 +191,25 @@ async def test_a_device_is_named_by_a_call(scene: Scene) -> None:
     assert (entry.reason, entry.device_id) == (f"{device}: Work laptop", device)
 
 
-UNFIT = ["", "  ", "x" * 65, "two\nlines", "\u202eesrever"]
+UNFIT = {
+    "": "The name is empty.",
+    "  ": "The name is empty.",
+    "x" * 65: "That name is too long: it may have at most 64 characters.",
+    "two\nlines": "That cannot be a name: U+000A in it",
+    "\u202eesrever": "That cannot be a name: U+202E in it",
+}
 
 
-@pytest.mark.parametrize("name", UNFIT)
-async def test_what_cannot_be_a_name(scene: Scene, name: str) -> None:
+@pytest.mark.parametrize(("name", "said"), UNFIT.items())
+async def test_what_cannot_be_a_name(scene: Scene, name: str, said: str) -> None:
     ada = await scene.signed_in()
     device = (await me(ada))["device"]
     html = page(await ada.visit(f"POST {OWN}/devices/{device}/name", {"name": name}), status=422)
-    assert alert(html).startswith("That cannot be a name")
+    assert alert(html).startswith(said)
     assert '<details class="action" open>' in html
     refused = await ada.call(f"PATCH {API}/devices/{device}", {"name": name})
     assert problem(refused) == (422, "unfit-name")
+    assert refused.json["detail"].startswith(said)
     assert (await listed(ada, "devices"))[0]["name"] == "Unknown device"
 
 

@@ -271,14 +271,78 @@ def test_f6_where_no_code_counts_only_a_recovery_code_is_asked_for(locked: dict[
     page = Parsed(PAGES.step_up(HOLDER, asked(STRINGS), **locked))
     assert "Use a recovery code, or ask support" in page.text
     assert [field["name"] for field in page.all("input")] == ["recovery_code"]
-    assert ["open" in tag for tag in page.all("details")] == [True, False]
-    assert "takes no codes at present" in Parsed(EVERYTHING["security, locked"]).text
+    assert page.actions()[0] == f"/.watchword/step-up/{'c' * 32}/recovery"
+    assert f"/.watchword/step-up/{'c' * 32}" not in page.actions()
+    security = Parsed(EVERYTHING["security, locked"])
+    assert "Codes are locked" in security.text
+    assert "/.watchword/unlock" in [link["href"] for link in security.all("a")]
 
 
-def test_after_a_reset_it_is_said_who_took_the_apps_away() -> None:
-    page = Parsed(EVERYTHING["factor needed, after a reset"])
+def test_f6_where_no_recovery_code_does_instead_the_way_to_unlock_codes_is_shown() -> None:
+    page = Parsed(EVERYTHING["step-up, locked, recovery not enough"])
+    assert page.all("input") == []
+    assert "/.watchword/unlock" in [link["href"] for link in page.all("a")]
+
+
+@pytest.mark.parametrize("name", ["step-up, too often", "password, too often"])
+def test_a_wait_is_counted_down_and_reads_well_without_a_script(name: str) -> None:
+    page = Parsed(EVERYTHING[name])
+    (said,) = [tag for tag in page.all("p") if "data-wait" in tag]
+    assert (said["data-wait"], said["role"]) == ("75", "alert")
+    assert "Wait #," in (said["data-text"] or "")
+    assert said["data-over"] == "You can try again now."
+    assert "Wait 75 seconds," in page.text
+
+
+@pytest.mark.parametrize("name", ["step-up, used", "step-up, locked", "profile, wrong"])
+def test_what_is_no_matter_of_waiting_counts_nothing_down(name: str) -> None:
+    assert [tag for tag in Parsed(EVERYTHING[name]).all("p") if "data-wait" in tag] == []
+
+
+@pytest.mark.parametrize("name", ["factor needed, after a reset", "security, after a reset"])
+def test_after_a_reset_it_is_said_who_took_the_apps_away(name: str) -> None:
+    page = Parsed(EVERYTHING[name])
     assert "Support reset your account" in page.text
-    assert "none yet" not in page.text
+    assert "If you did not ask for the reset, tell support" in page.text
+    for wrong in ("none yet", "Nothing was sent", "No authenticator app yet"):
+        assert wrong not in page.text
+
+
+@pytest.mark.parametrize("name", ["security", "step-up", "move"])
+def test_a_stolen_phone_is_told_from_a_broken_one(name: str) -> None:
+    """Whoever has the phone has the codes: the same key on another phone takes nothing from them."""
+    text = Parsed(EVERYTHING[name]).text
+    assert "nothing to change" not in text
+    stolen = text.partition("Phone stolen")[2]
+    steps = ("Type the key into", "add a new", "remove the old one", "change your password", "force a logout")
+    found = [stolen.find(step) for step in steps]
+    assert -1 not in found and found == sorted(found), "in this order"
+
+
+def test_what_has_the_same_title_in_two_apps_is_told_apart() -> None:
+    html = EVERYTHING["security"]
+    for app in ("Exchange", "Exchange wiki"):
+        assert f"<h3>Signing in ({app})</h3>" in html
+    assert "<h3>Managing your profile</h3>" in html
+    buttons = [part.partition("</")[0] for part in html.split('<button class="danger">')[1:]]
+    assert "Switch off: Signing in (Exchange wiki)" in buttons, "seen by everybody, not only heard"
+
+
+def test_what_always_asks_says_what_it_takes_before_there_is_an_app() -> None:
+    assert "Always on" in EVERYTHING["security"]
+    for html in (EVERYTHING["security, none"], EVERYTHING["security, after a reset"]):
+        assert "Always on" not in html
+        assert "Only with an authenticator app" in html
+
+
+def test_with_another_app_removing_one_costs_less() -> None:
+    page = Parsed(PAGES.security(HOLDER, [factor(1, STRINGS), factor(2, STRINGS)], [], NOW))
+    assert page.text.count("Your other authenticator apps stay.") == 2
+    assert "your only authenticator app" not in page.text
+
+
+def test_a_switch_that_was_just_pressed_is_named() -> None:
+    assert "A code is no longer asked for: Signing in (Exchange)." in EVERYTHING["security, switched"]
 
 
 def test_without_a_factor_the_way_to_one_is_shown() -> None:
@@ -348,6 +412,7 @@ def test_f3_recovery_codes_are_listed_for_screen_paper_and_file() -> None:
     assert page.text.count("AB-CDEF-GHJK-MNPQ") == 9
     assert WARNING in page.text
     (download,) = [button for button in page.all("button") if "data-download" in button]
+    assert len([button for button in page.all("button") if "data-print" in button]) == 1
     assert download["data-download"] in [tag.get("id") for tag in page.all("div")]
     assert [tag for tag in page.all("div") if tag.get("class") == "actions"] == [
         {"class": "actions", "data-script": None, "hidden": None}

@@ -137,6 +137,49 @@ async def test_where_addresses_are_fixed_only_the_name_changes(open_scene: OpenS
         assert "readonly" in html and "Only the people who run this site" in html
 
 
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("x" * 101, "That name is too long: it may have at most 100 characters."),
+        ("A\u200bB", "That cannot be a name: U+200B in it"),
+        ("A\nB", "That cannot be a name: U+000A in it"),
+    ],
+)
+async def test_it_is_said_what_is_wrong_with_a_name(scene: Scene, name: str, said: str) -> None:
+    ada = await scene.signed_in()
+    answer = await ada.visit(f"POST {PAGE}", {"name": name, "email": "ada@example.org"})
+    assert (answer.status, said in answer.body.decode()) == (422, True)
+    assert (await ada.call(f"PUT {API}", {"name": name})).json["detail"].startswith(said)
+
+
+@pytest.mark.parametrize("name", ["Ada 🚀", "👩\u200d💻 Ada", "Zoë \U0001fae9"])
+async def test_a_name_with_emoji_reaches_apps_as_it_is(scene: Scene, name: str) -> None:
+    ada = await scene.signed_in()
+    assert (await ada.call(f"PUT {API}", {"name": name})).status == 200
+    assert (await ada.call("GET /")).status == 200
+    (told,) = scene.app.requests[-1].header("remote-name")
+    assert told.encode("latin-1").decode() == name
+
+
+async def test_without_a_name_apps_know_the_account_only(scene: Scene) -> None:
+    ada = await scene.signed_in()
+    form = {"name": "", "email": "ada@example.org"}
+    assert leads_to(await ada.visit(f"POST {PAGE}", form)) == f"{PAGE}?notice=profile-changed"
+    assert (await ada.call("GET /")).status == 200
+    assert scene.app.requests[-1].header("remote-name") == []
+
+
+@pytest.mark.parametrize("mail", [True, False])
+async def test_mails_are_promised_only_where_they_are_sent(open_scene: OpenScene, mail: bool) -> None:
+    server = {"host": "127.0.0.1", "port": 9, "security": "none", "from": "Watchword <w@example.org>"}
+    notices = {"address": "http://localhost", "mail": server} if mail else {}
+    async with open_scene(notices=notices) as scene:
+        ada = await scene.signed_in()
+        html = (await ada.visit(f"GET {PAGE}")).body.decode()
+        assert ("we tell the old address as well" in html) is mail
+        assert ("Where you can be reached." in html) is not mail
+
+
 async def test_the_page_shows_what_was_typed_and_what_is_wrong_with_it(scene: Scene) -> None:
     ada = await scene.signed_in()
     answer = await ada.visit(f"POST {PAGE}", {"name": "<Ada>", "email": "nowhere"})

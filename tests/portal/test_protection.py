@@ -306,15 +306,27 @@ async def test_the_switches_of_the_page(scene: Scene) -> None:
     assert "We advise against" in html
     for name, on in (("sign-in", True), ("manage-profile", False), ("sign-in", False)):
         answer = await press(ada, name)
-        assert leads_to(answer) == f"{PAGE}?notice=protection-{'on' if on else 'off'}"
+        query = f"app=exchange&action={name}"
+        assert leads_to(answer) == f"{PAGE}?notice=protection-{'on' if on else 'off'}&{query}"
         assert (await states(ada))[name] is on
-        assert 'role="status"' in shown(await ada.visit(f"GET {leads_to(answer)}"))
+        (said,) = re.findall(r'role="status">([^<]*)<', shown(await ada.visit(f"GET {leads_to(answer)}")))
+        title = {"sign-in": "Signing in", "manage-profile": "Managing your profile"}[name]
+        assert f"{title} (Exchange)." in said
+        wrong = f"GET {PAGE}?notice=protection-{'off' if on else 'on'}&{query}"
+        assert 'role="status"' not in shown(await ada.visit(wrong)), "an address says nothing untrue"
         assert leads_to(await ada.visit(f"GET {FORM}")) == PAGE  # a reload does nothing again
     assert [event for event, _ in await events(scene)] == [
         "protection-off",
         "protection-off",
         "protection-on",
     ]
+
+
+@pytest.mark.parametrize("query", ["", "&app=exchange", "&app=exchange&action=gone", "&app=x&action=sign-in"])
+async def test_a_notice_about_no_switch_is_none(scene: Scene, query: str) -> None:
+    ada = await scene.signed_in(factor=True)
+    html = shown(await ada.visit(f"GET {PAGE}?notice=protection-on{query}"))
+    assert 'role="status"' not in html
 
 
 async def test_without_a_factor_the_page_offers_to_set_one_up(scene: Scene) -> None:

@@ -23,6 +23,7 @@ from gateway.portal.profile import Profile
 from gateway.portal.recovery import Recovery
 from gateway.portal.resets import ResetPages
 from gateway.portal.site import _routes
+from gateway.portal.unlocking import Unlocking
 from gateway.portal.waiting import Waiting
 
 UNKNOWN = "0" * 32
@@ -31,6 +32,7 @@ TOPICS = (
     Profile(UNUSED, UNUSED, "private", writes=False),
     ActivityPage(UNUSED, UNUSED),
     Recovery(UNUSED, UNUSED),
+    Unlocking(UNUSED, UNUSED),
     Moving(UNUSED, UNUSED),
     Devices(UNUSED, UNUSED),
     Waiting(UNUSED, UNUSED),

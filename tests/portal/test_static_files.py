@@ -252,6 +252,25 @@ async def test_countdowns_follow_the_server_and_not_the_clock_of_the_phone(porta
 
 
 @pytest.mark.browser
+@pytest.mark.parametrize("name", ["step-up, too often", "password, too often"])
+async def test_a_wait_counts_down_by_the_server_and_is_heard_once_when_it_is_over(
+    portal: Portal, tab: Page, name: str
+) -> None:
+    await tab.clock.set_system_time("2001-01-01")
+    await tab.goto(portal.url(name))
+    alert = tab.get_by_role("alert")
+    for seconds, left in [(0, "1:15"), (15, "1:00"), (59, "0:01")]:
+        await tab.clock.run_for(seconds * 1000)
+        assert f"Wait {left}, then" in await alert.inner_text()
+        assert await alert.get_attribute("aria-live") == "off"
+    await tab.clock.run_for(1000)
+    assert await alert.inner_text() == "You can try again now."
+    assert await alert.get_attribute("aria-live") is None
+    await tab.clock.run_for(60_000)
+    assert await alert.inner_text() == "You can try again now."
+
+
+@pytest.mark.browser
 async def test_an_expired_challenge_is_asked_for_again(portal: Portal, tab: Page) -> None:
     await tab.goto(portal.url("step-up"))
     async with tab.expect_request("**/page") as asked:

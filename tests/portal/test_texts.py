@@ -12,6 +12,7 @@ from gateway.errors import UpstreamFault
 from gateway.portal.activity import REASONS
 from gateway.portal.pages import Notice
 from gateway.portal.texts import Texts
+from gateway.settings import Resets
 
 PORTAL = files("gateway.portal")
 ENGLISH = Texts.load("en")
@@ -38,8 +39,10 @@ COMPOSED = {
         Reason.DEVICE_REVOKED,
         Reason.ACCOUNT_DISABLED,
     ],
-    "profile.": [Reason.UNFIT_NAME, Reason.UNFIT_EMAIL, Reason.EMAIL_FIXED],
-    "password.": [Reason.WRONG_PASSWORD, Reason.UNFIT_PASSWORD, Reason.TOO_MANY_ATTEMPTS],
+    "profile.": [Reason.UNFIT_EMAIL, Reason.EMAIL_FIXED],
+    f"profile.{Reason.UNFIT_NAME}.": ["long", "unseen"],
+    "password.": [Reason.WRONG_PASSWORD, Reason.TOO_MANY_ATTEMPTS],
+    f"password.{Reason.UNFIT_PASSWORD}.": ["short", "long", "same", "name"],
     "notice.": list(Notice),
     "activity.event.": [
         *TOLD,
@@ -48,7 +51,8 @@ COMPOSED = {
         *("device-added", "device-renamed", "device-revoked", "session-revoked", "reset-evidence"),
     ],
     "activity.reason.": list(REASONS),
-    "devices.": [Reason.UNFIT_NAME],
+    "activity.item.": Resets().evidence,
+    f"devices.{Reason.UNFIT_NAME}.": ["empty", "long", "unseen"],
     "words.": ["first", "second"],
 }
 RESET_ENDS = ("reset_stopped", "reset_over", "reset_link")

@@ -118,7 +118,7 @@ async def test_a_code_authorises_the_device_that_it_is_given_on(open_scene: Open
         _, later = await owner_and_newcomer(scene)
         address = leads_to(await later.visit("GET /profile"))
         html = page(await later.visit(f"GET {address}"))
-        assert 'content="30"' in html, "slow enough to type a code"
+        assert 'content="60"' in html, "slow enough to type a code"
         form = action_of(html, "/waiting")
         html = page(await later.visit(f"POST {form}", {"code": later.wrong_code()}), status=403)
         assert "That code is not right" in alert(html)
@@ -154,7 +154,12 @@ async def test_a_recovery_code_does_as_well(open_scene: OpenScene, by_call: bool
             assert "That recovery code is not right" in alert(page(wrong, status=403))
         assert (await device_of(later))["state"] == "pending"
         done = await give(later, code)
-        assert done.json["confirmed"] if by_call else leads_to(done) == "/profile"
+        if by_call:
+            assert (done.json["confirmed"], done.json["recovery_codes_left"]) == (True, 9)
+        else:
+            html = page(done)
+            assert "9 recovery codes are left." in html
+            assert 'href="/profile"' in html, "the way on"
         assert (await later.visit("GET /")).status == 200
         entries = (await scene.gateway.store.audit.latest("ada"))[:2]
         assert {entry.event for entry in entries} == {"recovery-code-used", "device-authorised"}
@@ -162,6 +167,49 @@ async def test_a_recovery_code_does_as_well(open_scene: OpenScene, by_call: bool
         third = await scene.signed_in()
         assert (await give(third, code)).status == 403, "once"
         assert (await device_of(third))["state"] == "pending"
+
+
+async def test_a_device_that_was_revoked_meanwhile_takes_no_recovery_code(open_scene: OpenScene) -> None:
+    async with open_scene(devices={"later": "step-up"}) as scene:
+        ada, later = await owner_and_newcomer(scene)
+        given = {"recovery_code": ada.recovery_codes[0]}
+        device = (await device_of(later))["device"]
+        assert (await ada.call(f"DELETE {API}/devices/{device}")).status == 204
+        assert leads_to(await later.visit(f"POST {WAITING}?return_to=/x", given)).startswith(f"{OWN}/sign-in")
+        assert problem(await later.call(f"POST {API}/waiting", given)) == (401, "no-session")
+        assert (await ada.call(f"GET {API}/me")).json["recovery_codes_left"] == 10, "none is used up"
+        assert [device["state"] for device in await listed(ada, "devices")] == ["authorised"]
+
+
+async def test_the_recovery_code_of_the_waiting_page_is_the_code_of_the_sign_in_as_well(
+    open_scene: OpenScene,
+) -> None:
+    async with open_scene(policy=PROTECTED, devices={"later": "step-up"}) as scene:
+        ada, later = await owner_and_newcomer(scene)
+        old = later.session
+        done = await later.call(f"POST {API}/waiting", {"recovery_code": ada.recovery_codes[0]})
+        assert (done.status, later.session != old) == (200, True)
+        assert (await later.call("GET /vault/gold")).status == 200
+
+
+async def test_where_codes_are_locked_only_a_recovery_code_is_asked_for(open_scene: OpenScene) -> None:
+    async with open_scene(devices={"later": "step-up"}, codes={"attempts": 2, "lock": 2}) as scene:
+        ada, later = await owner_and_newcomer(scene)
+        for _ in range(2):
+            answer = await later.visit(f"POST {WAITING}", {"code": later.wrong_code()})
+        for html in (page(answer, status=403), page(await later.visit(f"GET {WAITING}"))):
+            assert "Codes are locked" in alert(html)
+            assert 'name="code"' not in html
+            assert 'name="recovery_code"' in html
+        page(await later.visit(f"POST {WAITING}", {"recovery_code": ada.recovery_codes[0]}))
+        assert (await device_of(later))["confirmed"] is True
+
+
+async def test_a_wrong_clock_is_told_here_as_elsewhere(open_scene: OpenScene) -> None:
+    async with open_scene(devices={"later": "step-up"}) as scene:
+        _, later = await owner_and_newcomer(scene)
+        refused = await later.call(f"POST {API}/waiting", {"code": later.code(-8)})
+        assert (problem(refused), refused.json["clock_off_by"]) == ((403, "wrong-clock"), -240)
 
 
 async def test_guesses_at_recovery_codes_here_count_with_all_others(open_scene: OpenScene) -> None:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 
 from gateway.core.policy.model import Action, App, Need, Protect
+from gateway.core.profile import Unfit
 from gateway.core.reasons import Reason
 from gateway.core.records import Account, Device, DeviceState, Factor, FactorState, Session, Snapshot
 from gateway.core.reset import LiveReset
@@ -124,7 +125,7 @@ def protections(strings: Strings, *, factor: bool = True) -> list[Protection]:
     """What asks for a code in two apps, one that has every kind and one with a single switch."""
     return [
         Protection(
-            App(app, "", strings.app, (), (), Need.SESSION),
+            App(app, "", strings.app if app == "exchange" else f"{strings.app} {app}", (), (), Need.SESSION),
             Action(app, name, title, protect),
             on,
             locked=protect is not Protect.BY_CHOICE,
@@ -143,8 +144,7 @@ def profile(
     holder: Holder,
     strings: Strings,
     *,
-    wrong: str | None = None,
-    error: str | None = None,
+    trouble: Trouble | None = None,
     notice: Notice | None = None,
 ) -> str:
     return PAGES.render(
@@ -155,8 +155,8 @@ def profile(
         rule="private",
         longest_name=100,
         longest_email=254,
-        error=error,
-        wrong=wrong,
+        error=PAGES.said("profile", trouble),
+        wrong=None if trouble is None else "name" if trouble.reason is Reason.UNFIT_NAME else "email",
         writes=notice is None,
         notice=notice,
     )
@@ -169,6 +169,18 @@ def happened(strings: Strings) -> list[Happening]:
         Happening(NOW - 60, "protection-off", strings.action, "", False, *here, current=True),
         Happening(
             NOW - 3600, "code-refused", "", "wrong-code", False, "", "", strings.address, current=False
+        ),
+        Happening(
+            NOW - 7200,
+            "reset-evidence",
+            "",
+            "",
+            True,
+            "",
+            "",
+            "",
+            current=False,
+            topic="photo-with-id-and-note",
         ),
         Happening(NOW - 86400, "account-revoked", "", "", True, "", "", "", current=False),
         Happening(NOW - 90000, strings.event, "", "", False, "", "", "", current=False),
@@ -231,6 +243,12 @@ def everything(strings: Strings = Strings()) -> dict[str, str]:
         "step-up, used": p.step_up(holder, asked(strings), trouble=used),
         "step-up, wrong clock": p.step_up(holder, asked(strings), trouble=clock),
         "step-up, locked": p.step_up(holder, asked(strings), trouble=locked),
+        "step-up, locked, recovery not enough": p.step_up(
+            holder, replace(asked(strings), recovery=False), locked=True
+        ),
+        "step-up, too often": p.step_up(
+            holder, asked(strings), trouble=Trouble(Reason.TOO_MANY_ATTEMPTS, 75)
+        ),
         "step-up, recovering": p.step_up(
             holder, asked(strings), recovering=Trouble(Reason.WRONG_RECOVERY_CODE)
         ),
@@ -255,7 +273,7 @@ def everything(strings: Strings = Strings()) -> dict[str, str]:
         "moved, only one": p.render("moved.html", holder=holder, new=factors[0], others=[], now=NOW),
         "moved, on trial": p.render("moved.html", holder=holder, new=on_trial, others=factors, now=NOW),
         "factor needed": p.factor_needed(holder, "Approving a transaction"),
-        "factor needed, after a reset": p.factor_needed(holder, "Signing in", after_reset=True),
+        "factor needed, after a reset": p.factor_needed(replace(holder, must_enrol=True), "Signing in"),
         "challenge ended": p.challenge_ended(holder),
         "security": p.security(holder, factors, protections(strings), NOW, notice=Notice.FACTOR_ADDED),
         "security, on trial": p.security(
@@ -268,16 +286,39 @@ def everything(strings: Strings = Strings()) -> dict[str, str]:
         ),
         "security, none": p.security(holder, [], protections(strings, factor=False), NOW),
         "security, locked": p.security(holder, factors, protections(strings), NOW, locked=True),
+        "security, after a reset": p.security(
+            replace(holder, must_enrol=True), [], protections(strings, factor=False), NOW
+        ),
+        "security, switched": p.security(
+            holder,
+            factors[:1],
+            protections(strings),
+            NOW,
+            notice=Notice.PROTECTION_OFF,
+            about=f"Signing in ({strings.app})",
+        ),
+        "unlock": p.render("unlock.html", holder=holder, error=None),
+        "unlock, wrong": p.render(
+            "unlock.html", holder=holder, error=p.said("recovery", Trouble(Reason.WRONG_RECOVERY_CODE))
+        ),
         "security, full": p.security(holder, factors, protections(strings), NOW, may_add=False),
         "security, removing": p.security(
             holder, factors, protections(strings), NOW, removing=(factors[0].id, wrong)
         ),
         "password": p.password(holder, strings.name),
         "password, wrong": p.password(holder, strings.name, trouble=Trouble(Reason.WRONG_PASSWORD)),
-        "password, unfit": p.password(holder, strings.name, trouble=Trouble(Reason.UNFIT_PASSWORD)),
+        "password, unfit": p.password(
+            holder, strings.name, trouble=Trouble(Reason.UNFIT_PASSWORD, unfit=Unfit("short", "8"))
+        ),
+        "password, too often": p.password(
+            holder, strings.name, trouble=Trouble(Reason.TOO_MANY_ATTEMPTS, 75)
+        ),
         "profile": profile(holder, strings),
         "profile, saved": profile(holder, strings, notice=Notice.PROFILE_CHANGED),
-        "profile, wrong": profile(holder, strings, wrong="email", error="That cannot be an e-mail address."),
+        "profile, wrong": profile(holder, strings, trouble=Trouble(Reason.UNFIT_EMAIL)),
+        "profile, wrong name": profile(
+            holder, strings, trouble=Trouble(Reason.UNFIT_NAME, unfit=Unfit("unseen", "U+202E"))
+        ),
         "factor set-up": p.factor_setup(holder, "f" * 32, strings.label, URI, KEY),
         "factor set-up, wrong": p.factor_setup(holder, "f" * 32, strings.label, URI, KEY, trouble=wrong),
         "devices": devices_page(
@@ -299,7 +340,7 @@ def everything(strings: Strings = Strings()) -> dict[str, str]:
             devices=[ours, other],
             sessions=sessions,
             now=NOW,
-            naming=(other.id, Trouble(Reason.UNFIT_NAME)),
+            naming=(other.id, Trouble(Reason.UNFIT_NAME, unfit=Unfit("empty"))),
         ),
         "security, a reset waits": p.security(
             replace(holder, reset=RESET_WAITS), factors, protections(strings), NOW
@@ -331,6 +372,7 @@ def everything(strings: Strings = Strings()) -> dict[str, str]:
         "device waiting, recovering": waiting_page(
             p, holder, wait(pending), trouble=Trouble(Reason.WRONG_RECOVERY_CODE), recovering=True
         ),
+        "device waiting, locked": waiting_page(p, holder, replace(wait(pending), locked=True)),
         "device waiting, no factor": waiting_page(p, holder, wait(pending, has_factor=False)),
         "device waiting, no code serves": waiting_page(p, holder, wait(pending, codes_serve=False)),
         "device waiting, let in": waiting_page(p, holder, wait(asking, query=f"{QUERY}&need=device")),

@@ -38,8 +38,20 @@ for (const form of document.forms) {
 }
 
 // Countdowns start from the server's numbers, so the clock of this device does not matter.
+const clock = (seconds) => `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
 function tick() {
   const gone = secondsSince();
+  for (const said of document.querySelectorAll("[data-wait]")) {
+    const left = said.dataset.wait - gone;
+    if (left > 0) {
+      said.setAttribute("aria-live", "off"); // nobody wants to hear every second of it
+      fill(said, clock(left));
+    } else {
+      said.removeAttribute("aria-live");
+      said.textContent = said.dataset.over;
+      delete said.dataset.wait;
+    }
+  }
   for (const hint of document.querySelectorAll("[data-next-code]")) {
     fill(hint, ((hint.dataset.nextCode - gone - 1) % 30 + 30) % 30 + 1);
   }
@@ -49,11 +61,11 @@ function tick() {
       location.replace(location.pathname); // the server then says that it is over
       return;
     }
-    fill(hint, `${Math.floor(left / 60)}:${String(left % 60).padStart(2, "0")}`);
+    fill(hint, clock(left));
   }
   setTimeout(tick, 1000 - ((Date.now() - started) % 1000));
 }
-if (document.querySelector("[data-next-code], [data-expires]")) tick();
+if (document.querySelector("[data-next-code], [data-expires], [data-wait]")) tick();
 
 // A page that waits hears from the server what it waits for; then, or when there is nothing to be heard
 // any more, it is asked for again.

@@ -51,10 +51,13 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What was done: the answer, and the audit stream's entry, without which no answer leaves."""
+    """What was done: the answer, and the audit stream's entry, without which no answer leaves.
+
+    None for one that is on record already, by the step that did it.
+    """
 
     answer: View | Sequence[View]
-    entry: AuditEntry
+    entry: AuditEntry | None
 
 
 class Refused(WatchwordError):

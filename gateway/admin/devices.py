@@ -16,6 +16,7 @@ from gateway.admin.views import View
 from gateway.core.reasons import Reason
 from gateway.core.records import Device, DeviceState
 from gateway.identity.device_names import LONGEST_NAME
+from gateway.store.audit import AuditEntry
 from gateway.store.opening import Store
 
 Words = Callable[[str], str | None]
@@ -87,16 +88,23 @@ class DeviceOperations:
 
     async def authorise_device(self, call: Call) -> Outcome:
         order = await read_body(call.request, LetIn)
-        device = await self._store.devices.confirm(call.request.match_info["id"], call.now)
-        return self._outcome(call, device, "device-authorised", order.reason)
+        entry = await self._entry(call, "device-authorised", order.reason)
+        return self._outcome(await self._store.devices.confirm(entry.device_id, call.now, entries=[entry]))
 
     async def rename_device(self, call: Call) -> Outcome:
         order = await read_body(call.request, Rename)
-        device = await self._store.devices.rename(call.request.match_info["id"], order.name.strip())
-        return self._outcome(call, device, "device-renamed", f"{order.name.strip()}: {order.reason}")
+        name = order.name.strip()
+        entry = await self._entry(call, "device-renamed", f"{name}: {order.reason}")
+        return self._outcome(await self._store.devices.rename(entry.device_id, name, entries=[entry]))
 
-    def _outcome(self, call: Call, device: Device | None, event: str, reason: str) -> Outcome:
+    async def _entry(self, call: Call, event: str, reason: str) -> AuditEntry:
+        """How the step that a call takes is put on record, in that step."""
+        device = await self._store.devices.find(call.request.match_info["id"])
         if device is None:
             raise Refused(Reason.NOT_FOUND, _NO_DEVICE)
-        entry = call.entry(event, device.subject, device_id=device.id, reason=reason)
-        return Outcome(DeviceView.shown(device, self._words), entry)
+        return call.entry(event, device.subject, device_id=device.id, reason=reason)
+
+    def _outcome(self, device: Device | None) -> Outcome:
+        if device is None:
+            raise Refused(Reason.NOT_FOUND, _NO_DEVICE)
+        return Outcome(DeviceView.shown(device, self._words), None)

@@ -72,7 +72,8 @@ class Guard:
                 outcome = await operation(call)
             except Refused as refused:
                 return await self._refuse(call, refused)
-            await self._audit.record(outcome.entry)
+            if outcome.entry is not None:
+                await self._audit.record(outcome.entry)
             return web.Response(body=to_json(outcome.answer), content_type="application/json")
 
         return handle

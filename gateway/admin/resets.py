@@ -4,7 +4,7 @@ The audit stream tells of each step, with the case's id first in `reason`. What 
 case, which is forgotten some time after it was closed; the audit stream is not.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Annotated, Self
 
@@ -17,6 +17,7 @@ from gateway.admin.views import View, moment_of
 from gateway.core.reasons import Reason
 from gateway.core.reset import Actor, Reset, ResetState, Step
 from gateway.identity.resets import ResetCases, objection
+from gateway.store.audit import AuditEntry
 from gateway.store.opening import Store
 
 
@@ -101,45 +102,55 @@ class ResetOperations:
 
     async def open_reset(self, call: Call) -> Outcome:
         order = await read_body(call.request, OpenReset)
-        opened = await self._cases.open(order.subject, order.reason, _actor(call), call.now)
+        described = _described(call, "reset-opened", order.reason)
+        opened = await self._cases.open(
+            order.subject, order.reason, _actor(call), call.now, described=described
+        )
         if isinstance(opened, Reason):
             detail = "There is no such account." if opened is Reason.NOT_FOUND else objection(opened)
             raise Refused(opened, detail, subject=recordable(order.subject))
-        return _outcome(call, opened, "reset-opened", order.reason)
+        return Outcome(ResetView.shown(opened), None)
 
     async def resets(self, call: Call) -> Outcome:
         resets = await self._store.resets.list(_states(call), limit_of(call))
         return Outcome([ResetView.shown(reset) for reset in resets], call.entry("resets-read"))
 
     async def reset(self, call: Call) -> Outcome:
-        return _outcome(call, await self._find(call), "reset-read")
+        reset = await self._find(call)
+        return Outcome(ResetView.shown(reset), *_described(call, "reset-read")(reset))
 
     async def record_evidence(self, call: Call) -> Outcome:
         order = await read_body(call.request, RecordEvidence)
         reset_id, item = call.request.match_info["id"], order.item
-        outcome = await self._cases.record(reset_id, item, order.statement, _actor(call), call.now)
+        described = _described(call, "reset-evidence", item)
+        outcome = await self._cases.record(
+            reset_id, item, order.statement, _actor(call), call.now, described=described
+        )
         if outcome is Reason.UNKNOWN_EVIDENCE:
             checklist = (await self._find(call)).checklist
             raise invalid_body([("item", f"must be {_either(checklist)}")])
-        return _outcome(call, await self._taken(call, outcome), "reset-evidence", item)
+        return Outcome(ResetView.shown(await self._taken(call, outcome)), None)
 
     async def approve_reset(self, call: Call) -> Outcome:
         order = await read_body(call.request, JudgeReset)
-        outcome = await self._cases.approve(call.request.match_info["id"], _actor(call), call.now)
-        return _outcome(call, await self._taken(call, outcome), "reset-approved", order.reason)
+        reset_id, described = call.request.match_info["id"], _described(call, "reset-approved", order.reason)
+        outcome = await self._cases.approve(reset_id, _actor(call), call.now, described=described)
+        return Outcome(ResetView.shown(await self._taken(call, outcome)), None)
 
     async def refuse_reset(self, call: Call) -> Outcome:
-        return await self._close(call, Step.REFUSE)
+        return await self._close(call, Step.REFUSE, "reset-refused")
 
     async def abandon_reset(self, call: Call) -> Outcome:
-        return await self._close(call, Step.ABANDON)
+        return await self._close(call, Step.ABANDON, "reset-abandoned")
 
-    async def _close(self, call: Call, step: Step) -> Outcome:
+    async def _close(self, call: Call, step: Step, event: str) -> Outcome:
         order = await read_body(call.request, JudgeReset)
         reset_id = call.request.match_info["id"]
-        outcome = await self._cases.close(reset_id, step, order.reason, _actor(call), call.now)
-        closed = await self._taken(call, outcome)
-        return _outcome(call, closed, f"reset-{closed.state}", order.reason)
+        described = _described(call, event, order.reason)
+        outcome = await self._cases.close(
+            reset_id, step, order.reason, _actor(call), call.now, described=described
+        )
+        return Outcome(ResetView.shown(await self._taken(call, outcome)), None)
 
     async def _find(self, call: Call) -> Reset:
         reset = await self._store.resets.find(call.request.match_info["id"])
@@ -155,9 +166,13 @@ class ResetOperations:
         raise Refused(outcome, objection(outcome, reset), subject=reset.subject, about=f"reset {reset.id}")
 
 
-def _outcome(call: Call, reset: Reset, event: str, about: str = "") -> Outcome:
-    reason = f"{reset.id} {about}".rstrip()
-    return Outcome(ResetView.shown(reset), call.entry(event, reset.subject, reason=reason))
+def _described(call: Call, event: str, about: str = "") -> Callable[[Reset], list[AuditEntry]]:
+    """How what a call does with a case is put on record."""
+
+    def described(reset: Reset) -> list[AuditEntry]:
+        return [call.entry(event, reset.subject, reason=f"{reset.id} {about}".rstrip())]
+
+    return described
 
 
 def _actor(call: Call) -> Actor:

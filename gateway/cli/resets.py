@@ -19,7 +19,7 @@ from gateway.cli.output import console, fail, failures, moment, show_json, show_
 from gateway.cli.people import Subject, actor
 from gateway.core.reasons import Reason
 from gateway.core.reset import Actor, Reset, ResetState, Step
-from gateway.identity.resets import ResetCases, objection
+from gateway.identity.resets import Described, ResetCases, objection
 from gateway.store.audit import AuditEntry
 from gateway.store.keyring import KeyRing
 from gateway.store.opening import Store
@@ -37,14 +37,14 @@ app = typer.Typer(
 Id = Annotated[str, typer.Argument(metavar="ID", help="The case's id.")]
 Why = Annotated[str, typer.Option("--reason", callback=one_line, help="Why, for the audit stream.")]
 
-Take = Callable[[ResetCases, Actor, float], Awaitable[Reset | Reason]]
+Take = Callable[[ResetCases, Actor, float, Described], Awaitable[Reset | Reason]]
 
 
 @app.command("open")
 def open_reset(subject: Subject, reason: Why, config: Config = None, as_json: Json = False) -> None:
     """Open a case: somebody says that all they had is lost. The account's holder is told at once."""
     _take(
-        lambda cases, by, now: cases.open(subject, reason, by, now),
+        lambda cases, by, now, described: cases.open(subject, reason, by, now, described=described),
         ("reset-opened", reason),
         config,
         subject=subject,
@@ -67,7 +67,9 @@ def evidence(
 ) -> None:
     """State what you checked, and what you found. Each item of the list needs a statement."""
     _take(
-        lambda cases, by, now: cases.record(reset_id, item, statement, by, now),
+        lambda cases, by, now, described: cases.record(
+            reset_id, item, statement, by, now, described=described
+        ),
         ("reset-evidence", item),
         config,
         reset_id=reset_id,
@@ -79,7 +81,7 @@ def evidence(
 def approve(reset_id: Id, reason: Why, config: Config = None, as_json: Json = False) -> None:
     """Let it happen, after the waiting time. Not for whoever opened the case or recorded evidence."""
     _take(
-        lambda cases, by, now: cases.approve(reset_id, by, now),
+        lambda cases, by, now, described: cases.approve(reset_id, by, now, described=described),
         ("reset-approved", reason),
         config,
         reset_id=reset_id,
@@ -91,7 +93,9 @@ def approve(reset_id: Id, reason: Why, config: Config = None, as_json: Json = Fa
 def refuse(reset_id: Id, reason: Why, config: Config = None, as_json: Json = False) -> None:
     """Close a case: the evidence does not do."""
     _take(
-        lambda cases, by, now: cases.close(reset_id, Step.REFUSE, reason, by, now),
+        lambda cases, by, now, described: cases.close(
+            reset_id, Step.REFUSE, reason, by, now, described=described
+        ),
         ("reset-refused", reason),
         config,
         reset_id=reset_id,
@@ -103,7 +107,9 @@ def refuse(reset_id: Id, reason: Why, config: Config = None, as_json: Json = Fal
 def abandon(reset_id: Id, reason: Why, config: Config = None, as_json: Json = False) -> None:
     """Close a case: it is not wanted any more."""
     _take(
-        lambda cases, by, now: cases.close(reset_id, Step.ABANDON, reason, by, now),
+        lambda cases, by, now, described: cases.close(
+            reset_id, Step.ABANDON, reason, by, now, described=described
+        ),
         ("reset-abandoned", reason),
         config,
         reset_id=reset_id,
@@ -185,14 +191,16 @@ def _take(
 
     async def taken(store: Store, _: KeyRing) -> Reset | str:
         now = clock.now()
-        outcome = await take(reset_cases(settings, store), Actor(actor()), now)
+
+        def described(reset: Reset) -> list[AuditEntry]:
+            return [AuditEntry(now, event, actor(), reset.subject, reason=f"{reset.id} {about}")]
+
+        outcome = await take(reset_cases(settings, store), Actor(actor()), now, described)
         if isinstance(outcome, Reason):
             reset = None if reset_id is None else await store.resets.find(reset_id)
             return _why_not(
                 outcome, reset, _NO_CASE if subject is None else f"There is no account {subject!r}."
             )
-        reason = f"{outcome.id} {about}"
-        await store.audit.record(AuditEntry(now, event, actor(), outcome.subject, reason=reason))
         return outcome
 
     with failures(as_json=as_json):

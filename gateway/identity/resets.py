@@ -53,6 +53,15 @@ class ResetRules:
     keep: float
 
 
+Described = Callable[[Reset], Sequence[AuditEntry]]
+"""How a step is put on record, by the case as it is after it; in the same step of the store."""
+
+
+def unsaid(_: Reset) -> Sequence[AuditEntry]:
+    """Nothing is put on record."""
+    return ()
+
+
 class ResetCases:
     """Each step gives the case as it is now, or the Reason why it could not be taken."""
 
@@ -60,7 +69,9 @@ class ResetCases:
         self._store = store
         self._rules = rules
 
-    async def open(self, subject: str, why: str, by: Actor, now: float) -> Reset | Reason:
+    async def open(
+        self, subject: str, why: str, by: Actor, now: float, *, described: Described = unsaid
+    ) -> Reset | Reason:
         """Open a case; NOT_FOUND, NOT_RESETTABLE or RESET_LIVE where the account has none to get."""
         reset = Reset(
             id=self._store.resets.new_id(subject),
@@ -71,13 +82,25 @@ class ResetCases:
             checklist=self._rules.checklist,
             lapses_at=now + self._rules.abandon_after,
         )
-        return await self._store.resets.open(reset) or reset
+        return await self._store.resets.open(reset, entries=described(reset)) or reset
 
-    async def record(self, reset_id: str, item: str, text: str, by: Actor, now: float) -> Reset | Reason:
-        return await self._advance(reset_id, lambda reset: record(reset, item, text, by, now), now)
+    async def record(
+        self,
+        reset_id: str,
+        item: str,
+        text: str,
+        by: Actor,
+        now: float,
+        *,
+        described: Described = unsaid,
+    ) -> Reset | Reason:
+        return await self._advance(reset_id, lambda reset: record(reset, item, text, by, now), now, described)
 
-    async def approve(self, reset_id: str, by: Actor, now: float) -> Reset | Reason:
-        return await self._advance(reset_id, lambda reset: approve(reset, by, now, self._rules.waiting), now)
+    async def approve(
+        self, reset_id: str, by: Actor, now: float, *, described: Described = unsaid
+    ) -> Reset | Reason:
+        waiting = self._rules.waiting
+        return await self._advance(reset_id, lambda reset: approve(reset, by, now, waiting), now, described)
 
     async def close(
         self,
@@ -87,12 +110,10 @@ class ResetCases:
         by: Actor,
         now: float,
         *,
-        entries: Sequence[AuditEntry] = (),
+        described: Described = unsaid,
     ) -> Reset | Reason:
-        """Refuse, abandon or stop a case, and put `entries` on record in the same step."""
-        return await self._advance(
-            reset_id, lambda reset: close(reset, step, why, by, now), now, entries=entries
-        )
+        """Refuse, abandon or stop a case."""
+        return await self._advance(reset_id, lambda reset: close(reset, step, why, by, now), now, described)
 
     async def settle(self, now: float) -> list[Reset]:
         """Do what is due: complete what has waited, let lapse what nobody approved, and put it on record.
@@ -124,12 +145,7 @@ class ResetCases:
         return closed if settled else None
 
     async def _advance(
-        self,
-        reset_id: str,
-        step: Callable[[Reset], Reset | Reason],
-        now: float,
-        *,
-        entries: Sequence[AuditEntry] = (),
+        self, reset_id: str, step: Callable[[Reset], Reset | Reason], now: float, described: Described
     ) -> Reset | Reason:
         """Judge and take a step, anew for as long as others are first: each of theirs is progress."""
         while True:
@@ -139,7 +155,7 @@ class ResetCases:
             after = step(before)
             if isinstance(after, Reason):
                 return after
-            forget_at = now + self._rules.keep
+            forget_at, entries = now + self._rules.keep, described(after)
             if await self._store.resets.move(before, after, forget_at=forget_at, entries=entries):
                 return after
 

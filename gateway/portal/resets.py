@@ -136,7 +136,7 @@ class ResetPages:
     async def _close(self, reset_id: str, why: str, entry: AuditEntry) -> Reset | None:
         """Stop a case; None if it is closed already."""
         by = Actor(entry.actor)
-        outcome = await self._cases.close(reset_id, Step.STOP, why, by, entry.at, entries=[entry])
+        outcome = await self._cases.close(reset_id, Step.STOP, why, by, entry.at, described=lambda _: [entry])
         return outcome if isinstance(outcome, Reset) else None
 
     def _said(self, call: Call, about: str, *, status: int = 200) -> web.Response:

@@ -75,12 +75,14 @@ class Devices:
         )
         return device_from(pairs(row)) if row else None
 
-    async def confirm(self, device_id: str, now: float) -> Device | None:
+    async def confirm(
+        self, device_id: str, now: float, *, entries: Sequence[AuditEntry] = ()
+    ) -> Device | None:
         """Confirm a device on an operator's word; None when there is none such, or it was revoked."""
         shard = shard_of_id(device_id, self._connection.shards)
         if shard is None:
             return None
-        row = await self._connection.run("authorise_device", shard, device=device_id, now=now)
+        row = await self._audit.run("authorise_device", shard, entries, device=device_id, now=now)
         return device_from(pairs(row)) if row else None
 
     async def rename(

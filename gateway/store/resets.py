@@ -35,11 +35,12 @@ class Resets:
         row = await self._connection.call(self._connection.redis.hgetall(shard.key("reset", reset_id)))
         return _reset_from(row) if row else None
 
-    async def open(self, reset: Reset) -> Reason | None:
+    async def open(self, reset: Reset, *, entries: Sequence[AuditEntry] = ()) -> Reason | None:
         """Keep a new case; a Reason when the account has none to get."""
-        outcome = await self._connection.run(
+        outcome = await self._audit.run(
             "open_reset",
             self._shard(reset),
+            entries,
             subject=reset.subject,
             reset=reset.id,
             fields=_fields_of(reset),

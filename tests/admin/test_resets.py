@@ -12,6 +12,7 @@ from support.store import NOW, account_added, contents, enrolled, every_size, si
 from gateway.admin.resets import ResetView
 from gateway.admin.tokens import Scope
 from gateway.core.reset import MOST_STATEMENTS, ResetState
+from gateway.errors import StoreUnavailable
 from gateway.identity.resets import ResetCases
 from gateway.store.opening import Store
 
@@ -54,6 +55,27 @@ async def shown(operators: Operators, reset_id: str) -> dict[str, Any]:
 
 def refusal(answer: Answer) -> tuple[int, str]:
     return answer.status, answer.body["reason"]
+
+
+async def test_no_step_is_taken_that_is_not_on_record(
+    desk: Operators, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or a case would run of which nobody is told, should the store fail in between."""
+
+    async def away(*_: object) -> None:
+        raise StoreUnavailable("away")
+
+    monkeypatch.setattr(store.audit, "record", away)
+    reset_id = await begun(desk)
+    await recorded(desk, reset_id)
+    assert (await post(desk, MARGARET, f"/{reset_id}/approve", reason="fits")).status == 200
+    assert (await post(desk, GRACE, f"/{reset_id}/refuse", reason="it does not")).status == 200
+    events = [entry.event for entry in await store.audit.latest("ada")][::-1]
+    assert [event for event in events if event.startswith("reset-")] == [
+        "reset-opened",
+        *["reset-evidence"] * len(RESET_RULES.checklist),
+        *("reset-approved", "reset-refused"),
+    ]
 
 
 # --- the way of a case

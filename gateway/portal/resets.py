@@ -43,12 +43,14 @@ class ResetPages:
     # Signed in. No code is asked for: whoever lost everything must not be the only one who can stop it.
 
     async def show(self, call: Call) -> web.Response:
-        """What is going to happen. Once somebody looked at it, their session is not led here again."""
+        """What is going to happen. Once somebody looked at it, their session is not led here again; while
+        nothing is decided, looking counts for nothing.
+        """
         person = call.person
         reset = person.account.reset
         if reset is None:
             return lead_to(SECURITY)
-        if call.inbound.is_page_load:
+        if call.inbound.is_page_load and reset.due_at is not None:
             await self._desk.store.resets.tell(person.session.id, reset.id, call.inbound.now)
         return_to = checked_return(call.query("return_to"), call.inbound.target.authority)
         return page(self._pages.render("reset.html", holder=holder_of(call, person), return_to=return_to))

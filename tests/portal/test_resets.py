@@ -84,6 +84,16 @@ async def test_until_somebody_looked_at_it_they_are_led_there(scene: Scene) -> N
     assert await scene.seen() == []
 
 
+async def test_who_looked_before_anything_was_decided_is_led_there_once_it_is(scene: Scene) -> None:
+    ada = await scene.signed_in(factor=True)
+    reset = await opened(scene)
+    assert (await ada.visit(f"GET {PAGE}")).status == 200
+    for item in reset.checklist:
+        await cases_of(scene).record(reset.id, item, "seen", GRACE, scene.clock.now)
+    assert isinstance(await cases_of(scene).approve(reset.id, MARGARET, scene.clock.now), Reset)
+    assert LED.fullmatch(location(await ada.visit("GET /")))
+
+
 @pytest.mark.parametrize(
     ("line", "headers"),
     [

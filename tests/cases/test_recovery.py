@@ -211,6 +211,25 @@ async def test_the_codes_of_a_factor_on_trial_clear_no_guesses_at_another(open_s
         )
 
 
+async def test_the_codes_of_a_factor_on_trial_shorten_no_wait_elsewhere(open_scene: OpenScene) -> None:
+    """On a device of its own pace, they would let the next guess on another one come at once."""
+    async with open_scene(codes={"attempts": 2, "delay": 600}) as scene:
+        ada = await scene.signed_in(factor=True)
+        thief = await thief_in(scene, ada)
+        elsewhere = await scene.signed_in()
+        for _ in range(2):
+            await transfer_with(elsewhere, ada.wrong_code())
+        assert reason(await transfer_with(elsewhere, ada.wrong_code())) == (429, "too-many-attempts")
+        assert (await thief.answer(await transfer(thief))).status == 200
+        guess = await transfer_with(elsewhere, ada.wrong_code())
+        assert reason(guess) == (429, "too-many-attempts")
+        assert guess.json["retry_after"] > 500
+
+
+async def transfer_with(client: Client, code: str) -> Answer:
+    return await client.call("POST /api/transfers", TRANSFER, headers={"Watchword-Code": code})
+
+
 async def test_a_right_code_of_a_factor_on_trial_is_no_failure(open_scene: OpenScene) -> None:
     async with open_scene(codes={"attempts": 2, "lock": 5}) as scene:
         ada = await scene.signed_in(factor=True)

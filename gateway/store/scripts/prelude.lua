@@ -109,13 +109,15 @@ end
 
 -- Take the attempt back that this code was, and let the next one come at once, but no failure before it:
 -- whoever may have set this factor up with a recovery code must not clear what they guess at another one.
+-- Nor the wait for it: where a device has a pace of its own (begin_attempt), others keep theirs.
 local function uncount_failure(subject, device)
-  for _, whose in ipairs({ subject, device }) do
-    local failures = key('failures', 'code:' .. whose)
-    if redis.call('EXISTS', failures) == 1 then
-      redis.call('HINCRBY', failures, 'count', -1)
-      redis.call('HDEL', failures, 'next_at', 'locked')
-    end
+  local failures, own = key('failures', 'code:' .. subject), key('failures', 'code:' .. device)
+  local apart = redis.call('EXISTS', own) == 1
+  if apart then redis.call('HINCRBY', own, 'count', -1) end
+  redis.call('HDEL', apart and own or failures, 'next_at')
+  if redis.call('HEXISTS', failures, 'count') == 1 then
+    redis.call('HINCRBY', failures, 'count', -1)
+    redis.call('HDEL', failures, 'locked')
   end
 end
 

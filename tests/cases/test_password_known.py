@@ -130,6 +130,24 @@ async def test_whoever_knows_the_password_can_fill_only_so_much_of_the_store(sce
     assert len(left) == 15, "what waited for a session went with it"
 
 
+async def test_a_session_that_ends_soon_hides_nothing_of_what_is_kept(scene: Scene) -> None:
+    """The index of what is parked lasts as long as the last of it, or it could be filled anew and anew."""
+    form = {"amount": "1", "address": "x"}
+    await scene.signed_in(factor=True)
+    ends_soon = await scene.signed_in()
+    absolute = scene.gateway.settings.sessions.absolute
+    while absolute - 100 > scene.gateway.settings.sessions.idle:  # used until just before its end
+        scene.clock.advance(scene.gateway.settings.sessions.idle / 2)
+        absolute -= scene.gateway.settings.sessions.idle / 2
+        assert (await ends_soon.call("GET /")).status == 200
+    scene.clock.advance(absolute - 10)
+    assert (await (await scene.signed_in()).visit("POST /withdrawals", form)).status == 303
+    redis = scene.gateway.store.sessions._connection.redis
+    before = await redis.pttl("ww:{s00}:parked:ada")
+    assert (await ends_soon.visit("POST /withdrawals", form)).status == 303
+    assert await redis.pttl("ww:{s00}:parked:ada") > before - 60_000
+
+
 async def test_who_guesses_keeps_the_owner_waiting_neither_for_codes_nor_for_recovery_codes(
     scene: Scene,
 ) -> None:

@@ -37,7 +37,7 @@ if args.fields.parked then
   local parked = key('parked', session.subject)
   redis.call('ZREMRANGEBYSCORE', parked, '-inf', args.now)
   redis.call('ZADD', parked, args.expires_at, args.challenge)
-  expire_at(parked, args.expires_at)
+  expire_at(parked, redis.call('ZREVRANGE', parked, 0, 0, 'WITHSCORES')[2])  -- with the last of them
   give_way(parked, args.most_parked)
 end
 return 1

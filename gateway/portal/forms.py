@@ -33,6 +33,7 @@ from gateway.web.problems import problem, status_of
 from gateway.web.return_to import FRONT_PAGE, checked_return
 
 SIGN_IN = "/.watchword/sign-in"
+PASSWORD = "/.watchword/password"  # noqa: S105 - an address, not a password
 
 _SIGNED_OUT = frozenset(
     {Reason.SESSION_EXPIRED, Reason.SESSION_REVOKED, Reason.DEVICE_REVOKED, Reason.ACCOUNT_DISABLED}
@@ -280,6 +281,5 @@ def way_on(challenge: Challenge) -> str:
     """Where a person goes once the code was right: on with what they did, if that can be repeated."""
     if challenge.sealed_request is not None or challenge.method in ("GET", "HEAD"):
         return challenge.path
-    if challenge.app == OWN_APP:
-        return challenge.path.partition("?")[0]  # whose form is shown again
-    return FRONT_PAGE
+    own = challenge.path.partition("?")[0]
+    return PASSWORD if own == PASSWORD else FRONT_PAGE  # which is never parked: its form is shown again

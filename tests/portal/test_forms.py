@@ -239,6 +239,22 @@ async def test_another_factor_needs_a_code_first(scene: Scene) -> None:
     assert leads_to(await ada.visit(f"GET {OWN}/security/factors")) == f"{OWN}/security"  # reloaded
 
 
+@pytest.mark.parametrize(
+    ("line", "value"),
+    [
+        (f"PUT {OWN}/api/profile", {"name": "Ada"}),
+        (f"PUT {OWN}/api/password", {"current": "x", "new": "long enough"}),
+        (f"POST {OWN}/api/factors", {"label": "Tablet"}),
+    ],
+)
+async def test_after_the_code_for_a_call_no_browser_is_led_to_the_call(
+    scene: Scene, line: str, value: object
+) -> None:
+    ada = await scene.signed_in(factor=True)
+    asked = (await ada.call(line, value)).json["step_up"]
+    assert leads_to(await ada.visit(f"POST {asked}", {"code": ada.next_code()})) == "/"
+
+
 async def test_there_is_an_end_to_factors(scene: Scene, valkey: Redis) -> None:
     ada = await scene.signed_in()
     await begun(ada)

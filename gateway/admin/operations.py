@@ -77,15 +77,15 @@ class Operations:
         order = await read_body(call.request, SetPassword)
         subject = (await account_of(self._store, call)).subject
         hashed = await self._passwords.hash(order.password)
+        entry = call.entry("password-set", subject, reason=order.reason)
         revocation = await self._store.revocations.by_set_password(
-            subject, hashed, reason=order.reason, actor=call.actor, now=call.now
+            subject, hashed, reason=order.reason, actor=call.actor, now=call.now, entries=[entry]
         )
         if revocation is not None:
             self._metrics.revocation(revocation.scope)
         account = await account_of(self._store, call)  # with the epoch that it has now
         locked = await self._store.attempts.locked([subject])
-        entry = call.entry("password-set", subject, reason=order.reason)
-        return Outcome(AccountView.seen(account, codes_locked=subject in locked), entry)
+        return Outcome(AccountView.seen(account, codes_locked=subject in locked), None)
 
     async def activity(self, call: Call) -> Outcome:
         subject, most = (await account_of(self._store, call)).subject, limit_of(call)

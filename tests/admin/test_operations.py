@@ -9,6 +9,8 @@ from support.store import NOW, contents, device_of, enrolled, every_size, new_fa
 from gateway.admin.operations import MOST_LISTED
 from gateway.admin.tokens import Scope
 from gateway.core.reasons import Reason
+from gateway.core.telling import Channel
+from gateway.errors import StoreUnavailable
 from gateway.store.attempts import CODES, GrowingDelay
 from gateway.store.audit import AuditEntry
 from gateway.store.opening import Store
@@ -441,6 +443,22 @@ async def test_a_password_is_set_and_every_session_ends(
     assert entry.token_id
     assert 'watchword_revocations_total{scope="account"} 1.0' in operators.metrics.exposition().decode()
     assert NEW_PASSWORD not in str(await contents(valkey)) + answer.text
+
+
+async def test_no_password_is_set_that_is_not_on_record(
+    operators: Operators, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or its holder would not be told, should the store fail in between."""
+
+    async def away(*_: object) -> None:
+        raise StoreUnavailable("away")
+
+    await signed_in(store)
+    monkeypatch.setattr(store.audit, "record", away)
+    answer = await operators.call("POST", SET_PASSWORD, token_of("grace", Scope.RESET), json=TO_SET)
+    assert answer.status == 200
+    assert [entry.event for entry in await store.audit.latest("ada")] == ["password-set"]
+    assert len(await store.outbox.claim(Channel.MAIL, NOW + 1e9, seconds=1, most=10)) == 1
 
 
 @pytest.mark.parametrize("scope", [Scope.READ, Scope.REVOKE])

@@ -212,6 +212,18 @@ async def test_where_no_device_is_left_a_factor_keeps_the_next_one_out(open_scen
         assert refusal(await stranger.call("GET /")) == (401, "device-pending")
 
 
+async def test_the_owner_is_written_to_when_a_device_is_revoked(open_scene: OpenScene) -> None:
+    """A stranger on a new device could throw all others out, and nobody would know."""
+    nowhere = {"host": "127.0.0.1", "port": 1, "security": "none", "from": "Watchword <w@example.org>"}
+    async with open_scene(notices={"address": "https://exchange.example", "mail": nowhere}) as scene:
+        ada, stranger = await scene.signed_in(), await scene.signed_in()
+        device = await own_device(ada)
+        assert (await stranger.call(f"DELETE {API}/devices/{device}")).status == 204
+        redis = scene.gateway.store.sessions._connection.redis
+        messages = [await redis.hgetall(key) async for key in redis.scan_iter("*:message:*")]
+        assert [(m["event"], m["to"]) for m in messages] == [("device-revoked", "ada@example.org")]
+
+
 async def test_a_password_is_never_parked(scene: Scene) -> None:
     ada = await scene.signed_in(factor=True)
     form = {"current": "correct horse battery staple", "new": "another long password"}

@@ -53,6 +53,18 @@ async def test_codes_are_kept_and_counted(store: Store) -> None:
     assert await store.recovery_codes.any_hash("nobody") is None
 
 
+async def test_new_codes_take_the_proof_of_other_sessions_along(store: Store) -> None:
+    """It may have been given with one of those before, which somebody else had."""
+    here, elsewhere = await kept(store), await signed_in(store, browser="phone")
+    for number, session in enumerate((here, elsewhere)):
+        assert await spend(store, session, HASHES[number], grant=GRANT) == 9 - number
+    assert await store.recovery_codes.keep(here.session_id, HASHES, NOW) is None
+    for session, grants in ((here, (GRANT,)), (elsewhere, ())):
+        snapshot = await store.sessions.identify(session.cookie, NOW)
+        assert snapshot is not None
+        assert snapshot.grants == grants
+
+
 async def test_new_codes_void_those_before(store: Store) -> None:
     session = await kept(store)
     assert await store.recovery_codes.keep(session.session_id, ["new"], NOW) is None

@@ -237,6 +237,17 @@ async def test_a_revocation_meanwhile_does_not_stop_it(store: Store) -> None:
     assert await completed(store, reset)
 
 
+async def test_a_reset_puts_every_switch_back_to_its_default(store: Store) -> None:
+    """What is off may be so by whoever had the phone."""
+    reset = await approved(store)
+    session = await signed_in(store, browser="another")
+    assert await store.choices.choose(session.session_id, "exchange/approve", NOW, on=False)
+    assert await completed(store, reset)
+    account = await store.accounts.find("ada")
+    assert account is not None
+    assert account.choices == {}
+
+
 async def test_a_case_is_held_while_the_account_is_disabled(store: Store) -> None:
     """Its holder could neither see nor stop it."""
     reset = await approved(store)

@@ -69,6 +69,9 @@ ENDINGS: dict[str, Ending] = {
     "account epoch lower than before": lambda s: s.valkey.hincrby("ww:{s00}:account:ada", "epoch", -1),
     "global epoch missing": lambda s: s.valkey.delete("ww:{s00}:epoch"),
     "global epoch lower than before": lambda s: s.valkey.decr("ww:{s00}:epoch"),
+    "device forgotten, and back as another one": lambda s: s.valkey.hset(
+        f"ww:{{s00}}:device:{s.snapshot.session.device_id}", "first_used_at", f"{NOW + 1:.6f}"
+    ),
     "device gone": lambda s: s.valkey.delete(f"ww:{{s00}}:device:{s.snapshot.session.device_id}"),
 }
 

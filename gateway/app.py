@@ -13,6 +13,7 @@ from watchfiles import awatch
 
 from gateway.admin import make_admin_app
 from gateway.assembly import Basis, listener_limits, make_pipeline, reset_cases, upstream_limits
+from gateway.core.ending import Scope
 from gateway.core.policy.matching import PolicySet
 from gateway.documents import load_policy_directory
 from gateway.errors import Fault, Faulty, WrongKeyRing
@@ -26,7 +27,6 @@ from gateway.settings import EMBEDDED, Listen, Settings, insecure_hosts, load_se
 from gateway.store.keyring import KeyRing
 from gateway.store.live_ring import LiveKeyRing
 from gateway.store.opening import Store, StoreOptions, open_store
-from gateway.store.revocations import Scope
 from gateway.store.ring_file import load_or_create
 from gateway.store.sessions import SessionLimits
 from gateway.web.listener import Listener

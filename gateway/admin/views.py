@@ -9,10 +9,11 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
+from gateway.core.ending import Scope
 from gateway.core.reasons import Reason
 from gateway.core.records import Account, FactorState, Snapshot
 from gateway.store.audit import AuditEntry
-from gateway.store.revocations import Revocation, Scope
+from gateway.store.revocations import Revocation
 
 
 class View(BaseModel):

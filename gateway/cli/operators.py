@@ -10,10 +10,11 @@ from gateway.admin.tokens import issue_token
 from gateway.cli.common import Config, Json, one_line, settings_from, settings_with_ring, with_store
 from gateway.cli.output import console, fail, failures, show_json
 from gateway.cli.people import actor
+from gateway.core.ending import Scope
 from gateway.store.audit import AuditEntry
 from gateway.store.keyring import KeyRing
 from gateway.store.opening import Store
-from gateway.store.revocations import Revocation, Scope
+from gateway.store.revocations import Revocation
 
 _DAY = 86400.0
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gateway.core import recovery_codes
+from gateway.core.ending import Scope
 from gateway.core.fields import read_fields
 from gateway.core.policy.matching import PolicySet
 from gateway.core.policy.model import SIGN_IN, Action
@@ -27,7 +28,6 @@ from gateway.store.challenges import Challenge
 from gateway.store.choices import Lasting
 from gateway.store.factors import Spending
 from gateway.store.opening import Store
-from gateway.store.revocations import Scope
 from gateway.web.cookies import DEVICE_SECONDS, CookieJar, CookieKind
 from gateway.web.inbound import Inbound
 from gateway.web.metrics import Metrics

@@ -6,13 +6,13 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from gateway import entropy
+from gateway.core.ending import Scope
 from gateway.core.reasons import Reason
 from gateway.core.reset import Actor, Reset, ResetState, Statement
 from gateway.store.accounts import first_epoch
 from gateway.store.audit import Audit, AuditEntry
 from gateway.store.connection import Connection, store_errors, time_text
 from gateway.store.keys import Shard, shard_of_id, shard_of_subject
-from gateway.store.revocations import Scope
 
 HELD_SECONDS = 300.0
 """How long after the last look a case is looked at again that is due for a disabled account."""

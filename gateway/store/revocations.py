@@ -2,22 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from typing import Any
 
 from gateway import entropy
+from gateway.core.ending import Scope
 from gateway.store.accounts import first_epoch
 from gateway.store.audit import Audit, AuditEntry
 from gateway.store.connection import Connection, time_text
 from gateway.store.factors import Rotation
 from gateway.store.keys import Shard, shard_of_id, shard_of_subject
-
-
-class Scope(StrEnum):
-    SESSION = "session"
-    DEVICE = "device"
-    ACCOUNT = "account"
-    EVERYBODY = "everybody"
 
 
 @dataclass(frozen=True, slots=True)

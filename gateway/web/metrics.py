@@ -21,10 +21,10 @@ from prometheus_client import (
 )
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
+from gateway.core.ending import Scope
 from gateway.core.reasons import Reason
 from gateway.core.telling import Channel
 from gateway.errors import UpstreamFault
-from gateway.store.revocations import Scope
 
 EXPOSITION_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 NO_APP = ""

@@ -21,9 +21,9 @@ from gateway.admin.orders import (
     parse_order,
 )
 from gateway.admin.tokens import Scope
+from gateway.core.ending import Scope as RevocationScope
 from gateway.core.reasons import Reason
 from gateway.identity.sign_in import LONGEST_SUBJECT
-from gateway.store.revocations import Scope as RevocationScope
 
 ID = "00" + "a" * 30
 """The form of an id."""

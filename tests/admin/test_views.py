@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from gateway.admin.views import AccountView, ActivityView, FactorView, RevocationView, SessionView
+from gateway.core.ending import Scope
 from gateway.core.reasons import Reason
 from gateway.core.records import (
     Account,
@@ -15,7 +16,7 @@ from gateway.core.records import (
     Snapshot,
 )
 from gateway.store.audit import AuditEntry
-from gateway.store.revocations import Revocation, Scope
+from gateway.store.revocations import Revocation
 
 NOW = 1_760_000_000.25
 ACCOUNT = Account("ada", "Ada", "ada@example.org", frozenset({"b", "a", "c"}), False, 7, 1)

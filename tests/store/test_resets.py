@@ -33,13 +33,13 @@ from support.store import (
     spent,
 )
 
+from gateway.core.ending import Scope
 from gateway.core.reasons import Reason
 from gateway.core.records import DeviceState
 from gateway.core.reset import LIVE, LiveReset, Reset, ResetState, Step
 from gateway.store.attempts import GrowingDelay
 from gateway.store.opening import Store
 from gateway.store.resets import HELD_SECONDS
-from gateway.store.revocations import Scope
 
 EVERY_STATE = frozenset(ResetState)
 

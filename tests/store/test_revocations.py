@@ -20,11 +20,12 @@ from support.store import (
     spent,
 )
 
+from gateway.core.ending import Scope
 from gateway.core.reasons import Reason
 from gateway.core.records import Grant, Snapshot
 from gateway.store.factors import Rotation
 from gateway.store.opening import Store
-from gateway.store.revocations import NewPassword, Revocation, Scope
+from gateway.store.revocations import NewPassword, Revocation
 from gateway.store.sessions import Started
 
 ONCE = Grant("exchange/approve", NOW, NOW + 9e4, binding="b1")

@@ -7,10 +7,10 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from support.metrics import samples
 
+from gateway.core.ending import Scope
 from gateway.core.reasons import Reason
 from gateway.core.telling import Channel
 from gateway.errors import UpstreamFault
-from gateway.store.revocations import Scope
 from gateway.web.metrics import NO_APP, Metrics, NoticeOutcome
 
 

@@ -7,7 +7,7 @@ forgotten it (after a failover or SCRIPT FLUSH).
 
 import functools
 import json
-from collections.abc import Awaitable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import resources
 from typing import Any
@@ -16,10 +16,13 @@ from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.commands.core import AsyncScript
-from redis.exceptions import RedisError
+from redis.exceptions import NoScriptError, RedisError
 
 from gateway.errors import StoreUnavailable
 from gateway.store.keys import Meta, Shard
+
+LONGEST_BLOCK = 1.0
+"""Seconds that a command may wait in the server for something to come."""
 
 
 @contextmanager
@@ -43,8 +46,10 @@ def _script_text(name: str) -> str:
 class Connection:
     """A client of one store whose records are spread over `shards` shards."""
 
-    def __init__(self, redis: Redis, shards: int) -> None:
+    def __init__(self, redis: Redis, shards: int, blocking: Redis | None = None) -> None:
+        """`blocking` is for commands that wait in the server longer than `redis` waits for an answer."""
         self.redis = redis
+        self._blocking = blocking or redis
         self.shards = shards
         self._scripts: dict[str, AsyncScript] = {}
 
@@ -53,12 +58,59 @@ class Connection:
 
         Times given as floats travel as text. Raises StoreUnavailable.
         """
+        with store_errors():
+            return await self._prepared(script)(keys=[shard.prefix], args=[_payload(arguments)])
+
+    async def run_acknowledged(
+        self, script: str, shard: Shard | Meta, *, replicas: int, within: float, **arguments: Any
+    ) -> tuple[Any, int]:
+        """Run a script as `run` does; what it returns, and how many replicas hold it after at most
+        `within` seconds. None are asked where `replicas`, the number that is waited for, is 0.
+
+        WAIT counts only for the connection that wrote: both go there in one piece.
+        """
+        if replicas == 0:
+            return await self.run(script, shard, **arguments), 0
+        prepared = self._prepared(script)
+        with store_errors():
+            for _ in range(2):
+                pipeline = self.redis.pipeline(transaction=False)
+                pipeline.evalsha(prepared.sha, 1, shard.prefix, _payload(arguments))
+                pipeline.wait(replicas, max(1, round(within * 1000)))
+                outcome, held = await pipeline.execute(raise_on_error=False)
+                if not isinstance(outcome, NoScriptError):
+                    break
+                await self.redis.script_load(prepared.script)
+            for answer in (outcome, held):
+                if isinstance(answer, Exception):
+                    raise answer
+        return outcome, held
+
+    async def read_streams(
+        self, after: Mapping[str, str], *, block: float, most: int
+    ) -> dict[str, list[tuple[str, dict[str, str]]]]:
+        """What came in each of these streams after an entry's id, once there is something, or after `block`
+        seconds. All of them are on one server. Raises StoreUnavailable.
+        """
+        with store_errors():
+            found: Any = await self._blocking.xread({**after}, count=most, block=max(1, round(block * 1000)))
+        return dict(found)
+
+    async def pop(self, key: str, *, block: float) -> str | None:
+        """The first of a list, once there is one; None after `block` seconds. Raises StoreUnavailable."""
+        with store_errors():
+            found: Any = await self._blocking.blpop([key], timeout=block)
+        return None if found is None else str(found[1])
+
+    def groups(self) -> list[list[Shard]]:
+        """The shards, those of one server together."""
+        return [[Shard(index) for index in range(self.shards)]]
+
+    def _prepared(self, script: str) -> AsyncScript:
         prepared = self._scripts.get(script)
         if prepared is None:
             prepared = self._scripts[script] = self.redis.register_script(_script_text(script))
-        payload = json.dumps({k: _as_argument(v) for k, v in arguments.items() if v is not None})
-        with store_errors():
-            return await prepared(keys=[shard.prefix], args=[payload])
+        return prepared
 
     async def call(self, command: Awaitable[Any]) -> Any:
         """One plain command of `redis`. Raises StoreUnavailable."""
@@ -83,11 +135,16 @@ class Connection:
 
     async def close(self) -> None:
         await self.redis.aclose()
+        await self._blocking.aclose()
 
 
 def pairs(flat: Sequence[str]) -> dict[str, str]:
     """A hash as a script returns it: names and values by turns."""
     return dict(zip(flat[::2], flat[1::2], strict=True))
+
+
+def _payload(arguments: Mapping[str, Any]) -> str:
+    return json.dumps({k: _as_argument(v) for k, v in arguments.items() if v is not None})
 
 
 def _as_argument(value: Any) -> Any:

@@ -13,7 +13,7 @@ from gateway.store.attempts import Attempts
 from gateway.store.audit import Audit
 from gateway.store.challenges import Challenges
 from gateway.store.choices import Choices
-from gateway.store.connection import Connection, connect, store_errors
+from gateway.store.connection import LONGEST_BLOCK, Connection, connect, store_errors
 from gateway.store.devices import Devices
 from gateway.store.embedded import EmbeddedServer, start_embedded
 from gateway.store.factors import Factors
@@ -92,7 +92,8 @@ async def open_store(options: StoreOptions, ring: KeyRing, limits: SessionLimits
     server = await start_embedded(options.data_dir) if options.url == "embedded" else None
     url = server.url if server else options.url
     redis = connect(url, password=options.password, timeout=options.timeout)
-    connection = Connection(redis, options.shards)
+    blocking = connect(url, password=options.password, timeout=options.timeout + LONGEST_BLOCK)
+    connection = Connection(redis, options.shards, blocking)
     try:
         warnings = await _doubts(connection)
         if warnings and options.strict:

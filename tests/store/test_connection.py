@@ -27,9 +27,11 @@ from support.store import (
 from gateway.errors import StoreUnavailable
 from gateway.store.attempts import AttemptLimit
 from gateway.store.connection import Connection, store_errors, time_text
+from gateway.store.keys import Shard
 from gateway.store.opening import Store
 from gateway.store.sessions import Started
 
+ADA = {"subject": "ada", "epoch": "1", "fields": {"name": "Ada"}}
 WHY = {"reason": "test", "actor": "cli:root", "now": NOW}
 
 
@@ -226,3 +228,58 @@ async def test_one_field_of_many_hashes_is_one_round_trip(valkey: Redis) -> None
     assert await connection.fields(["h1"], "other") == [None]
     assert await connection.fields([], "n") == []
     assert await commands_during(valkey, connection.fields(["h0", "h1"], "n")) == ["HGET"] * 2
+
+
+# --- what is acknowledged, and what is waited for
+
+
+async def test_what_no_replica_has_to_hold_is_not_waited_for(store: Store, valkey: Redis) -> None:
+    run = store._connection.run_acknowledged
+    assert await run("add_account", Shard(0), replicas=0, within=1.0, **ADA) == (
+        1,
+        0,
+    )
+
+
+async def test_what_replicas_do_not_hold_is_told_even_after_the_server_forgot_its_scripts(
+    store: Store, valkey: Redis
+) -> None:
+    run = store._connection.run_acknowledged
+    await valkey.script_flush()
+    assert await run("add_account", Shard(0), replicas=1, within=0.01, **ADA) == (
+        1,
+        0,
+    )
+    assert await run("add_account", Shard(0), replicas=1, within=0.01, **ADA) == (
+        0,
+        0,
+    )
+
+
+async def test_a_script_that_fails_is_not_known_to_have_happened(store: Store) -> None:
+    with pytest.raises(StoreUnavailable):
+        await store._connection.run_acknowledged("revoke", Shard(0), replicas=1, within=0.01)
+
+
+async def test_streams_are_read_from_where_one_was(store: Store, valkey: Redis) -> None:
+    first, second = await valkey.xadd("one", {"n": "1"}), await valkey.xadd("one", {"n": "2"})
+    await valkey.xadd("two", {"n": "3"}, id="7-0")
+    found = await store._connection.read_streams({"one": first, "two": "0-0"}, block=0.01, most=10)
+    assert found == {"one": [(second, {"n": "2"})], "two": [("7-0", {"n": "3"})]}
+    assert await store._connection.read_streams({"one": second}, block=0.01, most=10) == {}
+
+
+async def test_a_reader_of_streams_waits_longer_than_for_an_answer(server: Server) -> None:
+    store = await opened_store(server.url, timeout=0.1)
+    reading = asyncio.create_task(store._connection.read_streams({"one": "0-0"}, block=1.0, most=10))
+    popping = asyncio.create_task(store._connection.pop("list", block=1.0))
+    async with Redis.from_url(server.url, decode_responses=True) as valkey:
+        while int((await valkey.info("clients"))["blocked_clients"]) < 2:
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.2)  # longer than the client would wait
+        entry = await valkey.xadd("one", {"n": "1"})
+        await valkey.rpush("list", "a")
+        assert await reading == {"one": [(entry, {"n": "1"})]}
+        assert await popping == "a"
+    assert await store._connection.pop("list", block=0.01) is None
+    await store.close()

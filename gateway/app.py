@@ -29,6 +29,7 @@ from gateway.store.live_ring import LiveKeyRing
 from gateway.store.opening import Store, StoreOptions, open_store
 from gateway.store.ring_file import load_or_create
 from gateway.store.sessions import SessionLimits
+from gateway.store.standing import Nobody, NodeOptions
 from gateway.web.listener import Listener
 from gateway.web.metrics import Metrics
 
@@ -97,6 +98,17 @@ class Gateway:
         await self._parts.aclose()
 
 
+class NodeSurroundings(Nobody):
+    """What hears of revocations besides the near cache."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    def alarm(self, what: str) -> None:
+        self._metrics.store_alarm()
+        _log.error("the store cannot be believed", what=what)
+
+
 def _conflicts(settings: Settings) -> Iterator[str]:
     """What each setting allows by itself, and a start would not."""
     if settings.listen == Listen(**settings.admin.model_dump()) and settings.listen.port:
@@ -162,6 +174,12 @@ async def open_settings_store(settings: Settings, ring: KeyRing) -> Store:
             password=password.get_secret_value() if password else None,
             strict=settings.mode == "production",
             channels=settings.notices.channels,
+            node=NodeOptions(
+                lease=settings.store.lease,
+                grace=settings.store.live_grace,
+                most_cached=max(1, settings.sessions.cached // settings.store.shards),
+            ),
+            journal=settings.store.data_dir / "journal",
         ),
         ring,
         SessionLimits(settings.sessions.idle, settings.sessions.absolute, settings.sessions.grace),
@@ -224,6 +242,9 @@ async def start_gateway(settings: Settings, policies: PolicySet | None = None) -
         resets = reset_cases(settings, store)
         basis = Basis(settings, store, ring, metrics, Texts.load("en"), resets)
         pipeline = make_pipeline(basis, policies, passwords, delivery)
+        await store.join(NodeSurroundings(metrics))
+        parts.push_async_callback(store.leave)
+        metrics.watch_leases(store.node.leases)
         listener = Listener(pipeline.handle, listener_limits(settings))
         port = await listener.start(settings.listen.host, settings.listen.port, _tls(settings))
         parts.push_async_callback(listener.stop, STOP_SECONDS[settings.mode])

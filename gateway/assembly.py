@@ -86,6 +86,7 @@ def make_pipeline(basis: Basis, policies: PolicySet, passwords: Passwords, deliv
         policies=policies,
         reader=Reader(settings.public_scheme, settings.trusted_proxies, jar),
         sessions=store.sessions,
+        who=store.who,
         step_ups=step_ups,
         challenger=Challenger(
             step_ups, answers, jar, settings.challenges.parked_body, settings.sessions.absolute

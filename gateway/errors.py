@@ -32,6 +32,15 @@ class UpstreamFault(StrEnum):
     BROKEN = "upstream-broken"
 
 
+class RevocationPending(StoreUnavailable):
+    """The store did not answer to a revocation. It was promised, and takes place as soon as it can."""
+
+    def __init__(self, detail: str, revocation_id: str, scope: str) -> None:
+        super().__init__(detail)
+        self.revocation_id = revocation_id
+        self.scope = scope
+
+
 class UpstreamFailed(WatchwordError):
     """An upstream could not be reached, stayed silent, or broke the protocol."""
 

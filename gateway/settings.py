@@ -90,6 +90,8 @@ class Store(Shape):
     password_file: Path | None = None
     timeout: Duration = 2.0
     shards: Annotated[Count, Field(le=256)] = 1
+    lease: Annotated[Duration, Field(ge=0.2, le=60)] = 2.0
+    live_grace: Annotated[Duration, Field(le=600)] = 3.0
 
     @model_validator(mode="after")
     def _one_password(self) -> Self:
@@ -99,11 +101,12 @@ class Store(Shape):
 
 
 class Sessions(Shape):
-    """`grace` is how long the id from before a step-up lives on."""
+    """`grace` is how long the id from before a step-up lives on; `cached` of them a node has in memory."""
 
     idle: Duration = _HOUR
     absolute: Duration = 24 * _HOUR
     grace: Duration = 5.0
+    cached: Count = 100_000
 
     @model_validator(mode="after")
     def _idle_within_absolute(self) -> Self:

@@ -14,7 +14,7 @@ from hypothesis import settings
 from playwright.async_api import Browser, async_playwright
 from support import chromium
 
-pytest_plugins = ["support.store", "support.race", "support.gateway", "support.commands"]
+pytest_plugins = ["support.store", "support.nodes", "support.race", "support.gateway", "support.commands"]
 
 # A slow machine is no defect, so properties have no deadline.
 settings.register_profile("patient", settings.get_profile(settings.get_current_profile_name()), deadline=None)

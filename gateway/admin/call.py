@@ -53,11 +53,14 @@ class Call:
 class Outcome:
     """What was done: the answer, and the audit stream's entry, without which no answer leaves.
 
-    None for one that is on record already, by the step that did it.
+    None for one that is on record already, by the step that did it. `status` is 202 for what goes on after
+    the answer, and `location` is where to ask for it.
     """
 
     answer: View | Sequence[View]
     entry: AuditEntry | None
+    status: int = 200
+    location: str = ""
 
 
 class Refused(WatchwordError):

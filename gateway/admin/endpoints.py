@@ -22,6 +22,7 @@ from gateway.admin.views import (
     Confirmation,
     FactorView,
     Liveness,
+    Pending,
     Readiness,
     RevocationView,
     SessionView,
@@ -39,7 +40,8 @@ class Endpoint(Generic[T]):
 
     `takes` is what the body may be: one model, or one for each `scope` that it names. The answer is one
     `answer`, or with `many` an array of them; `refusals` are the problems that it may be instead, beyond
-    those that every endpoint has. `query` has a JSON Schema for each parameter.
+    those that every endpoint has. `pending` may come instead, with 202. `query` has a JSON Schema for each
+    parameter.
     """
 
     method: str
@@ -51,6 +53,7 @@ class Endpoint(Generic[T]):
     many: bool = False
     refusals: tuple[Reason, ...] = ()
     takes: tuple[type[Body], ...] = ()
+    pending: type[View] | None = None
     query: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
@@ -141,8 +144,19 @@ ENDPOINTS = (
         Scope.REVOKE,
         Operations.revoke,
         Confirmation,
+        pending=Pending,
         refusals=_MISSING_OR_FAULTY,
         takes=tuple(ORDERS.values()),
+    ),
+    Endpoint(
+        "GET",
+        f"{_REVOCATIONS}/{{id}}",
+        "What became of a revocation",
+        Scope.REVOKE,
+        Operations.revocation,
+        Confirmation,
+        pending=Pending,
+        refusals=_MISSING,
     ),
 )
 

@@ -74,7 +74,12 @@ class Guard:
                 return await self._refuse(call, refused)
             if outcome.entry is not None:
                 await self._audit.record(outcome.entry)
-            return web.Response(body=to_json(outcome.answer), content_type="application/json")
+            return web.Response(
+                status=outcome.status,
+                headers={"Location": outcome.location} if outcome.location else {},
+                body=to_json(outcome.answer),
+                content_type="application/json",
+            )
 
         return handle
 

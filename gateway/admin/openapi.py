@@ -67,6 +67,9 @@ def _operation(endpoint: Endpoint[Any]) -> Json:
         "security": [{"operator": [endpoint.scope]}],
         "responses": {"200": _response("Done", "application/json", schema), **_problems(endpoint)},
     }
+    if endpoint.pending:
+        unfinished = _response("Not certain yet", "application/json", _ref(endpoint.pending.__name__))
+        described["responses"]["202"] = unfinished
     if parameters := _parameters(endpoint):
         described["parameters"] = parameters
     if endpoint.takes:
@@ -130,6 +133,7 @@ def _ref(name: str) -> Json:
 
 def _schemas(endpoints: Iterable[Endpoint[Any]], probes: Iterable[Probe]) -> Json:
     answers = {endpoint.answer for endpoint in endpoints}
+    answers |= {endpoint.pending for endpoint in endpoints if endpoint.pending}
     answers |= {
         answer for probe in probes for answer in probe.answers.values() if not isinstance(answer, str)
     }

@@ -1,6 +1,5 @@
 """What operators can do."""
 
-from gateway import clock
 from gateway.admin.call import Call, Outcome, Refused
 from gateway.admin.orders import (
     Order,
@@ -18,11 +17,14 @@ from gateway.admin.views import (
     ActivityView,
     Confirmation,
     FactorView,
+    Pending,
     RevocationView,
     SessionView,
 )
+from gateway.core.ending import Scope
 from gateway.core.reasons import Reason
 from gateway.core.records import Account, Snapshot
+from gateway.errors import RevocationPending
 from gateway.identity.passwords import Passwords
 from gateway.identity.sign_in import LONGEST_SUBJECT
 from gateway.store.opening import Store
@@ -31,9 +33,6 @@ from gateway.web.metrics import Metrics
 
 MOST_LISTED = 1000
 USUALLY_LISTED = 100
-
-_NODES = 1
-"""Every request of every node reads the store, which is therefore the only one to confirm anything."""
 
 
 class Operations:
@@ -99,9 +98,12 @@ class Operations:
 
     async def revoke(self, call: Call) -> Outcome:
         order = await read_order(call.request)
-        began = clock.stopwatch()
-        revocation = await self._carry_out(order, call)
-        elapsed_ms = round((clock.stopwatch() - began) * 1000, 3)
+        try:
+            revocation = await self._carry_out(order, call)
+        except RevocationPending as pending:
+            self._metrics.store_error()
+            view = Pending.said(pending.revocation_id, Scope(pending.scope))
+            return Outcome(view, None, status=202, location=view.status)
         self._metrics.revocation(revocation.scope)
         entry = call.entry(
             f"{revocation.scope}-revoked",
@@ -110,10 +112,23 @@ class Operations:
             device_id=order.id if isinstance(order, RevokeDevice) else "",
             reason=order.reason,
         )
-        answer = Confirmation(
-            id=revocation.revocation_id, scope=revocation.scope, nodes=_NODES, elapsed_ms=elapsed_ms
-        )
-        return Outcome(answer, entry)
+        if revocation.confirmation is None:
+            view = Pending.said(revocation.revocation_id, revocation.scope)
+            return Outcome(view, entry, status=202, location=view.status)
+        confirmed = Confirmation.said(revocation.revocation_id, revocation.scope, revocation.confirmation)
+        return Outcome(confirmed, entry)
+
+    async def revocation(self, call: Call) -> Outcome:
+        """What became of a revocation: the address that a pending one was answered with."""
+        revocation_id = call.request.match_info["id"]
+        found = await self._store.revocations.status(revocation_id)
+        if found is None:
+            raise Refused(Reason.NOT_FOUND, "No such revocation is known, or it is older than a day.")
+        scope, confirmation = found
+        entry = call.entry("revocations-read")
+        if confirmation is None:
+            return Outcome(Pending.said(revocation_id, scope), entry, status=202)
+        return Outcome(Confirmation.said(revocation_id, scope, confirmation), entry)
 
     async def _carry_out(self, order: Order, call: Call) -> Revocation:
         revocations, why, actor, now = self._store.revocations, order.reason, call.actor, call.now

@@ -38,6 +38,9 @@ class Probes:
             self._metrics.store_error()
             troubles.append("store: it does not answer")
             ready = False
+        held, leases = self._store.node.leases()
+        if ready and held < leases:
+            troubles.append(f"store: {leases - held} of {leases} leases are missing, so requests are slower")
         readiness = Readiness(ready=ready, troubles=troubles)
         return _json(readiness.model_dump_json().encode(), status=200 if ready else 503)
 

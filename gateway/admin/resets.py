@@ -117,7 +117,7 @@ class ResetOperations:
 
     async def reset(self, call: Call) -> Outcome:
         reset = await self._find(call)
-        return Outcome(ResetView.shown(reset), *_described(call, "reset-read")(reset))
+        return Outcome(ResetView.shown(reset), _described(call, "reset-read")(reset)[0])
 
     async def record_evidence(self, call: Call) -> Outcome:
         order = await read_body(call.request, RecordEvidence)

@@ -13,6 +13,7 @@ from gateway.core.ending import Scope
 from gateway.core.reasons import Reason
 from gateway.core.records import Account, FactorState, Snapshot
 from gateway.store.audit import AuditEntry
+from gateway.store.confirming import Confirmation as Confirmed
 from gateway.store.revocations import Revocation
 
 
@@ -149,13 +150,41 @@ class RevocationView(View):
 
 
 class Confirmation(View):
-    """A revocation that holds: no request that begins after this answer is accepted."""
+    """A revocation that holds: no request that begins after this answer is accepted, by no node, and what was
+    live is closed.
+
+    So many `nodes` have said so; the leases of `silent` ones, which did not answer, are over.
+    """
 
     id: str
     scope: Scope
     confirmed: Literal[True] = True
     nodes: int
+    silent: int
     elapsed_ms: float
+
+    @classmethod
+    def said(cls, revocation_id: str, scope: Scope, confirmed: Confirmed) -> Self:
+        return cls(
+            id=revocation_id,
+            scope=scope,
+            nodes=confirmed.nodes,
+            silent=confirmed.silent,
+            elapsed_ms=confirmed.elapsed_ms,
+        )
+
+
+class Pending(View):
+    """A revocation that was accepted and is not certain yet; `status` is where to ask what became of it."""
+
+    id: str
+    scope: Scope
+    confirmed: Literal[False] = False
+    status: str
+
+    @classmethod
+    def said(cls, revocation_id: str, scope: Scope) -> Self:
+        return cls(id=revocation_id, scope=scope, status=f"/v1/revocations/{revocation_id}")
 
 
 class Liveness(View):

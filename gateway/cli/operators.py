@@ -1,5 +1,6 @@
 """`watchword token` and `revoke`: what operators do at the keyboard."""
 
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -12,6 +13,7 @@ from gateway.cli.output import console, fail, failures, show_json
 from gateway.cli.people import actor
 from gateway.core.ending import Scope
 from gateway.store.audit import AuditEntry
+from gateway.store.confirming import Confirmation
 from gateway.store.keyring import KeyRing
 from gateway.store.opening import Store
 from gateway.store.revocations import Revocation
@@ -63,7 +65,11 @@ def revoke(
     config: Config = None,
     as_json: Json = False,
 ) -> None:
-    """End a session, a device, an account's sessions, or everybody's. It holds from the next request on."""
+    """End a session, a device, an account's sessions, or everybody's, and wait until no node accepts it.
+
+    Where replicas do not answer, it is pending: a gateway on this machine finishes it, and this command ends
+    with 1.
+    """
     if (scope is Scope.EVERYBODY) != (target is None):
         raise typer.BadParameter(
             "everybody takes no target" if target else f"name the {scope} to end", param_hint="TARGET"
@@ -80,10 +86,33 @@ def revoke(
         done = with_store(settings_from(config), revoked)
     if done is None:
         raise fail(f"There is no {scope} {target!r}.", as_json=as_json)
+    what = f"{scope}{f' {target}' if target else ''}"
     if as_json:
-        show_json({"id": done.revocation_id, "scope": done.scope, "subject": done.subject})
+        show_json(_told(done))
     else:
-        console.print(f"Revoked {scope}{f' {target}' if target else ''}.", markup=False)
+        console.print(_sentence(what, done.confirmation), markup=False)
+    if done.confirmation is None:
+        raise typer.Exit(1)
+
+
+def _told(done: Revocation) -> dict[str, object]:
+    said: dict[str, object] = {"id": done.revocation_id, "scope": done.scope, "subject": done.subject}
+    confirmed = done.confirmation
+    if confirmed is None:
+        return {**said, "confirmed": False}
+    return {**said, "confirmed": True, **asdict(confirmed)}
+
+
+def _sentence(what: str, confirmed: Confirmation | None) -> str:
+    if confirmed is None:
+        return (
+            f"Revoked {what}, but too few replicas of the store have acknowledged it. It is pending: a "
+            "gateway on this machine goes on until it is confirmed."
+        )
+    nodes = "1 node has" if confirmed.nodes == 1 else f"{confirmed.nodes} nodes have"
+    silent = f", and the lease of {confirmed.silent} more is over" if confirmed.silent else ""
+    by_whom = f"{nodes} confirmed it{silent}" if confirmed.nodes or silent else "no gateway runs"
+    return f"Revoked {what}: {by_whom} ({confirmed.elapsed_ms:.1f} ms)."
 
 
 def _audited(done: Revocation, now: float) -> AuditEntry:

@@ -175,7 +175,7 @@ class SignIns:
         """A browser that signs in again replaces its session; the one before ends."""
         if attempted.session_cookie is None:
             return
-        previous = await self._store.sessions.identify(attempted.session_cookie, now)
+        previous = await self._store.who.ask(attempted.session_cookie, now)
         if previous is not None:
             await self._store.revocations.session(
                 previous.session.id,

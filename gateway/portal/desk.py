@@ -63,7 +63,7 @@ class Desk:
     async def identify(self, visit: Visit) -> Snapshot | None:
         """Who asks, on a page that is open to everybody; None unless the session is live."""
         cookie = visit.inbound.cookies.session
-        snapshot = await self.store.sessions.identify(cookie, visit.inbound.now) if cookie else None
+        snapshot = await self.store.who.ask(cookie, visit.inbound.now) if cookie else None
         return None if snapshot is None or snapshot.fault(visit.inbound.now) else snapshot
 
     async def sign_in(self, inbound: Inbound, subject: str, password: str) -> SignedIn | SignInRefused:

@@ -23,6 +23,7 @@ from gateway.identity.step_up import StepUps
 from gateway.proxy.answers import Answers
 from gateway.proxy.challenger import Challenger
 from gateway.store.sessions import Sessions
+from gateway.store.who import Who
 from gateway.web.cookies import CookieKind
 from gateway.web.inbound import Inbound
 from gateway.web.metrics import NO_APP, Metrics
@@ -31,9 +32,6 @@ from gateway.web.reading import Reader
 from gateway.web.visit import Deliver, Visit
 
 RETRY_AFTER = {"Retry-After": "5"}
-_TOUCH_AFTER = 60.0
-"""Seconds after which the use of a session is noted again, at most: a short idle time has it more often."""
-
 _log = structlog.get_logger("gateway.request")
 
 
@@ -110,6 +108,7 @@ class Pipeline:
         policies: PolicySet,
         reader: Reader,
         sessions: Sessions,
+        who: Who,
         step_ups: StepUps,
         challenger: Challenger,
         answers: Answers,
@@ -120,6 +119,7 @@ class Pipeline:
         self.policies = policies
         self._reader = reader
         self._sessions = sessions
+        self._who = who
         self._step_ups = step_ups
         self._challenger = challenger
         self._answers = answers
@@ -184,7 +184,7 @@ class Pipeline:
         if isinstance(visit, Unmatched):
             return self._refuse(visit.reason, record, headers=visit.headers)
         if _depends_on_who_asks(visit):
-            visit = await self._identify(visit)
+            visit = self._remembered(visit) or await self._identify(visit)
         return await self._act(visit, visit.decide(), record)
 
     def _match(self, inbound: Inbound, app: App) -> Visit | Unmatched:
@@ -205,21 +205,41 @@ class Pipeline:
             return Unmatched(Reason.WRONG_ORIGIN)
         return Visit(inbound, app, *found)
 
+    def _remembered(self, visit: Visit) -> Visit | None:
+        """An ordinary request to an app that may pass by what memory tells of who asks: without a word to
+        the store. None for all others. What needs a code is always judged by the store.
+        """
+        inbound = visit.inbound
+        cookie = inbound.cookies.session
+        if cookie is None or visit.match.app.name == OWN_APP or _may_resume(inbound):
+            return None
+        snapshot = self._who.remembered(cookie, inbound.now)
+        if snapshot is None:
+            return None
+        visit = self._matched_for(replace(visit, snapshot=snapshot), snapshot)
+        if visit.match.action is not None or not isinstance(visit.decide(), Forward):
+            return None
+        return visit
+
+    def _matched_for(self, visit: Visit, snapshot: Snapshot) -> Visit:
+        """The same, by the rules for the groups of who asks, where they matter."""
+        if not visit.match.by_group:
+            return visit
+        match = self.policies.match(visit.inbound.target, snapshot.account.groups)
+        return visit if match is None else replace(visit, match=match)
+
     async def _identify(self, visit: Visit) -> Visit:
         """Who is asking; and, on the way back from a step-up, the request that was parked."""
         session_cookie, now = visit.inbound.cookies.session, visit.inbound.now
         if session_cookie is None:
             return visit
-        snapshot = await self._sessions.identify(session_cookie, now)
+        snapshot = await self._who.ask(session_cookie, now)
         visit = replace(visit, snapshot=snapshot)
         if snapshot is None:
             return visit
         if _may_resume(visit.inbound):
             visit = await self._resume(visit, snapshot)
-        if visit.match.by_group:
-            match = self.policies.match(visit.inbound.target, snapshot.account.groups)
-            visit = visit if match is None else replace(visit, match=match)
-        return visit
+        return self._matched_for(visit, snapshot)
 
     async def _resume(self, visit: Visit, snapshot: Snapshot) -> Visit:
         """Swap a GET for the request that was parked at its address, if there is one."""
@@ -269,10 +289,9 @@ class Pipeline:
                     return visit.answered(self._refuse(reason, record))
 
     async def _forward(self, visit: Visit, permit: Permit) -> web.StreamResponse:
-        snapshot, inbound = visit.snapshot, visit.inbound
-        touch_after = min(_TOUCH_AFTER, self._sessions.limits.idle / 10)
-        if snapshot is not None and inbound.now - snapshot.session.last_used_at > touch_after:
-            await self._sessions.touch(snapshot, inbound.address, inbound.now)
+        cookie = visit.inbound.cookies.session
+        if visit.snapshot is not None and cookie is not None:
+            self._who.used(cookie, visit.snapshot, visit.inbound.address, visit.inbound.now)
         return await visit.deliver(visit, permit)
 
 

@@ -3,8 +3,10 @@ account made anew never brings back a session of the one before it.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from types import MappingProxyType
 from typing import Any
 
 from gateway.core.records import Account
@@ -111,13 +113,8 @@ class Accounts:
 
     async def set_email(self, subject: str, email: str) -> bool:
         """Give an account the address that an operator vouches for; False when there is none such."""
-        key = self._shard(subject).key("account", subject)
-        if not await self._connection.call(self._connection.redis.exists(key)):
-            return False
-        await self._connection.call(
-            self._connection.redis.hset(key, mapping={"email": email, "own_email": "0"})
-        )
-        return True
+        shard = self._shard(subject)
+        return bool(await self._connection.run("set_email", shard, subject=subject, email=email))
 
     async def list(self) -> list[Account]:
         """Every account, by subject."""
@@ -142,12 +139,21 @@ def account_from(subject: str, values: list[Any]) -> Account:
         subject=subject,
         name=name or "",
         email=email or "",
-        groups=frozenset(json.loads(groups or "[]")),
+        groups=_groups_from(groups or "[]"),
         disabled=disabled == "1",
         epoch=None if epoch is None else int(epoch),
         confirmed_factors=int(factors or 0),
-        choices=json.loads(choices or "{}"),
+        choices=json.loads(choices) if choices and choices != "{}" else _NO_CHOICES,
         must_enrol=must_enrol == "1",
         reset=LiveReset(**json.loads(reset)) if reset else None,
         own_email=own_email == "1",
     )
+
+
+_NO_CHOICES: Mapping[str, bool] = MappingProxyType({})
+
+
+@lru_cache(maxsize=1024)
+def _groups_from(text: str) -> frozenset[str]:
+    """People of the same groups share them: a node has many in memory."""
+    return frozenset(json.loads(text))

@@ -97,6 +97,23 @@ class Audit:
         records = [self.argument(entry, also_to=also_to) for entry in entries]
         return self._heard(await self._connection.run(script, shard, records=records, **arguments))
 
+    async def run_acknowledged(
+        self,
+        script: str,
+        shard: Shard,
+        entries: Iterable[AuditEntry],
+        *,
+        replicas: int,
+        within: float,
+        **arguments: Any,
+    ) -> tuple[Any, int]:
+        """The same, and then wait for replicas, as `Connection.run_acknowledged` does."""
+        records = [self.argument(entry) for entry in entries]
+        answer, held = await self._connection.run_acknowledged(
+            script, shard, replicas=replicas, within=within, records=records, **arguments
+        )
+        return self._heard(answer), held
+
     def argument(self, entry: AuditEntry, *, also_to: str = "") -> dict[str, Any]:
         """An entry as scripts take it."""
         told = entry.event in TOLD and entry.subject != ""

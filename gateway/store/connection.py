@@ -93,7 +93,8 @@ class Connection:
         seconds. All of them are on one server. Raises StoreUnavailable.
         """
         with store_errors():
-            found: Any = await self._blocking.xread({**after}, count=most, block=max(1, round(block * 1000)))
+            streams: dict[Any, Any] = dict(after)
+            found: Any = await self._blocking.xread(streams, count=most, block=max(1, round(block * 1000)))
         return dict(found)
 
     async def pop(self, key: str, *, block: float) -> str | None:

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
+from sys import intern
 
 from gateway import entropy
 from gateway.core.records import Device, DeviceState
@@ -100,17 +101,18 @@ class Devices:
 
 
 def device_from(row: dict[str, str]) -> Device:
+    """A Device as stored. What many have in common they share: a node has many in memory."""
     return Device(
         id=row["id"],
         subject=row["subject"],
-        name=row["name"],
-        user_agent=row["user_agent"],
+        name=intern(row["name"]),
+        user_agent=intern(row["user_agent"]),
         state=DeviceState(row["state"]),
         first_used_at=float(row["first_used_at"]),
         last_used_at=float(row["last_used_at"]),
         address=row["address"],
-        browser=row.get("browser", ""),
-        system=row.get("system", ""),
+        browser=intern(row.get("browser", "")),
+        system=intern(row.get("system", "")),
         confirmed_at=float(row["confirmed_at"]) if "confirmed_at" in row else None,
         word_seed=row.get("word_seed", ""),
         proved_at=float(row["proved_at"]) if "proved_at" in row else None,

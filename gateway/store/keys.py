@@ -29,6 +29,11 @@ due                    zset    ids of cases by when something is to be done abou
 attempts:<name>        string  a counter that expires with its window
 epoch                  string  this shard's copy of the global epoch
 revocations            stream  every revocation, in order
+revocation:<id>        hash    what became of one within the last day, so that it takes place once
+feed                   stream  what nodes have to know: what ended, and whose records changed
+fed                    string  how many entries the feed ever had
+nodes                  hash    node -> a number that differs each time it shows, and how long to wait for it
+acks:<revocation>      list    nodes that have applied it, for whoever waits for them
 audit                  stream  every change that someone would ask about
 told:<subject>         stream  of those about one account, the ones that its holder is told of
 activity:<subject>     stream  all others about it

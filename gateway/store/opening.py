@@ -1,7 +1,7 @@
 """Opening the store: connect, check that the server can be relied on, and prepare a new one."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +17,20 @@ from gateway.store.connection import LONGEST_BLOCK, Connection, connect, store_e
 from gateway.store.devices import Devices
 from gateway.store.embedded import EmbeddedServer, start_embedded
 from gateway.store.factors import Factors
+from gateway.store.finishing import Finisher
+from gateway.store.journal import Journal
 from gateway.store.keyring import KeyRing, KeyState
 from gateway.store.keys import MAX_SHARDS, META, Shard
+from gateway.store.last_seen import LastSeen
+from gateway.store.node import Node
 from gateway.store.outbox import Outbox
 from gateway.store.recovery_codes import RecoveryCodes
 from gateway.store.resets import Resets
 from gateway.store.revocations import Revocations
 from gateway.store.sealed import CHECK, Sealed, known_keys
 from gateway.store.sessions import SessionLimits, Sessions
+from gateway.store.standing import NodeOptions, Surroundings
+from gateway.store.who import Who
 
 _ANOTHER_RING = "the key ring is not the one that the store was sealed with"
 _OLDEST_REDIS = (6, 2)
@@ -35,7 +41,8 @@ _MOST_SKEW = 5.0
 class StoreOptions:
     """Where the store is. `url` is `embedded`, or a `redis://`, `rediss://` or `unix://` address.
 
-    `channels` are the ones on which account holders are told what happens to their accounts.
+    `channels` are the ones on which account holders are told what happens to their accounts. `journal` is
+    the folder where revocations are promised; without one, no promise outlives the process.
     """
 
     url: str
@@ -45,6 +52,8 @@ class StoreOptions:
     password: str | None = None
     strict: bool = True
     channels: tuple[Channel, ...] = ()
+    node: NodeOptions = field(default_factory=NodeOptions)
+    journal: Path | None = None
 
 
 class Store:
@@ -55,9 +64,10 @@ class Store:
         connection: Connection,
         server: EmbeddedServer | None,
         limits: SessionLimits,
-        channels: tuple[Channel, ...] = (),
+        options: StoreOptions,
     ) -> None:
-        self.audit = Audit(connection, channels)
+        self.node = Node(connection, options.node)
+        self.audit = Audit(connection, options.channels)
         self.accounts = Accounts(connection, self.audit)
         self.sessions = Sessions(connection, self.audit, limits)
         self.devices = Devices(connection, self.audit)
@@ -66,9 +76,15 @@ class Store:
         self.challenges = Challenges(connection)
         self.attempts = Attempts(connection)
         self.choices = Choices(connection, self.audit)
-        self.revocations = Revocations(connection, self.audit)
+        self._journal = Journal(options.journal, self.node.id)
+        self.revocations = Revocations(
+            connection, self.audit, self._journal, acknowledge=options.node.acknowledge
+        )
+        self.finisher = Finisher(self.revocations, self._journal)
+        self.last_seen = LastSeen(self.sessions)
+        self.who = Who(self.sessions, self.node, self.last_seen)
         self.outbox = Outbox(connection)
-        self.resets = Resets(connection, self.audit)
+        self.resets = Resets(connection, self.audit, self.revocations)
         self.sealed = Sealed(connection)
         self._connection = connection
         self._server = server
@@ -77,8 +93,21 @@ class Store:
         """Raises StoreUnavailable when the store does not answer."""
         await self._connection.call(self._connection.redis.ping())
 
+    async def join(self, surroundings: Surroundings) -> None:
+        """Become a node: trust memory for as long as a lease lasts, and finish what was promised."""
+        await self.node.start(surroundings)
+        self.last_seen.start()
+        self.finisher.start()
+
+    async def leave(self) -> None:
+        """Be no node any more; what is in memory is written."""
+        await self.finisher.stop()
+        await self.last_seen.stop()
+        await self.node.stop()
+
     async def close(self) -> None:
         """Close the connection, and stop the server if it is our own."""
+        self._journal.close()
         await self._connection.close()
         if self._server is not None:
             await self._server.stop()
@@ -104,7 +133,7 @@ async def open_store(options: StoreOptions, ring: KeyRing, limits: SessionLimits
         if server is not None:
             await server.stop()
         raise
-    return Store(connection, server, limits, options.channels), warnings
+    return Store(connection, server, limits, options), warnings
 
 
 async def _doubts(connection: Connection) -> list[str]:

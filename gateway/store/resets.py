@@ -5,7 +5,6 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
-from gateway import entropy
 from gateway.core.ending import Scope
 from gateway.core.reasons import Reason
 from gateway.core.reset import Actor, Reset, ResetState, Statement
@@ -13,6 +12,7 @@ from gateway.store.accounts import first_epoch
 from gateway.store.audit import Audit, AuditEntry
 from gateway.store.connection import Connection, store_errors, time_text
 from gateway.store.keys import Shard, shard_of_id, shard_of_subject
+from gateway.store.revocations import Revocations
 
 HELD_SECONDS = 300.0
 """How long after the last look a case is looked at again that is due for a disabled account."""
@@ -21,9 +21,10 @@ _READ_AT_ONCE = 100
 
 
 class Resets:
-    def __init__(self, connection: Connection, audit: Audit) -> None:
+    def __init__(self, connection: Connection, audit: Audit, revocations: Revocations) -> None:
         self._connection = connection
         self._audit = audit
+        self._revocations = revocations
 
     def new_id(self, subject: str) -> str:
         return shard_of_subject(subject, self._connection.shards).new_id()
@@ -79,9 +80,10 @@ class Resets:
         Everything at once: factors and what belongs to them are removed, all sessions end, every device
         is revoked, and the account must set up a factor anew.
         """
-        completed = await self._audit.run(
+        shard, revocation_id = self._shard(done), self._shard(done).new_id()
+        told = await self._audit.run(
             "complete_reset",
-            self._shard(done),
+            shard,
             entries,
             now=now,
             reset=done.id,
@@ -91,12 +93,15 @@ class Resets:
             floor=first_epoch(now),
             scope=Scope.ACCOUNT,
             entry={
-                "id": entropy.identifier(),
+                "id": revocation_id,
                 "reason": f"reset {done.id}",
                 "actor": _name_of(done.closed_by),
             },
         )
-        return bool(completed)
+        if told is None:
+            return False
+        await self._revocations.confirm(shard, revocation_id, told)
+        return True
 
     async def due(self, now: float, most: int) -> list[Reset]:
         """Cases that something has to be done about by now, at most `most` of each shard."""

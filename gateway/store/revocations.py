@@ -1,21 +1,36 @@
-"""Revocations: one script each, whose cost does not depend on how many sessions end by it."""
+"""Revocations: one script each, whose cost does not depend on how many sessions end by it.
 
+The answer comes when no node anywhere accepts what was revoked. Where that cannot be brought about at once,
+since replicas do not answer or the store does not, the work goes on (`Finisher`) and the answer says so.
+"""
+
+import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
-from gateway import entropy
+from gateway import clock
 from gateway.core.ending import Scope
+from gateway.errors import RevocationPending, StoreUnavailable
 from gateway.store.accounts import first_epoch
 from gateway.store.audit import Audit, AuditEntry
+from gateway.store.confirming import Confirmation, Confirmer, Told, told_from
 from gateway.store.connection import Connection, time_text
 from gateway.store.factors import Rotation
+from gateway.store.journal import Journal, Order
 from gateway.store.keys import Shard, shard_of_id, shard_of_subject
+
+_ACKNOWLEDGED_SECONDS = 1.0
+"""How long replicas may take to hold a revocation before its answer is that it is pending."""
 
 
 @dataclass(frozen=True, slots=True)
 class Revocation:
-    """What was ended. `id` names a session or device, `subject` the account it belongs to."""
+    """What was ended. `id` names a session or device, `subject` the account it belongs to.
+
+    `confirmation` is None for one that is still pending, and in lists.
+    """
 
     revocation_id: str
     scope: Scope
@@ -24,6 +39,7 @@ class Revocation:
     reason: str
     actor: str
     at: float
+    confirmation: Confirmation | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +53,26 @@ class NewPassword:
     rotation: Rotation
 
 
-class Revocations:
-    """Every request reads epochs and records afresh, so a revocation holds from the next request on."""
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """A revocation that took place, by shard; `held`: enough replicas have it, in all of them."""
 
-    def __init__(self, connection: Connection, audit: Audit) -> None:
+    told: tuple[Told, ...]
+    held: bool
+
+
+class Revocations:
+    """Each raises RevocationPending if the store did not answer, and the work goes on."""
+
+    def __init__(
+        self, connection: Connection, audit: Audit, journal: Journal, *, acknowledge: int = 0
+    ) -> None:
+        """`acknowledge`: how many replicas must hold a revocation."""
         self._connection = connection
         self._audit = audit
+        self._journal = journal
+        self._acknowledge = acknowledge
+        self._confirmer = Confirmer(connection)
 
     async def session(
         self,
@@ -55,8 +85,9 @@ class Revocations:
         entries: Sequence[AuditEntry] = (),
     ) -> Revocation | None:
         """End one session (of `owner`, if given); None when there is none such."""
-        asked = _new(Scope.SESSION, session_id, owner, reason=reason, actor=actor, at=now)
-        return await self._one(asked, entries)
+        return await self._one(
+            Order("", Scope.SESSION, session_id, owner, reason, actor, now, entries=tuple(entries))
+        )
 
     async def device(
         self,
@@ -69,8 +100,9 @@ class Revocations:
         entries: Sequence[AuditEntry] = (),
     ) -> Revocation | None:
         """End one device and every session on it; None when there is none such."""
-        asked = _new(Scope.DEVICE, device_id, owner, reason=reason, actor=actor, at=now)
-        return await self._one(asked, entries)
+        return await self._one(
+            Order("", Scope.DEVICE, device_id, owner, reason, actor, now, entries=tuple(entries))
+        )
 
     async def account(
         self,
@@ -83,10 +115,11 @@ class Revocations:
         entries: Sequence[AuditEntry] = (),
     ) -> Revocation | None:
         """End all sessions of an account, and with `disable` keep it from signing in again."""
-        shard = shard_of_subject(subject, self._connection.shards)
-        revocation = _new(Scope.ACCOUNT, None, subject, reason=reason, actor=actor, at=now)
-        found = await self._run(shard, revocation, entries, disable=disable or None)
-        return None if found is None else revocation
+        shard = self._shard(subject)
+        order = Order(
+            shard.new_id(), Scope.ACCOUNT, None, subject, reason, actor, now, disable, tuple(entries)
+        )
+        return await self._promised(order)
 
     async def by_new_password(
         self, change: NewPassword, *, actor: str, now: float, entries: Sequence[AuditEntry] = ()
@@ -95,19 +128,14 @@ class Revocations:
 
         None when that session ended meanwhile, or the password is not the one that was checked.
         """
-        shard = shard_of_subject(change.subject, self._connection.shards)
         reason = "the password was changed"
-        revocation = _new(Scope.ACCOUNT, None, change.subject, reason=reason, actor=actor, at=now)
-        found = await self._run(
-            shard,
-            revocation,
-            entries,
+        return await self._with_password(
+            Order("", Scope.ACCOUNT, None, change.subject, reason, actor, now, entries=tuple(entries)),
             session=change.session_id,
             was=change.was,
             password=change.becomes,
             **change.rotation.arguments(),
         )
-        return None if found is None else revocation
 
     async def by_set_password(
         self,
@@ -123,17 +151,47 @@ class Revocations:
 
         None when there is no such account.
         """
-        shard = shard_of_subject(subject, self._connection.shards)
-        revocation = _new(Scope.ACCOUNT, None, subject, reason=reason, actor=actor, at=now)
-        found = await self._run(shard, revocation, entries, password=hashed)
-        return None if found is None else revocation
+        return await self._with_password(
+            Order("", Scope.ACCOUNT, None, subject, reason, actor, now, entries=tuple(entries)),
+            password=hashed,
+        )
 
     async def everybody(self, *, reason: str, actor: str, now: float) -> Revocation:
         """End every session there is: one write for each shard."""
-        revocation = _new(Scope.EVERYBODY, None, None, reason=reason, actor=actor, at=now)
-        for index in range(self._connection.shards):
-            await self._run(Shard(index), revocation, ())
-        return revocation
+        order = Order(Shard(0).new_id(), Scope.EVERYBODY, None, None, reason, actor, now)
+        done = await self._promised(order)
+        if done is None:
+            raise AssertionError("everybody is always there")
+        return done
+
+    async def finish(self, order: Order) -> bool:
+        """Carry out again what was promised; whether it is done. Raises StoreUnavailable."""
+        began = clock.stopwatch()
+        outcome = await self._carried_out(order)
+        if outcome is None or await self._confirmed(order, outcome, began) is not None:
+            self._journal.end(order.revocation_id)
+            return True
+        return False
+
+    async def status(self, revocation_id: str) -> tuple[Scope, Confirmation | None] | None:
+        """What became of a revocation of the last day; None when none is known by this id."""
+        shard = shard_of_id(revocation_id, self._connection.shards)
+        if shard is None:
+            return None
+        if (order := self._journal.knows(revocation_id)) is not None:
+            return order.scope, None
+        key = shard.key("revocation", revocation_id)
+        row = await self._connection.call(self._connection.redis.hgetall(key))
+        if not row:
+            return None
+        if "nodes" not in row:
+            return Scope(row["scope"]), None
+        confirmation = Confirmation(int(row["nodes"]), int(row["silent"]), float(row["elapsed_ms"]))
+        return Scope(row["scope"]), confirmation
+
+    async def confirm(self, shard: Shard, revocation_id: str, answer: Sequence[object]) -> None:
+        """Wait for the nodes after a script of another part that revoked something on the way."""
+        await self._confirmer.wait([told_from(shard, revocation_id, answer)])
 
     async def list(self, most: int = 100) -> list[Revocation]:
         """The latest revocations, newest first; one of everybody counts once."""
@@ -146,37 +204,108 @@ class Revocations:
 
     async def global_epoch(self, subject: str) -> int | None:
         """The global epoch that the sessions of an account are compared with; None when it is missing."""
-        key = shard_of_subject(subject, self._connection.shards).key("epoch")
-        epoch = await self._connection.call(self._connection.redis.get(key))
+        epoch = await self._connection.call(self._connection.redis.get(self._shard(subject).key("epoch")))
         return None if epoch is None else int(epoch)
 
-    async def _one(self, asked: Revocation, entries: Sequence[AuditEntry]) -> Revocation | None:
-        shard = shard_of_id(asked.id or "", self._connection.shards)
-        subject = await self._run(shard, asked, entries) if shard else None
-        return None if subject is None else replace(asked, subject=subject)
+    async def _one(self, order: Order) -> Revocation | None:
+        """End what lies in one shard, which is that of its id."""
+        shard = shard_of_id(order.id or "", self._connection.shards)
+        return None if shard is None else await self._promised(replace(order, revocation_id=shard.new_id()))
 
-    async def _run(
-        self, shard: Shard, revocation: Revocation, entries: Sequence[AuditEntry], **more: Any
-    ) -> str | None:
-        subject: str | None = await self._audit.run(
+    async def _promised(self, order: Order) -> Revocation | None:
+        """Promise it on disk while it takes place, and wait until it is confirmed; None for no such thing."""
+        began = clock.stopwatch()
+        promising = asyncio.create_task(asyncio.to_thread(self._journal.begin, order))
+        try:
+            try:
+                outcome = await self._carried_out(order)
+            finally:
+                await promising
+            confirmation = None if outcome is None else await self._confirmed(order, outcome, began)
+            if outcome is None or confirmation is not None:
+                self._journal.end(order.revocation_id)
+        except StoreUnavailable as error:
+            raise RevocationPending(str(error), order.revocation_id, order.scope) from error
+        finally:
+            self._journal.put_down(order.revocation_id)
+        return None if outcome is None else _done(order, outcome, confirmation)
+
+    async def _with_password(self, order: Order, **change: Any) -> Revocation | None:
+        """What changes a password is not promised on disk: hashes stay in the store. It happens or not."""
+        began = clock.stopwatch()
+        order = replace(order, revocation_id=self._shard(order.subject or "").new_id())
+        outcome = await self._carried_out(order, **change)
+        if outcome is None:
+            return None
+        confirmation = await self._confirmed(order, outcome, began)
+        if confirmation is None:
+            await asyncio.to_thread(self._journal.begin, replace(order, entries=()))
+            self._journal.put_down(order.revocation_id)
+        return _done(order, outcome, confirmation)
+
+    async def _carried_out(self, order: Order, **more: Any) -> _Outcome | None:
+        """Run the script wherever it belongs. None for no such thing."""
+        outcomes = await asyncio.gather(*(self._run(shard, order, **more) for shard in self._shards(order)))
+        told = tuple(each for each, _ in outcomes if each is not None)
+        return _Outcome(told, held=all(held for _, held in outcomes)) if told else None
+
+    def _shards(self, order: Order) -> Sequence[Shard]:
+        if order.scope is Scope.EVERYBODY:
+            return [Shard(index) for index in range(self._connection.shards)]
+        shard = shard_of_id(order.revocation_id, self._connection.shards)
+        return [] if shard is None else [shard]
+
+    async def _run(self, shard: Shard, order: Order, **more: Any) -> tuple[Told | None, bool]:
+        answer, held = await self._audit.run_acknowledged(
             "revoke",
             shard,
-            entries,
-            scope=revocation.scope,
-            id=revocation.id,
-            subject=revocation.subject,
-            now=time_text(revocation.at),
-            floor=first_epoch(revocation.at),
+            order.entries,
+            replicas=self._acknowledge,
+            within=_ACKNOWLEDGED_SECONDS,
+            scope=order.scope,
+            id=order.id,
+            subject=order.subject,
+            now=time_text(order.at),
+            floor=first_epoch(order.at),
+            disable=order.disable or None,
             **more,
-            entry={"id": revocation.revocation_id, "reason": revocation.reason, "actor": revocation.actor},
+            entry={"id": order.revocation_id, "reason": order.reason, "actor": order.actor},
         )
-        return subject
+        told = None if answer is None else told_from(shard, order.revocation_id, answer)
+        return told, held >= self._acknowledge
+
+    async def _confirmed(self, order: Order, outcome: _Outcome, began: float) -> Confirmation | None:
+        """Wait for every node. None where too few replicas hold it: then nothing is certain yet."""
+        if not outcome.held:
+            return None
+        nodes, silent = await self._confirmer.wait(outcome.told)
+        confirmation = Confirmation(nodes, silent, round((clock.stopwatch() - began) * 1000, 3))
+        with suppress(StoreUnavailable):  # then its status says pending, and whoever asks again is told
+            await self._connection.run(
+                "settle_revocation",
+                outcome.told[0].shard,
+                revocation=order.revocation_id,
+                nodes=nodes,
+                silent=silent,
+                elapsed_ms=confirmation.elapsed_ms,
+            )
+        return confirmation
+
+    def _shard(self, subject: str) -> Shard:
+        return shard_of_subject(subject, self._connection.shards)
 
 
-def _new(
-    scope: Scope, record_id: str | None, subject: str | None, *, reason: str, actor: str, at: float
-) -> Revocation:
-    return Revocation(entropy.identifier(), scope, record_id, subject, reason, actor, at)
+def _done(order: Order, outcome: _Outcome, confirmation: Confirmation | None) -> Revocation:
+    return Revocation(
+        order.revocation_id,
+        order.scope,
+        order.id,
+        outcome.told[0].subject or None,
+        order.reason,
+        order.actor,
+        order.at,
+        confirmation,
+    )
 
 
 def _revocation_from(fields: dict[str, str]) -> Revocation:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
+from sys import intern
 from types import MappingProxyType
 from typing import Any
 
@@ -21,6 +22,9 @@ MOST_SESSIONS = 50
 
 MOST_DEVICES = 100
 """Devices that one account may have; those used least recently give way, in the order of their standing."""
+
+_MOST_TOUCHED = 200
+"""Sessions whose use is noted in one step; the store does nothing else meanwhile."""
 
 FORGET_DEVICE_SECONDS = 400 * 86400.0
 """A device that was not used for so long is forgotten, as browsers forget its cookie."""
@@ -62,6 +66,25 @@ class Started:
     cookie: str
     device_state: DeviceState
     arrival: Arrival
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a cookie leads to, and until when (Unix seconds)."""
+
+    snapshot: Snapshot
+    until: float
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """That a session was used: when, from where, and when it is over if it is not used again."""
+
+    session_id: str
+    device_id: str
+    at: float
+    idle_until: float
+    address: str
 
 
 class Sessions:
@@ -136,27 +159,34 @@ class Sessions:
         """A session cookie's value: the shard that holds the session, and 256 random bits."""
         return f"{shard.index:02x}.{entropy.token()}"
 
-    async def identify(self, cookie: str, now: float) -> Snapshot | None:
-        """What is known of who sends this cookie, in one round trip; None when it leads nowhere."""
-        shard = self._shard_of_cookie(cookie)
+    async def read(self, cookie: str, now: float) -> Found | None:
+        """What the store tells of who sends this cookie, in one round trip; None when it leads nowhere."""
+        shard = self.shard_of_cookie(cookie)
         if shard is None:
             return None
         found = await self._connection.run("identify", shard, cookie=hash_of(cookie))
-        return None if found is None else _snapshot_from(found, now)
+        return None if found is None else _found_from(found, now)
 
-    async def touch(self, snapshot: Snapshot, address: str, now: float) -> None:
-        """Note that the session was used, which moves its idle deadline."""
-        session = snapshot.session
-        await self._connection.run(
-            "touch_session",
-            self._shard_of(session.id),
-            now=now,
-            session=session.id,
-            device=session.device_id,
-            idle_until=min(now + self.limits.idle, session.expires_at),
-            address=address,
-            forget_device_at=now + FORGET_DEVICE_SECONDS,
-        )
+    async def touch(self, uses: Sequence[Use], now: float) -> None:
+        """Note that sessions of one shard were used; of those that ended meanwhile, nothing is noted."""
+        for start in range(0, len(uses), _MOST_TOUCHED):
+            some = uses[start : start + _MOST_TOUCHED]
+            await self._connection.run(
+                "touch_sessions",
+                self._shard_of(some[0].session_id),
+                now=now,
+                uses=[
+                    {
+                        "session": use.session_id,
+                        "device": use.device_id,
+                        "at": time_text(use.at),
+                        "idle_until": time_text(use.idle_until),
+                        "address": use.address,
+                        "forget_device_at": time_text(use.at + FORGET_DEVICE_SECONDS),
+                    }
+                    for use in some
+                ],
+            )
 
     async def list(self, subject: str) -> list[Session]:
         """The sessions of an account that the store still holds, newest use first."""
@@ -193,7 +223,8 @@ class Sessions:
             raise ValueError("not a session id of this store")
         return shard
 
-    def _shard_of_cookie(self, cookie: str) -> Shard | None:
+    def shard_of_cookie(self, cookie: str) -> Shard | None:
+        """Where the session of a cookie would be; None for text that is no cookie of this store."""
         name, dot, secret = cookie.partition(".")
         if not dot or len(name) != 2 or len(secret) != 43 or not secret.isascii():
             return None
@@ -223,7 +254,7 @@ def grant_argument(grant: Grant) -> dict[str, Any]:
 
 def _grant_from(value: dict[str, Any]) -> Grant:
     return Grant(
-        action=value["action"],
+        action=intern(value["action"]),
         granted_at=float(value["granted_at"]),
         expires_at=float(value["expires_at"]),
         binding=value["binding"] or None,
@@ -248,13 +279,13 @@ def _session_from(row: dict[str, str]) -> Session:
     )
 
 
-def _snapshot_from(found: list[Any], now: float) -> Snapshot | None:
+def _found_from(found: list[Any], now: float) -> Found | None:
     _, generation, until, session, account, device, global_epoch, grants = found
     if now >= float(until):
         return None
     values = [json.loads(value) for value in grants[1::2]]
     row = pairs(session)
-    return Snapshot(
+    snapshot = Snapshot(
         session=_session_from(row),
         account=account_from(row["subject"], account),
         device=device_from(pairs(device)) if device else None,
@@ -262,3 +293,4 @@ def _snapshot_from(found: list[Any], now: float) -> Snapshot | None:
         # A cookie from before a step-up lives on for a few seconds, without what the code brought.
         grants=tuple(_grant_from(value) for value in values if int(value["generation"]) <= int(generation)),
     )
+    return Found(snapshot, float(until))

@@ -5,7 +5,7 @@ an address or a path, whose number nobody knows. Counting is on the way of every
 for a set of labels is looked up in a cache: `labels()` takes a lock each time.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from functools import cache
@@ -80,15 +80,27 @@ class Metrics:
         self._sign_ins = cache(sign_ins.labels)
         self._revocations = cache(revocations.labels)
         self._notices = cache(notices.labels)
-        self._store_errors = Counter(
-            "watchword_store_errors", "Requests that the store could not answer", registry=registry
-        )
+        self._count_of_the_store(registry)
         self._tunnels = Gauge("watchword_open_tunnels", "WebSockets that are open now", registry=registry)
         for scope in Scope:
             self._revocations(scope)  # a count from zero on: `rate()` misses the first of a series
         for channel in Channel:
             for outcome in NoticeOutcome:
                 self._notices(channel, outcome)
+
+    def _count_of_the_store(self, registry: CollectorRegistry) -> None:
+        self._store_errors = Counter(
+            "watchword_store_errors", "Requests that the store could not answer", registry=registry
+        )
+        self._store_alarms = Counter(
+            "watchword_store_alarms",
+            "Times that the store told less than before: an epoch or a revocation was lost",
+            registry=registry,
+        )
+        self._leases_held = Gauge(
+            "watchword_leases_held", "Shards whose sessions may be kept in memory now", registry=registry
+        )
+        self._leases = Gauge("watchword_leases", "Shards of the store", registry=registry)
 
     def request(self, app: str, outcome: str, seconds: float) -> None:
         """A request was answered.
@@ -104,6 +116,14 @@ class Metrics:
 
     def store_error(self) -> None:
         self._store_errors.inc()
+
+    def store_alarm(self) -> None:
+        self._store_alarms.inc()
+
+    def watch_leases(self, leases: Callable[[], tuple[int, int]]) -> None:
+        """Count, whenever it is asked for, how many leases hold and how many there are."""
+        self._leases_held.set_function(lambda: leases()[0])
+        self._leases.set_function(lambda: leases()[1])
 
     def code(self, refused: Reason | None) -> None:
         """A code was accepted, or refused for a reason."""

@@ -41,7 +41,7 @@ async def test_a_device_is_let_in_by_an_operator_who_saw_its_words(
     answer = await order(operators, "authorise", phone["id"], **LET_IN)
     assert answer.status == 200
     assert answer.body == {**phone, "state": "authorised", "confirmed": True, "words": None}
-    snapshot = await store.sessions.identify(waiting.cookie, NOW + 1)
+    snapshot = await store.who.ask(waiting.cookie, NOW + 1)
     assert snapshot is not None and snapshot.device is not None and snapshot.device.is_confirmed
     entry, *_ = await store.audit.latest("ada")
     assert (entry.event, entry.actor, entry.device_id, entry.reason) == (

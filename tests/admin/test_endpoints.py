@@ -9,7 +9,10 @@ ALL = (*ENDPOINTS, *DEVICES)
 
 
 def test_what_changes_something_takes_more_than_read() -> None:
-    assert {endpoint.scope for endpoint in ALL if endpoint.method == "GET"} == {Scope.READ}
+    reading = {endpoint.path: endpoint.scope for endpoint in ALL if endpoint.method == "GET"}
+    # Whoever revokes asks there what became of it.
+    assert reading.pop("/v1/revocations/{id}") is Scope.REVOKE
+    assert set(reading.values()) == {Scope.READ}
     changing = {endpoint.scope for endpoint in ENDPOINTS if endpoint.method != "GET"}
     assert changing == {Scope.REVOKE, Scope.RESET}
     assert {endpoint.scope for endpoint in DEVICES if endpoint.method != "GET"} == {Scope.RESET}
@@ -31,6 +34,7 @@ def test_these_are_the_addresses() -> None:
         ("GET", f"{account}/activity"),
         ("GET", "/v1/revocations"),
         ("POST", "/v1/revocations"),
+        ("GET", "/v1/revocations/{id}"),
         ("GET", f"{account}/devices"),
         ("POST", "/v1/devices/{id}/authorise"),
         ("POST", "/v1/devices/{id}/rename"),

@@ -148,6 +148,7 @@ async def test_case_40_the_store_stops_for_a_while(open_scene: OpenScene, server
     async with open_scene(store={"url": server.url, "timeout": 0.05}) as scene:
         ada = await scene.signed_in(factor=True)
         server.process.send_signal(signal.SIGSTOP)
+        await scene.outlast_leases()
         await assert_only_public_paths_work(scene, ada)
         assert set(await scene.seen()) == {"GET /public/x"}
         server.process.send_signal(signal.SIGCONT)
@@ -162,6 +163,7 @@ async def test_case_40_the_store_dies_and_comes_back(
         asked = await ada.call("POST /api/transfers", TRANSFER)
         server.process.kill()
         server.process.wait()
+        await scene.outlast_leases()
         await assert_only_public_paths_work(scene, ada)
         assert set(await scene.seen()) == {"GET /public/x"}
         with running_server(short_path, *LIKE_OURS):

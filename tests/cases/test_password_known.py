@@ -58,7 +58,7 @@ def scene_client(scene: Scene, cookies: dict[str, str]) -> Client:
 async def own_device_of(scene: Scene, client: Client) -> str:
     """Whatever the person still has to do before being let in, the store knows."""
     store = scene.gateway.store
-    snapshot = await store.sessions.identify(client.session, scene.clock.now)
+    snapshot = await store.who.ask(client.session, scene.clock.now)
     assert snapshot is not None
     return snapshot.session.device_id
 

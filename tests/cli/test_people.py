@@ -187,7 +187,7 @@ def test_a_password_is_set_and_every_session_ends(command: CommandLine) -> None:
     assert not has_password(command, "ada", PASSWORD)
 
     async def fault(store: Store) -> Reason | None:
-        snapshot = await store.sessions.identify(session.cookie, clock.now())
+        snapshot = await store.who.ask(session.cookie, clock.now())
         assert snapshot is not None
         return snapshot.fault(clock.now())
 

@@ -55,7 +55,7 @@ async def opens(store: Store, passwords: Passwords, password: str, subject: str 
 
 
 async def is_live(store: Store, cookie: str, now: float = NOW) -> bool:
-    snapshot = await store.sessions.identify(cookie, now)
+    snapshot = await store.who.ask(cookie, now)
     return snapshot is not None and snapshot.fault(now) is None
 
 

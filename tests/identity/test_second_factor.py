@@ -151,7 +151,7 @@ async def test_the_session_has_a_new_cookie_and_the_old_one_fades_without_the_gr
     )
     grace = store.sessions.limits.grace
     assert (await snapshot_of(store, session.cookie, NOW + grace - 1)).grants == ()
-    assert await store.sessions.identify(session.cookie, NOW + grace) is None
+    assert await store.who.ask(session.cookie, NOW + grace) is None
 
 
 async def test_a_wrong_first_code_confirms_nothing(store: Store, second_factor: SecondFactor) -> None:
@@ -162,7 +162,7 @@ async def test_a_wrong_first_code_confirms_nothing(store: Store, second_factor: 
         Reason.WRONG_CODE, NEXT_CODE
     )
     assert [factor.state for factor in await store.factors.list("ada")] == [FactorState.PENDING]
-    assert await store.sessions.identify(session.cookie, NOW + 60) is not None
+    assert await store.who.ask(session.cookie, NOW + 60) is not None
 
 
 async def test_the_code_of_the_set_up_counts_no_second_time(

@@ -64,7 +64,7 @@ async def signed_in(sign_ins: SignIns, attempted: Attempted | None = None, now: 
 
 
 async def is_live(store: Store, session_cookie: str) -> bool:
-    snapshot = await store.sessions.identify(session_cookie, NOW)
+    snapshot = await store.who.ask(session_cookie, NOW)
     return snapshot is not None and snapshot.fault(NOW) is None
 
 

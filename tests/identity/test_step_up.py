@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from redis.asyncio import Redis
 from support.identity import code_of, enrolled_key, given, snapshot_of, wrong_code
-from support.store import LIMITS, NOW, RING, contents, every_size, signed_in
+from support.store import LIMITS, NOW, RING, contents, every_size, signed_in, use_of
 
 from gateway.core.decision import binding_of
 from gateway.core.policy.model import Action, Protect
@@ -108,9 +108,8 @@ async def test_a_challenge_ends_with_its_session_at_the_latest(asked: Asked) -> 
     last = NOW + LIMITS.absolute - 10
     # The session is kept in use until shortly before its end.
     for now in range(int(NOW) + 3000, int(last) + 1, 3000):
-        await asked.store.sessions.touch(
-            await snapshot_of(asked.store, asked.session.cookie, now), "::1", now
-        )
+        use = use_of(await snapshot_of(asked.store, asked.session.cookie, now), "::1", now)
+        await asked.store.sessions.touch([use], now)
     assert (await asked.challenge(now=last)).expires_at == NOW + LIMITS.absolute
 
 

@@ -70,6 +70,7 @@ async def test_what_is_over_is_not_listed(scene: Scene) -> None:
     assert (await ada.call(f"DELETE {API}/devices/{lost_device}")).status == 204
     scene.clock.advance(3000)
     await me(ada)  # which keeps this session from being idle
+    await scene.note_uses()
     scene.clock.advance(1000)
     assert [session["current"] for session in await listed(ada, "sessions")] == [True]
     devices = await listed(ada, "devices")

@@ -276,7 +276,7 @@ async def test_device_sessions_and_grants_end_together(scene: Scene) -> None:
     lost.setup_key = ada.setup_key
     asked = await lost.call("POST /api/transfers", {"amount": 12.5, "address": "bc1q"})
     assert (await lost.answer(asked)).status == 200
-    snapshot = await scene.gateway.store.sessions.identify(lost.session, scene.clock.now)
+    snapshot = await scene.gateway.store.who.ask(lost.session, scene.clock.now)
     assert snapshot is not None and len(snapshot.grants) == 1
     open_one = await lost.call("POST /api/transfers", {"amount": 13, "address": "bc1q"})
     device = (await me(lost))["device"]

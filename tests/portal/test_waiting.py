@@ -470,7 +470,7 @@ async def test_a_device_that_must_be_confirmed_hears_of_that_only(open_scene: Op
 async def test_the_stream_ends_with_what_it_is_about(open_scene: OpenScene, what: str) -> None:
     async with open_scene(devices={"later": "approve"}) as scene:
         _, later = await owner_and_newcomer(scene, factor=False)
-        snapshot = await scene.gateway.store.sessions.identify(later.session, scene.clock.now)
+        snapshot = await scene.gateway.store.who.ask(later.session, scene.clock.now)
         assert snapshot is not None
         revocations, why = (
             scene.gateway.store.revocations,

@@ -139,6 +139,7 @@ async def test_use_is_noted_once_a_minute(scene: Scene) -> None:
     for seconds, noted in ((60, False), (1, True)):
         scene.clock.advance(seconds)
         await ada.call("GET /mine")
+        await scene.note_uses()
         (session,) = (await ada.call("GET /.watchword/api/sessions")).json
         assert (session["last_used_at"] != begun["last_used_at"]) == noted
 

@@ -73,7 +73,7 @@ async def test_a_disabled_account_can_be_enabled(store: Store) -> None:
     assert await store.accounts.enable("ada")
     enabled = await store.accounts.find("ada")
     assert enabled is not None and not enabled.disabled
-    snapshot = await store.sessions.identify(session.cookie, NOW)
+    snapshot = await store.who.ask(session.cookie, NOW)
     assert snapshot is not None and snapshot.fault(NOW) is not None, "what was ended stays ended"
     await signed_in(store)
 
@@ -94,7 +94,7 @@ async def test_an_account_made_anew_brings_no_session_back(store: Store, valkey:
         subject="ada", name="", email="", groups=frozenset(), password_hash="", now=NOW + 1
     )
     for started in (session, later_session):
-        snapshot = await store.sessions.identify(started.cookie, NOW + 1)
+        snapshot = await store.who.ask(started.cookie, NOW + 1)
         assert snapshot is not None and snapshot.fault(NOW + 1) is not None
 
 

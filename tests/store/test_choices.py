@@ -32,7 +32,7 @@ async def test_the_latest_choice_for_each_action_is_kept(store: Store) -> None:
     for action, on in ((SIGN_IN, True), (PROFILE, False), (SIGN_IN, False), (PROFILE, False)):
         assert await choose(store, session, action, on=on)
     assert await choices_of(store) == {SIGN_IN: False, PROFILE: False}
-    snapshot = await store.sessions.identify(session.cookie, NOW)
+    snapshot = await store.who.ask(session.cookie, NOW)
     assert snapshot is not None and snapshot.account.choices == {SIGN_IN: False, PROFILE: False}
     known = await store.accounts.credentials("ada")
     assert known is not None and known.account.choices == snapshot.account.choices
@@ -72,8 +72,8 @@ async def test_what_a_choice_brings_is_for_the_new_cookie_only(store: Store) -> 
     rotation = Rotation(session.cookie, new_cookie(store, session), NOW + 5)
     lasting = Lasting(grant, rotation)
     assert await store.choices.choose(session.session_id, SIGN_IN, NOW, on=True, lasting=lasting)
-    old = await store.sessions.identify(session.cookie, NOW)
-    new = await store.sessions.identify(rotation.new_cookie, NOW)
+    old = await store.who.ask(session.cookie, NOW)
+    new = await store.who.ask(rotation.new_cookie, NOW)
     assert old is not None and old.grants == ()
     assert new is not None and new.grants == (grant,)
-    assert await store.sessions.identify(session.cookie, NOW + 5) is None
+    assert await store.who.ask(session.cookie, NOW + 5) is None

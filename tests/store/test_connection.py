@@ -77,7 +77,7 @@ def test_what_is_ours_to_mend_is_left_as_it_is(error: BaseException) -> None:
 async def assert_unavailable(store: Store, session: Started) -> None:
     """No call of any kind gives an answer."""
     for call in (
-        store.sessions.identify(session.cookie, NOW),
+        store.who.ask(session.cookie, NOW),
         store.sessions.list("ada"),
         store.revocations.session(session.session_id, **WHY),
         store.revocations.everybody(**WHY),
@@ -92,13 +92,13 @@ async def test_case_40_who_was_signed_in_still_is_when_a_killed_store_is_back(sh
     with running_server(short_path, *LIKE_OURS) as server:
         store = await opened_store(server.url)
         session = await signed_in(store)
-        before = await store.sessions.identify(session.cookie, NOW)
+        before = await store.who.ask(session.cookie, NOW)
         server.process.kill()
         server.process.wait()
         await assert_unavailable(store, session)
     with running_server(short_path, *LIKE_OURS):
         assert before is not None
-        assert await store.sessions.identify(session.cookie, NOW) == before
+        assert await store.who.ask(session.cookie, NOW) == before
         await store.close()
 
 
@@ -111,7 +111,7 @@ async def test_a_silent_store_is_unavailable_until_it_speaks_again(server: Serve
     found = None
     for _ in range(100):  # on a slow machine, more than one try
         with suppress(StoreUnavailable):
-            found = found or await store.sessions.identify(session.cookie, NOW)
+            found = found or await store.who.ask(session.cookie, NOW)
     assert found is not None
     await store.close()
 
@@ -160,7 +160,7 @@ async def test_a_dead_connection_in_the_pool_is_replaced(store: Store, valkey: R
     for client in await valkey.client_list(_type="normal"):
         if client["cmd"] != "client|list":
             await valkey.client_kill_filter(_id=client["id"])
-    assert await store.sessions.identify(session.cookie, NOW) is not None
+    assert await store.who.ask(session.cookie, NOW) is not None
 
 
 async def test_a_server_that_became_a_replica_uses_nothing_up(server: Server) -> None:
@@ -187,7 +187,7 @@ async def test_a_full_store_is_unavailable_and_forgets_nobody(server: Server) ->
         with pytest.raises(StoreUnavailable):
             await signed_in(store, "bob")
         await client.config_set("maxmemory", "0")
-    assert await store.sessions.identify(session.cookie, NOW) is not None
+    assert await store.who.ask(session.cookie, NOW) is not None
     await store.close()
 
 
@@ -196,9 +196,9 @@ async def test_a_full_store_is_unavailable_and_forgets_nobody(server: Server) ->
 
 async def test_a_script_that_the_server_forgot_is_loaded_again(store: Store, valkey: Redis) -> None:
     session = await signed_in(store)
-    assert await store.sessions.identify(session.cookie, NOW) is not None
+    assert await store.who.ask(session.cookie, NOW) is not None
     await valkey.script_flush()
-    assert await store.sessions.identify(session.cookie, NOW) is not None
+    assert await store.who.ask(session.cookie, NOW) is not None
     await valkey.script_flush()
     assert (await store.attempts.count("code", "ada", AttemptLimit(1, 60))).allowed, "counted once, not twice"
 

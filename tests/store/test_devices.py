@@ -129,7 +129,7 @@ async def test_a_pending_device_is_confirmed_on_a_confirmed_one(store: Store) ->
     done = await store.devices.authorise(first.session_id, phone.id, NOW + 5)
     assert done == replace(phone, state=AUTHORISED, confirmed_at=NOW + 5, word_seed="")
     assert done == phone.confirmed(NOW + 5)
-    snapshot = await store.sessions.identify(session.cookie, NOW)
+    snapshot = await store.who.ask(session.cookie, NOW)
     assert snapshot is not None and snapshot.device == done
     assert await store.devices.authorise(first.session_id, phone.id, NOW + 6) == done, (
         "once more changes nothing"
@@ -327,7 +327,7 @@ async def test_a_device_that_is_revoked_is_never_let_in_over_processes(
         ]
     race(mixed_calls, valkey_url, calls)
     for session in waiting:
-        snapshot = await store.sessions.identify(session.cookie, NOW)
+        snapshot = await store.who.ask(session.cookie, NOW)
         assert snapshot is not None and snapshot.fault(NOW) is Reason.DEVICE_REVOKED
 
 

@@ -136,7 +136,7 @@ async def test_embedded(tmp_path: Path) -> None:
     with pytest.raises(StoreUnavailable):
         await store.ping()
     store, _ = await open_store(embedded, RING, LIMITS)
-    assert await store.sessions.identify(session.cookie, NOW) is not None
+    assert await store.who.ask(session.cookie, NOW) is not None
     await store.close()
 
 
@@ -301,7 +301,7 @@ async def test_case_36_a_missing_epoch_stays_missing(valkey: Redis, valkey_url: 
     await valkey.delete("ww:{s00}:epoch")
     store = await opened_store(valkey_url)
     assert await store.revocations.global_epoch("ada") is None
-    snapshot = await store.sessions.identify(session.cookie, NOW)
+    snapshot = await store.who.ask(session.cookie, NOW)
     assert snapshot is not None and snapshot.fault(NOW) is Reason.EPOCH_MISSING
     await store.close()
 

@@ -60,7 +60,7 @@ async def test_new_codes_take_the_proof_of_other_sessions_along(store: Store) ->
         assert await spend(store, session, HASHES[number], grant=GRANT) == 9 - number
     assert await store.recovery_codes.keep(here.session_id, HASHES, NOW) is None
     for session, grants in ((here, (GRANT,)), (elsewhere, ())):
-        snapshot = await store.sessions.identify(session.cookie, NOW)
+        snapshot = await store.who.ask(session.cookie, NOW)
         assert snapshot is not None
         assert snapshot.grants == grants
 
@@ -145,7 +145,7 @@ async def test_a_code_brings_all_that_it_was_for(store: Store) -> None:
         await store.attempts.begin(kind, "ada", ONE_ATTEMPT, NOW)
     brings = brought(store, session, challenge.id)
     assert await spend(store, session, HASHES[0], **brings) == 9
-    snapshot = await store.sessions.identify(brings["rotation"].new_cookie, NOW)
+    snapshot = await store.who.ask(brings["rotation"].new_cookie, NOW)
     assert snapshot is not None and snapshot.grants == (GRANT,)
     for kind in ("code", "recovery"):
         assert (await store.attempts.begin(kind, "ada", ONE_ATTEMPT, NOW)).allowed, "attempts start afresh"

@@ -185,7 +185,7 @@ async def test_a_reset_takes_all_factors_and_ends_everything(store: Store, valke
     assert await store.factors.list("ada") == []
     assert {device.state for device in await store.devices.list("ada")} == {DeviceState.REVOKED}
     for cookie in cookies:
-        snapshot = await store.sessions.identify(cookie, NOW)
+        snapshot = await store.who.ask(cookie, NOW)
         assert snapshot is not None
         assert snapshot.fault(NOW) is Reason.SESSION_REVOKED
     assert await store.resets.find(reset.id) == done(reset)
@@ -198,7 +198,7 @@ async def test_a_reset_takes_all_factors_and_ends_everything(store: Store, valke
         assert prefix + kind not in left
     assert prefix + "failures:password:ada" in left, "guessing at the password is not forgotten"
     assert len([key for key in left if ":factor:" in key]) == 1, "bob's"
-    assert (await store.sessions.identify(bob.cookie, NOW)).fault(NOW) is None  # type: ignore[union-attr]
+    assert (await store.who.ask(bob.cookie, NOW)).fault(NOW) is None  # type: ignore[union-attr]
 
 
 async def test_what_is_over_is_not_brought_back_by_a_device_that_was_forgotten(
@@ -271,7 +271,7 @@ async def test_a_new_factor_is_what_the_account_must_have(store: Store) -> None:
     factor = new_factor(store)
 
     async def must_enrol() -> bool:
-        snapshot = await store.sessions.identify(session.cookie, NOW)
+        snapshot = await store.who.ask(session.cookie, NOW)
         assert snapshot is not None and snapshot.fault(NOW) is None
         return snapshot.account.must_enrol
 
@@ -376,7 +376,7 @@ async def test_a_session_remembers_what_it_was_told_of(store: Store) -> None:
     await store.resets.tell(session.session_id, reset.id, NOW)
     untold = {}
     for each in (session, other):
-        snapshot = await store.sessions.identify(each.cookie, NOW)
+        snapshot = await store.who.ask(each.cookie, NOW)
         assert snapshot is not None
         untold[each] = snapshot.untold_reset
     assert untold == {session: None, other: reset.live}

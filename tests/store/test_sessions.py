@@ -22,6 +22,7 @@ from support.store import (
     new_cookie,
     signed_in,
     spent,
+    use_of,
 )
 
 from gateway.core.reasons import Reason
@@ -44,7 +45,7 @@ async def session_with(store: Store, *grants: Grant) -> tuple[Started, str]:
 
 
 async def identified(store: Store, session: Started) -> Snapshot:
-    snapshot = await store.sessions.identify(session.cookie, NOW)
+    snapshot = await store.who.ask(session.cookie, NOW)
     assert snapshot is not None
     return snapshot
 
@@ -112,7 +113,7 @@ async def test_no_other_cookie_leads_anywhere(store: Store) -> None:
     others += [f"{other}.{secret}" for other in (f"0{shard}", "zz", "ff", "-1", f"+{shard[1]}", "\udc80a")]
     others += [f"{shard}.{other}" for other in (secret + "x", secret[:-1], secret[:-1] + "\udc80", "A" * 43)]
     others += [new_cookie(store, session)]
-    assert [await store.sessions.identify(cookie, NOW) for cookie in others] == [None] * len(others)
+    assert [await store.who.ask(cookie, NOW) for cookie in others] == [None] * len(others)
 
 
 async def test_a_cookie_never_leads_to_another_account(store: Store) -> None:
@@ -164,7 +165,7 @@ async def test_using_a_session_moves_its_idle_deadline(store: Store) -> None:
     session = await signed_in(store)
     before = await identified(store, session)
     assert before.device is not None
-    await store.sessions.touch(before, "198.51.100.7", NOW + 60)
+    await store.sessions.touch([use_of(before, "198.51.100.7", NOW + 60)], NOW + 60)
     used = {"last_used_at": NOW + 60, "address": "198.51.100.7"}
     assert await identified(store, session) == replace(
         before,
@@ -177,7 +178,8 @@ async def test_no_use_moves_the_deadline_beyond_the_end(store: Store) -> None:
     session = await signed_in(store)
     end = NOW + LIMITS.absolute
     while (snapshot := await identified(store, session)).session.idle_until < end:
-        await store.sessions.touch(snapshot, "192.0.2.1", snapshot.session.idle_until - 1)
+        last = snapshot.session.idle_until - 1
+        await store.sessions.touch([use_of(snapshot, "192.0.2.1", last)], last)
     assert snapshot.session.idle_until == snapshot.session.expires_at == end
     assert snapshot.fault(end) is Reason.SESSION_EXPIRED
 
@@ -215,7 +217,7 @@ async def stepped_up(
 
 async def grants_seen(store: Store, cookie: str, now: float) -> set[Grant] | None:
     """The grants that this cookie brings; None when it leads nowhere."""
-    snapshot = await store.sessions.identify(cookie, now)
+    snapshot = await store.who.ask(cookie, now)
     return None if snapshot is None else set(snapshot.grants)
 
 
@@ -255,8 +257,8 @@ async def test_an_account_has_so_many_sessions_and_no_more(store: Store) -> None
         newest = await signed_in(store, now=NOW + 1 + number)
     assert len(await store.sessions.list("ada")) == MOST_SESSIONS
     now = NOW + 1 + MOST_SESSIONS
-    assert await store.sessions.identify(first.cookie, now) is None
-    assert await store.sessions.identify(newest.cookie, now) is not None
+    assert await store.who.ask(first.cookie, now) is None
+    assert await store.who.ask(newest.cookie, now) is not None
 
 
 async def test_each_step_up_ends_the_cookie_before_it(store: Store) -> None:
@@ -273,8 +275,8 @@ async def test_a_revoked_session_has_no_cookie(store: Store) -> None:
     session, factor_id = await session_with(store)
     newer = await stepped_up(store, session, factor_id, session.cookie, STEP)
     await store.revocations.session(session.session_id, reason="lost", actor="account:ada", now=NOW)
-    assert await store.sessions.identify(session.cookie, NOW) is None
-    assert await store.sessions.identify(newer, NOW) is None
+    assert await store.who.ask(session.cookie, NOW) is None
+    assert await store.who.ask(newer, NOW) is None
 
 
 # --- grants

@@ -4,6 +4,7 @@
 Time stands still in a scene, hours ahead of the server's, until a test moves its clock.
 """
 
+import asyncio
 import functools
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -203,6 +204,15 @@ class Scene:
     upstream: Scripted
     clock: Clock
     policy: Path
+
+    async def note_uses(self) -> None:
+        """What a second would do: write down which sessions were used."""
+        await self.gateway.store.last_seen.write()
+
+    async def outlast_leases(self) -> None:
+        """Wait until the gateway trusts nothing that it keeps in memory, as without its store."""
+        while self.gateway.store.node.leases()[0]:
+            await asyncio.sleep(0.02)
 
     def client(self, authority: str = "localhost") -> Client:
         return Client(self.gateway.port, self.clock, authority)

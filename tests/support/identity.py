@@ -34,7 +34,7 @@ class CountingHasher(PasswordHasher):
 
 async def snapshot_of(store: Store, cookie: str, now: float = NOW) -> Snapshot:
     """Who a session cookie leads to."""
-    snapshot = await store.sessions.identify(cookie, now)
+    snapshot = await store.who.ask(cookie, now)
     assert snapshot is not None
     return snapshot
 

@@ -16,7 +16,7 @@ from redis.retry import Retry
 
 from gateway import clock
 from gateway.core.reasons import Reason
-from gateway.core.records import Factor, FactorState, LaterDevices
+from gateway.core.records import Factor, FactorState, LaterDevices, Snapshot
 from gateway.core.telling import Channel
 from gateway.core.totp import step_at
 from gateway.store.challenges import Challenge
@@ -25,7 +25,8 @@ from gateway.store.factors import Spending
 from gateway.store.keyring import KeyRing
 from gateway.store.keys import Shard
 from gateway.store.opening import Store, StoreOptions, open_store
-from gateway.store.sessions import NewDevice, SessionLimits, Started
+from gateway.store.sessions import NewDevice, SessionLimits, Started, Use
+from gateway.store.standing import NodeOptions
 
 NOW = float(int(clock.now()) + 10_000)
 """When stories begin: hours ahead, so that Redis lifetimes, which only tidy up, decide nothing in them."""
@@ -94,14 +95,29 @@ async def store(valkey: Redis, valkey_url: str, request: pytest.FixtureRequest) 
     """An empty store of one shard, or as many as `every_size` says."""
     opened = await opened_store(valkey_url, shards=getattr(request, "param", 1))
     yield opened
+    await opened.leave()
     await opened.close()
 
 
 async def opened_store(
-    url: str, *, shards: int = 1, timeout: float = 20.0, channels: tuple[Channel, ...] = tuple(Channel)
+    url: str,
+    *,
+    shards: int = 1,
+    timeout: float = 20.0,
+    channels: tuple[Channel, ...] = tuple(Channel),
+    node: NodeOptions | None = None,
+    journal: Path | None = None,
 ) -> Store:
     """A client of a store, as each node has one."""
-    options = StoreOptions(url=url, data_dir=Path(), shards=shards, timeout=timeout, channels=channels)
+    options = StoreOptions(
+        url=url,
+        data_dir=Path(),
+        shards=shards,
+        timeout=timeout,
+        channels=channels,
+        node=node or NodeOptions(),
+        journal=journal,
+    )
     opened, _ = await open_store(options, RING, LIMITS)
     return opened
 
@@ -205,6 +221,13 @@ async def contents(valkey: Redis) -> dict[str, Any]:
         "stream": valkey.xrange,
     }
     return {key: await readers[await valkey.type(key)](key) for key in await valkey.keys()}
+
+
+def use_of(snapshot: Snapshot, address: str, now: float) -> Use:
+    """That a session is used now."""
+    session = snapshot.session
+    idle_until = min(now + LIMITS.idle, session.expires_at)
+    return Use(session.id, session.device_id, now, idle_until, address)
 
 
 async def commands_during(valkey: Redis, work: Awaitable[object]) -> list[str]:

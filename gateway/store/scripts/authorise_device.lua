@@ -12,5 +12,6 @@ if args.session then
   vouched = voucher[2] ~= false
 end
 if known[2] ~= 'authorised' or vouched then let_in(device, vouched) end
+tell_change(known[1])
 put_records()
 return redis.call('HGETALL', device)

@@ -7,5 +7,6 @@ local account = key('account', session.subject)
 local before = redis.call('HGET', account, 'email') or ''
 redis.call('HSET', account, 'name', args.name, 'email', args.email)
 if args.email ~= before then redis.call('HSET', account, 'own_email', args.vouched and '0' or '1') end
+tell_change(session.subject)
 put_records()
 return before

@@ -8,5 +8,6 @@ choices[args.action] = args.on
 redis.call('HSET', account, 'choices', cjson.encode(choices))
 if args.cookie then renew_cookie(session) end
 if args.grant then keep_grant(session) end
+tell_change(session.subject)
 put_records()
 return 1

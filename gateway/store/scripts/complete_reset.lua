@@ -4,12 +4,12 @@
 -- args: reset, now, fields {name = value}, forget_at, held_until, floor, scope, entry {id, reason, actor}
 local reset = key('reset', args.reset)
 local known = redis.call('HMGET', reset, 'subject', 'state', 'due_at')
-if known[2] ~= 'waiting' or tonumber(args.now) < tonumber(known[3]) then return 0 end
+if known[2] ~= 'waiting' or tonumber(args.now) < tonumber(known[3]) then return false end
 local subject = known[1]
 local account = key('account', subject)
 if redis.call('HGET', account, 'disabled') == '1' then
   redis.call('ZADD', key('due'), args.held_until, args.reset)
-  return 0
+  return false
 end
 
 for _, id in ipairs(redis.call('SMEMBERS', key('factors', subject))) do
@@ -22,10 +22,11 @@ for _, id in ipairs(redis.call('ZRANGE', key('devices', subject), 0, -1)) do
   if redis.call('EXISTS', device) == 1 then redis.call('HSET', device, 'state', 'revoked') end
 end
 redis.call('HDEL', account, 'choices')  -- what was switched off may have been so by somebody else
-redis.call('HSET', account, 'factors', '0', 'must_enrol', '1', 'epoch', raised(redis.call('HGET', account, 'epoch')))
-tell_revocation(subject)
+local epoch = raised(redis.call('HGET', account, 'epoch'))
+redis.call('HSET', account, 'factors', '0', 'must_enrol', '1', 'epoch', epoch)
+local told = tell_revocation(subject, epoch)
 
 for name, value in pairs(args.fields) do redis.call('HSET', reset, name, value) end
 close_reset(args.reset, subject)
 put_records()
-return 1
+return told

@@ -9,5 +9,6 @@ local codes = key('recovery', session.subject)
 drop_grants(session.subject, args.session)
 redis.call('DEL', codes)
 redis.call('SADD', codes, unpack(args.codes))
+tell_change(session.subject)
 put_records()
 return 'kept'

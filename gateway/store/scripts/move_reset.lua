@@ -11,5 +11,6 @@ else
   close_reset(args.reset, known[1])
 end
 if args.look_at then redis.call('ZADD', key('due'), args.look_at, args.reset) end
+tell_change(known[1])
 put_records()
 return 1

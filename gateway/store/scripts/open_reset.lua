@@ -13,5 +13,6 @@ for name, value in pairs(args.fields) do redis.call('HSET', key('reset', args.re
 redis.call('HSET', account, 'reset', args.live)
 redis.call('ZADD', index, args.opened_at, args.reset)
 redis.call('ZADD', key('due'), args.look_at, args.reset)
+tell_change(args.subject)
 put_records()
 return 'opened'

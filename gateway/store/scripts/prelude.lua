@@ -40,6 +40,26 @@ local function forget_failures(subject, device)
   redis.call('DEL', key('failures', 'code:' .. subject), key('failures', 'code:' .. device))
 end
 
+-- Say in the feed, which every node follows, what is not as it was read before. Entries are counted, and each
+-- names the one before it, so that a node sees when it missed one, or when they were set back.
+local function feed(kind, ...)
+  local newest = redis.call('XREVRANGE', key('feed'), '+', '-', 'COUNT', 1)[1]
+  local seq = redis.call('INCR', key('fed'))
+  redis.call('XADD', key('feed'), 'MAXLEN', '~', 10000, '*', 'seq', seq,
+    'after', newest and newest[1] or '0-0', 'kind', kind, ...)
+  return seq
+end
+
+-- What nodes may have kept in memory of an account's sessions is to be read anew.
+local function tell_change(subject)
+  feed('changed', 'subject', subject)
+end
+
+-- A session or device is over, for a reason that is nobody's order.
+local function tell_end(scope, id, subject)
+  feed('ended', 'scope', scope, 'id', id, 'subject', subject, 'reason', 'too many', 'at', args.now)
+end
+
 -- Forget a challenge, with the request that is parked behind it.
 local function drop_challenge(id, session, subject)
   redis.call('DEL', key('challenge', id))
@@ -145,6 +165,7 @@ local function give(session)
   end
   if args.cookie then renew_cookie(session) end
   if args.grant then keep_grant(session) end
+  tell_change(session.subject)
 end
 
 -- The epoch that follows. args: floor (the lowest that may follow)
@@ -152,11 +173,23 @@ local function raised(epoch)
   return string.format('%.0f', math.max((tonumber(epoch) or 0) + 1, tonumber(args.floor)))
 end
 
--- Say in the shard's stream what was ended. args: scope, id, now, entry {id, reason, actor}
-local function tell_revocation(subject)
+-- What became of a revocation is kept for so many seconds: until then it takes place only once.
+local REMEMBER_SECONDS = 86400
+
+-- Say what was ended, to whoever asks later and to every node; what a revoker has to know to wait for them:
+-- the account, the place in the feed, and the nodes that there are.
+-- args: scope, id, now, entry {id, reason, actor}, and perhaps session (which goes on)
+local function tell_revocation(subject, epoch)
   redis.call('XADD', key('revocations'), 'MAXLEN', '~', 10000, '*', 'revocation', args.entry.id,
     'scope', args.scope, 'id', args.id or '', 'subject', subject or '', 'reason', args.entry.reason,
     'actor', args.entry.actor, 'at', args.now)
+  local seq = feed('ended', 'revocation', args.entry.id, 'scope', args.scope, 'id', args.id or '',
+    'subject', subject or '', 'epoch', epoch or 0, 'kept', args.session or '', 'reason', args.entry.reason,
+    'at', args.now)
+  local record = key('revocation', args.entry.id)
+  redis.call('HSET', record, 'scope', args.scope, 'subject', subject or '', 'seq', seq, 'at', args.now)
+  redis.call('EXPIRE', record, REMEMBER_SECONDS)
+  return { subject or '', seq, redis.call('HGETALL', key('nodes')) }
 end
 
 -- Take a case out of what has to be looked at, and keep its record until args.forget_at.

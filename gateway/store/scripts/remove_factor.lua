@@ -12,5 +12,6 @@ end
 if confirmed then drop_grants(args.subject, args.going_on) end
 redis.call('DEL', factor, key('voided', args.factor))
 redis.call('SREM', key('factors', args.subject), args.factor)
+if confirmed then tell_change(args.subject) end
 put_records()
 return 1

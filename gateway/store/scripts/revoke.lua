@@ -3,21 +3,30 @@
 -- belong to), now, floor (the lowest epoch that may follow), entry {id, reason, actor}; with scope account
 -- perhaps disable, or a new password; and where its owner changes it, what it was and the session that goes
 -- on: was, session, cookie, old_cookie, old_until
+-- What tell_revocation gives; asked again by the same entry.id, it changes nothing. It writes even then, or
+-- WAIT would ask of a connection that wrote nothing whether replicas hold what it wrote.
+local record = key('revocation', args.entry.id)
+local done = redis.call('HMGET', record, 'subject', 'seq')
+if done[1] then
+  redis.call('EXPIRE', record, REMEMBER_SECONDS)
+  return { done[1], tonumber(done[2]), redis.call('HGETALL', key('nodes')) }
+end
+local epoch
 local subject = args.subject
 if args.scope == 'session' or args.scope == 'device' then
-  local record = key(args.scope, args.id)
-  local owner = redis.call('HGET', record, 'subject')
+  local named = key(args.scope, args.id)
+  local owner = redis.call('HGET', named, 'subject')
   if not owner or (subject and subject ~= owner) then return false end
   subject = owner
   if args.scope == 'session' then
     end_session(args.id, owner)
   else
-    redis.call('HSET', record, 'state', 'revoked')
+    redis.call('HSET', named, 'state', 'revoked')
   end
 elseif args.scope == 'account' then
   local account = key('account', subject)
   if redis.call('EXISTS', account) == 0 then return false end
-  local epoch = raised(redis.call('HGET', account, 'epoch'))
+  epoch = raised(redis.call('HGET', account, 'epoch'))
   if args.session then
     local kept = live_session(args.session)
     if not kept or kept.subject ~= subject then return false end
@@ -29,8 +38,8 @@ elseif args.scope == 'account' then
   redis.call('HSET', account, 'epoch', epoch)
   if args.disable then redis.call('HSET', account, 'disabled', '1') end
 else
-  redis.call('SET', key('epoch'), raised(redis.call('GET', key('epoch'))))
+  epoch = raised(redis.call('GET', key('epoch')))
+  redis.call('SET', key('epoch'), epoch)
 end
-tell_revocation(subject)
 put_records()
-return subject or ''
+return tell_revocation(subject, epoch)

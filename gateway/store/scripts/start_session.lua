@@ -40,6 +40,7 @@ local function make_room()
     for _, id in ipairs(ids) do
       if excess > 0 and id ~= args.device.id and standing(id) == turn then
         redis.call('DEL', key('device', id))
+        tell_end('device', id, args.subject)
         redis.call('ZREM', devices, id)
         excess = excess - 1
       end
@@ -63,6 +64,7 @@ local function make_room_for_session(index)
     for _, id in ipairs(ids) do
       if excess > 0 and id ~= args.session and standing_of_session(id) == turn then
         end_session(id, args.subject)
+        tell_end('session', id, args.subject)
         excess = excess - 1
       end
     end
@@ -92,6 +94,7 @@ if state == 'pending' then redis.call('HSET', device, 'word_seed', args.word_see
 expire_at(device, args.forget_device_at)
 redis.call('ZADD', devices, args.now, args.device.id)
 make_room()
+if arrival == 'known' then tell_change(args.subject) end
 
 local session = key('session', args.session)
 redis.call('HSET', session, 'id', args.session, 'subject', args.subject, 'device', args.device.id,

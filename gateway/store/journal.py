@@ -1,0 +1,167 @@
+"""Revocations that were accepted and are not confirmed yet, on this machine's disk.
+
+Whoever accepts one sees it through, also after a crash: each process has a file of its own, which it holds
+locked (flock: the system unlocks it when the process ends, however it ends); what another one left behind is
+taken over by any gateway that finds it. A revocation that is begun twice takes place once (revoke.lua).
+"""
+
+import fcntl
+import json
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import structlog
+
+from gateway.core.ending import Scope
+from gateway.store.audit import AuditEntry, entry_from
+
+_SUFFIX = ".journal"
+
+_log = structlog.get_logger("gateway.store")
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A revocation as it was asked for, with all that it takes to carry it out again.
+
+    `id` names a session or device, `subject` an account (or whose the session or device must be); `disable`
+    keeps the account from signing in. `entries` go on record with it.
+    """
+
+    revocation_id: str
+    scope: Scope
+    id: str | None
+    subject: str | None
+    reason: str
+    actor: str
+    at: float
+    disable: bool = False
+    entries: tuple[AuditEntry, ...] = field(default=())
+
+
+class Journal:
+    """Of one process. Its methods block for as long as the disk takes, and may be called by threads."""
+
+    def __init__(self, folder: Path | None, name: str) -> None:
+        """Without a folder nothing survives the process."""
+        self._folder = folder
+        self._name = name
+        self._open: dict[str, Order] = {}
+        self._in_hand: set[str] = set()
+        self._file: BinaryIO | None = None
+        self._lock = threading.Lock()
+
+    def begin(self, order: Order) -> None:
+        """Promise to see this through; when it returns, the promise is on the disk. Raises OSError."""
+        with self._lock:
+            self._open[order.revocation_id] = order
+            self._in_hand.add(order.revocation_id)
+            self._write(_line_of(order), durably=True)
+
+    def put_down(self, revocation_id: str) -> None:
+        """Leave what was begun to whoever finishes it."""
+        with self._lock:
+            self._in_hand.discard(revocation_id)
+
+    def end(self, revocation_id: str) -> None:
+        """It is done. Should that be lost in a crash, it is found done when it is tried again."""
+        with self._lock:
+            self._in_hand.discard(revocation_id)
+            if self._open.pop(revocation_id, None) is None:
+                return
+            if self._file is not None and not self._open:
+                self._file.truncate(0)
+                return
+            self._write(json.dumps({"done": revocation_id}), durably=False)
+
+    def unfinished(self) -> list[Order]:
+        """What was begun, is not done, and is in nobody's hand."""
+        with self._lock:
+            return [order for order in self._open.values() if order.revocation_id not in self._in_hand]
+
+    def knows(self, revocation_id: str) -> Order | None:
+        """An order that is not done yet."""
+        with self._lock:
+            return self._open.get(revocation_id)
+
+    def adopt(self) -> None:
+        """Take over what processes left behind that are gone. Raises OSError."""
+        if self._folder is None or not self._folder.is_dir():
+            return
+        for path in self._folder.glob(f"*{_SUFFIX}"):
+            if path != self._path:
+                self._adopt_from(path)
+
+    def close(self) -> None:
+        """Leave the file behind if something in it is not done."""
+        with self._lock:
+            if self._file is not None:
+                if not self._open and self._path is not None:
+                    self._path.unlink(missing_ok=True)
+                self._file.close()
+                self._file = None
+
+    @property
+    def _path(self) -> Path | None:
+        return None if self._folder is None else self._folder / f"{self._name}{_SUFFIX}"
+
+    def _adopt_from(self, path: Path) -> None:
+        with suppress(FileNotFoundError), path.open("rb") as file:  # another one may be faster
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return
+            for order in _orders_in(file.read()):
+                _log.warning("a revocation was left unfinished", id=order.revocation_id, scope=order.scope)
+                self.begin(order)
+                self.put_down(order.revocation_id)
+            path.unlink(missing_ok=True)
+
+    def _write(self, line: str, *, durably: bool) -> None:
+        if self._path is None:
+            return
+        file = self._file
+        if file is None:
+            file = self._file = _made(self._path)
+        file.write(line.encode() + b"\n")
+        if durably:
+            os.fdatasync(file.fileno())
+
+
+def _made(path: Path) -> BinaryIO:
+    """A new file that is ours alone, itself and its name on the disk."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    file = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "wb", buffering=0)
+    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+    return file
+
+
+def _line_of(order: Order) -> str:
+    return json.dumps(asdict(order))
+
+
+def _orders_in(data: bytes) -> Iterator[Order]:
+    """What is not done in a journal. A line that is torn by a crash was not answered to anybody."""
+    found: dict[str, Order] = {}
+    for line in data.splitlines():
+        try:
+            value: dict[str, Any] = json.loads(line)
+            if "done" in value:
+                found.pop(value["done"], None)
+            else:
+                order = Order(**value)
+                entries = tuple(entry_from(entry) for entry in value["entries"])
+                found[order.revocation_id] = replace(order, scope=Scope(order.scope), entries=entries)
+        except (ValueError, TypeError, KeyError):
+            _log.error("a line of a journal cannot be read")
+    yield from found.values()

@@ -1,0 +1,95 @@
+"""What a node knows to have ended, whatever the store says later: high-water marks, and a log to repeat from.
+
+A store can forget: a failover to a replica that lacks the last writes, a torn file, a backup put back. What
+a node has once been told is over is not believed to live again.
+"""
+
+from collections import OrderedDict, deque
+from collections.abc import Iterator
+from itertools import takewhile
+from typing import TypeVar
+
+from gateway.core.ending import Ending, Scope
+from gateway.core.records import Snapshot
+from gateway.store.feed import FeedEntry, Position
+
+V = TypeVar("V")
+
+MOST_REMEMBERED = 100_000
+"""Sessions, devices and accounts whose end is remembered, of each; the ones told longest ago give way."""
+
+MOST_LOGGED = 10_000
+"""Entries of one shard that can be repeated: as many as its feed keeps."""
+
+
+class Known:
+    """Of one shard."""
+
+    def __init__(self) -> None:
+        self._global_epoch = 0
+        self._accounts: OrderedDict[str, int] = OrderedDict()
+        self._sessions: OrderedDict[str, float] = OrderedDict()
+        self._devices: OrderedDict[str, float] = OrderedDict()
+        self._base = Position()
+        self._log: deque[FeedEntry] = deque(maxlen=MOST_LOGGED)
+
+    def begin(self, base: Position) -> None:
+        """Entries will be told from `base` on; what was told before cannot be repeated from here."""
+        self._base = base
+        self._log.clear()
+
+    def learn(self, entry: FeedEntry) -> None:
+        """Take the next entry of the feed."""
+        if len(self._log) == MOST_LOGGED:
+            self._base = Position(self._log[0].seq, self._log[0].id)
+        self._log.append(entry)
+        if entry.ending is not None:
+            self._remember(entry.ending, entry.at)
+
+    def _remember(self, ending: Ending, at: float) -> None:
+        match ending.scope:
+            case Scope.SESSION:
+                _keep(self._sessions, ending.id, at)
+            case Scope.DEVICE:
+                _keep(self._devices, ending.id, at)
+            case Scope.ACCOUNT:
+                before = self._accounts.get(ending.subject, 0)
+                _keep(self._accounts, ending.subject, max(before, ending.epoch))
+            case Scope.EVERYBODY:
+                self._global_epoch = max(self._global_epoch, ending.epoch)
+
+    def saw_global_epoch(self, epoch: int | None) -> bool:
+        """Remember an epoch that the store told; False when it is missing, or lower than one before."""
+        if epoch is None or epoch < self._global_epoch:
+            return False
+        self._global_epoch = epoch
+        return True
+
+    def contradicts(self, snapshot: Snapshot) -> bool:
+        """Whether the store tells as living what is known to be over, or an epoch from before."""
+        session, account, epoch = snapshot.session, snapshot.account, snapshot.global_epoch
+        if epoch is not None and epoch < self._global_epoch:
+            return True
+        if account.epoch is not None and account.epoch < self._accounts.get(session.subject, 0):
+            return True
+        if session.id in self._sessions:
+            return True
+        # A device that was forgotten and comes back is another one.
+        return session.device_since <= self._devices.get(session.device_id, -1.0)
+
+    def positions(self) -> Iterator[Position]:
+        """Places in the feed from which everything that followed can be repeated, newest first."""
+        yield from (Position(entry.seq, entry.id) for entry in reversed(self._log))
+        yield self._base
+
+    def endings_after(self, position: Position) -> list[FeedEntry]:
+        """What ended after a position of `positions`, oldest first."""
+        later = takewhile(lambda entry: entry.seq > position.seq, reversed(self._log))
+        return [entry for entry in later if entry.ending is not None][::-1]
+
+
+def _keep(remembered: OrderedDict[str, V], name: str, value: V) -> None:
+    remembered[name] = value
+    remembered.move_to_end(name)
+    if len(remembered) > MOST_REMEMBERED:
+        remembered.popitem(last=False)

@@ -1,0 +1,241 @@
+"""A running gateway as one of the nodes of its store: it follows the feeds, and renews its leases.
+
+What the answer to a revocation promises rests on this: an entry of the feed is applied, to the cache and to
+live connections, before it is acknowledged; a lease counts from before its renewal was sent, once all that
+the feed had by then is applied; and where the store's history is not the one that was followed, nothing
+counts until what is known to have ended was ended again (`recovery`).
+"""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from typing import Any
+
+import structlog
+
+from gateway import clock, entropy
+from gateway.core.records import Snapshot
+from gateway.errors import StoreUnavailable
+from gateway.store.connection import LONGEST_BLOCK, Connection, pairs
+from gateway.store.feed import FeedEntry, Position, entry_from
+from gateway.store.keys import Shard, shard_of_id
+from gateway.store.lease import Renewal
+from gateway.store.recovery import Recovery
+from gateway.store.standing import Nobody, NodeOptions, Standing, Surroundings
+from gateway.store.tasks import end
+
+_PAUSE_SECONDS = 0.1
+_MOST_AT_ONCE = 1000
+_RENEWALS_PER_LEASE = 4
+
+_log = structlog.get_logger("gateway.node")
+
+
+class Node:
+    """`start` makes it one of the nodes. Until then, and in commands, it trusts no memory."""
+
+    def __init__(self, connection: Connection, options: NodeOptions) -> None:
+        self.id = entropy.identifier()
+        self.options = options
+        self.standings = [Standing(Shard(index), options) for index in range(connection.shards)]
+        self.surroundings: Surroundings = Nobody()
+        self._connection = connection
+        self._recovery = Recovery(connection)
+        self._peers: dict[tuple[int, str], tuple[str, float]] = {}
+        self._beats = 0
+        self._tasks: list[asyncio.Task[None]] = []
+        self._readers: list[asyncio.Task[None]] = []
+
+    async def start(self, surroundings: Surroundings) -> None:
+        """Join, and follow from now on. A store that does not answer now is joined later."""
+        self.surroundings = surroundings
+        with suppress(StoreUnavailable):
+            await self._renew_all()
+        self._tasks = [asyncio.create_task(self._keep_renewing()), asyncio.create_task(self._follow())]
+
+    async def stop(self) -> None:
+        """Leave: nobody waits for this node any more. What it keeps is not to be used afterwards."""
+        await self._end_tasks()
+        for standing in self.standings:
+            standing.distrust()
+            if standing.joined:
+                with suppress(StoreUnavailable):
+                    await self._connection.run("forget_node", standing.shard, node=self.id)
+
+    async def _end_tasks(self) -> None:
+        await end(self._tasks)
+        await end(self._readers)
+        self._tasks, self._readers = [], []
+
+    def standing_of(self, identifier: str) -> Standing | None:
+        """Where this node stands in the shard that an id names."""
+        shard = shard_of_id(identifier, self._connection.shards)
+        return None if shard is None else self.standings[shard.index]
+
+    def lets_pass(self, session_id: str) -> bool:
+        """Whether a live connection of this session may go on."""
+        standing = self.standing_of(session_id)
+        return standing is not None and standing.lease.lets_pass(clock.boottime())
+
+    def leases(self) -> tuple[int, int]:
+        """How many leases hold now, and how many there should be: none before this is a node."""
+        if not self._tasks:
+            return 0, 0
+        now = clock.boottime()
+        return sum(standing.lease.holds(now) for standing in self.standings), len(self.standings)
+
+    async def believe(self, standing: Standing) -> None:
+        """Know that what was just read is not behind a revocation that was confirmed before the read began.
+
+        Raises StoreUnavailable where that cannot be told.
+        """
+        if self.options.prove == 0 or standing.lease.holds(clock.boottime()):
+            return
+        asked = standing.begun
+        async with standing.renewing:
+            if standing.proven <= asked:
+                await self._renew(standing)
+            if standing.proven <= asked:
+                raise StoreUnavailable("too few replicas answer to know that this is the primary")
+
+    def contradicts(self, standing: Standing, snapshot: Snapshot) -> bool:
+        """Whether the store takes back the end of this session; that is told as an alarm."""
+        if not standing.known.contradicts(snapshot):
+            return False
+        self.surroundings.alarm("a session that is known to have ended came back")
+        return True
+
+    # the lease
+
+    async def _keep_renewing(self) -> None:
+        while True:
+            await asyncio.sleep(self.options.lease / _RENEWALS_PER_LEASE)
+            try:
+                await self._renew_all()
+            except StoreUnavailable as error:
+                _log.warning("leases could not be renewed", error=str(error))
+            except Exception:
+                _log.exception("this should not happen")
+
+    async def _renew_all(self) -> None:
+        outcomes = await asyncio.gather(
+            *(self._renew_in_turn(standing) for standing in self.standings), return_exceptions=True
+        )
+        for outcome in outcomes:
+            if isinstance(outcome, BaseException):
+                raise outcome
+
+    async def _renew_in_turn(self, standing: Standing) -> None:
+        async with standing.renewing:
+            await self._renew(standing)
+
+    async def _renew(self, standing: Standing) -> None:
+        """Renew once, and see whether the store is where this node left it. Raises StoreUnavailable."""
+        standing.begun += 1
+        turn, position = standing.begun, standing.position
+        self._beats += 1
+        sent_at = clock.boottime()
+        told, held = await self._connection.run_acknowledged(
+            "renew_lease",
+            standing.shard,
+            replicas=self.options.acknowledge,
+            within=self.options.lease / _RENEWALS_PER_LEASE,
+            node=self.id,
+            seq=position.seq,
+            entry=position.entry,
+            beat=self._beats,
+            waits=self.options.waits,
+        )
+        tail, newest, history, global_epoch, nodes = told
+        if not standing.joined:
+            standing.go_on_from(Position(int(tail), newest))
+        elif history != "known":
+            await self._recover(standing, history, Position(int(tail), newest))
+        if not standing.known.saw_global_epoch(None if global_epoch is None else int(global_epoch)):
+            self.surroundings.alarm("the global epoch is missing, or lower than it was")
+            standing.distrust()
+            return
+        if held >= self.options.prove:
+            acknowledged = held >= self.options.acknowledge
+            standing.lease.renewed(Renewal(sent_at, int(tail), acknowledged=acknowledged))
+            standing.proven = turn
+        await self._bury(standing, pairs(nodes))
+
+    async def _recover(self, standing: Standing, history: str, tail: Position) -> None:
+        _log.warning("the feed went on without this node", shard=standing.shard.index, history=history)
+        standing.distrust()
+        if history == "lost":
+            self.surroundings.alarm("the store has lost what it told before")
+            tail = await self._recovery.repeat(standing)
+        standing.go_on_from(tail)
+        await self._recovery.check_live(standing.shard, self.surroundings)
+
+    async def _bury(self, standing: Standing, nodes: dict[str, str]) -> None:
+        """Forget nodes that said nothing for so long that nobody has to wait for them any more."""
+        now = clock.boottime()
+        for node, said in nodes.items():
+            place = (standing.shard.index, node)
+            before = self._peers.get(place)
+            if node == self.id or before is None or before[0] != said:
+                self._peers[place] = (said, now)
+            elif now - before[1] > 2 * float(said.split()[1]):
+                _log.warning("a node is gone", node=node)
+                await self._connection.run("forget_node", standing.shard, node=node, was=said)
+        index = standing.shard.index
+        for place in [each for each in self._peers if each[0] == index and each[1] not in nodes]:
+            del self._peers[place]
+
+    # the feed
+
+    async def _follow(self) -> None:
+        """One reader for the shards of each server, until cancelled; then the readers are left over."""
+        while True:
+            groups = self._connection.groups()
+            self._readers = [asyncio.create_task(self._follow_group(group)) for group in groups]
+            await asyncio.wait(self._readers, return_when=asyncio.FIRST_COMPLETED)
+            await end(self._readers)
+            await asyncio.sleep(_PAUSE_SECONDS)
+
+    async def _follow_group(self, group: Sequence[Shard]) -> None:
+        """Follow for as long as these shards are on one server, and it answers."""
+        standings = {shard.key("feed"): self.standings[shard.index] for shard in group}
+        while True:
+            joined = {key: each.position.entry for key, each in standings.items() if each.joined}
+            if not joined:
+                await asyncio.sleep(_PAUSE_SECONDS)
+                continue
+            try:
+                found = await self._connection.read_streams(joined, block=LONGEST_BLOCK, most=_MOST_AT_ONCE)
+                for key, rows in found.items():
+                    if standings[key].position.entry == joined[key]:  # it went on from elsewhere meanwhile
+                        await self._apply(standings[key], [entry_from(*row) for row in rows])
+            except StoreUnavailable as error:
+                _log.warning("the feed cannot be read", error=str(error))
+                return
+            except Exception:
+                _log.exception("this should not happen")
+                return
+
+    async def _apply(self, standing: Standing, entries: Iterable[FeedEntry]) -> None:
+        applied = []
+        for entry in entries:
+            if not standing.apply(entry, self.surroundings):
+                await self._missed(standing)
+                return
+            if entry.ending is not None and entry.ending.revocation_id:
+                applied.append(entry.ending.revocation_id)
+        if applied:
+            with suppress(StoreUnavailable):  # then whoever waits does so until the lease is over
+                await self._acknowledge(standing.shard, applied)
+
+    async def _missed(self, standing: Standing) -> None:
+        """An entry is not the next one: find out what happened, and go on from where the feed is."""
+        standing.distrust()
+        async with standing.renewing:
+            position = standing.position
+            await self._renew(standing)
+            if standing.position == position:  # the last one is there, and one after it was taken out
+                await self._recover(standing, "broken", await self._recovery.tail(standing.shard))
+
+    async def _acknowledge(self, shard: Shard, revocations: Sequence[str]) -> Any:
+        return await self._connection.run("acknowledge", shard, node=self.id, revocations=list(revocations))

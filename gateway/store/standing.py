@@ -1,0 +1,119 @@
+"""Where a node stands in one shard: how far it followed, what it keeps, and for how long that counts."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from gateway.core.ending import Ending
+from gateway.core.records import Session
+from gateway.store.feed import FeedEntry, Position
+from gateway.store.keys import Shard
+from gateway.store.known import Known
+from gateway.store.lease import Lease
+from gateway.store.near import NearCache
+
+
+@dataclass(frozen=True, slots=True)
+class NodeOptions:
+    """`lease` and `grace` in seconds. There are `replicas`, of which `acknowledge` have to hold what was
+    written; each shard's cache has `most_cached` cookies.
+    """
+
+    lease: float = 2.0
+    grace: float = 3.0
+    replicas: int = 0
+    acknowledge: int = 0
+    most_cached: int = 100_000
+
+    @property
+    def prove(self) -> int:
+        """How many replicas must hold what was written after a read, for the read to be believed without a
+        lease. With the servers that hold a confirmed revocation these are more than there are, so one has
+        seen both, in the order in which they were.
+        """
+        return self.replicas - self.acknowledge
+
+    @property
+    def waits(self) -> float:
+        """Seconds after which a node that is silent trusts nothing any more, and lets nothing pass.
+
+        Clocks of two machines differ in speed; a hundredth is far more than any should.
+        """
+        return (self.lease + self.grace) * 1.01 + 0.05
+
+
+class Surroundings(Protocol):
+    """What else of a gateway has to hear what a node learns."""
+
+    def ended(self, ending: Ending) -> None:
+        """Something is over. When this returns, its live connections are cut."""
+
+    def sessions(self) -> Sequence[Session]:
+        """The sessions that have live connections."""
+
+    def cut(self, session_id: str) -> None:
+        """This session turned out to be over."""
+
+    def alarm(self, what: str) -> None:
+        """The store told less than it had told before."""
+
+
+class Nobody:
+    """The surroundings of a node that has no live connections."""
+
+    def ended(self, ending: Ending) -> None:
+        del ending
+
+    def sessions(self) -> Sequence[Session]:
+        return ()
+
+    def cut(self, session_id: str) -> None:
+        del session_id
+
+    def alarm(self, what: str) -> None:
+        del what
+
+
+class Standing:
+    def __init__(self, shard: Shard, options: NodeOptions) -> None:
+        self.shard = shard
+        self.near = NearCache(options.most_cached)
+        self.lease = Lease(options.lease, options.grace)
+        self.known = Known()
+        self.position = Position()
+        self.joined = False
+        self.renewing = asyncio.Lock()
+        """One renewal at a time; those who wait for one share the next."""
+        self.begun = 0
+        """Renewals that began."""
+        self.proven = 0
+        """The latest of them by which a read was proven."""
+
+    def apply(self, entry: FeedEntry, surroundings: Surroundings) -> bool:
+        """Take an entry of the feed; False when it is not the next one.
+
+        The lease counts only when all of an entry was applied, live connections too.
+        """
+        if not self.position.precedes(entry):
+            return False
+        self.near.apply(entry)
+        self.known.learn(entry)
+        if entry.ending is not None:
+            surroundings.ended(entry.ending)
+        self.position = Position(entry.seq, entry.id)
+        self.lease.applied(entry.seq)
+        return True
+
+    def distrust(self) -> None:
+        """Keep nothing of what was read, until there is a new lease."""
+        self.lease.lose()
+        self.near.clear()
+
+    def go_on_from(self, position: Position) -> None:
+        """Follow the feed from here on. What came before is not known."""
+        self.distrust()
+        self.position = position
+        self.known.begin(position)
+        self.lease.applied(position.seq)
+        self.joined = True

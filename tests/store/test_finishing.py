@@ -1,0 +1,67 @@
+"""What was promised is seen through: by the process that promised it, or by the next one."""
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+from support.nodes import WHY
+from support.store import LIKE_OURS, NOW, account_added, opened_store, running_server, signed_in
+
+from gateway.core.ending import Scope
+from gateway.errors import RevocationPending
+from gateway.store.journal import Journal, Order
+from gateway.store.opening import Store
+
+
+async def lives(store: Store, cookie: str) -> bool:
+    found = await store.who.ask(cookie, NOW + 2)
+    return found is not None and found.fault(NOW + 2) is None
+
+
+async def test_what_the_store_did_not_answer_to_takes_place_later(short_path: Path, tmp_path: Path) -> None:
+    with running_server(short_path, *LIKE_OURS) as server:
+        store = await opened_store(server.url, timeout=0.2, journal=tmp_path)
+        await account_added(store, "ada")
+        session = await signed_in(store)
+        os.kill(server.process.pid, signal.SIGSTOP)
+        with pytest.raises(RevocationPending) as pending:
+            await store.revocations.account("ada", **WHY)
+        known = await store.revocations.status(pending.value.revocation_id)
+        assert known == (Scope.ACCOUNT, None)
+        os.kill(server.process.pid, signal.SIGCONT)
+        await store.finisher.finish()
+        assert not await lives(store, session.cookie)
+        known = await store.revocations.status(pending.value.revocation_id)
+        assert known is not None and known[1] is not None
+        assert len(await store.revocations.list()) == 1  # though it may have taken place before, unheard
+        await store.close()
+        assert list(tmp_path.iterdir()) == []
+
+
+async def test_a_gateway_finishes_what_another_one_promised_before_it_was_killed(
+    store: Store, valkey_url: str, tmp_path: Path
+) -> None:
+    session = await signed_in(store)
+    journal = Journal(tmp_path, "killed")
+    order = Order("00" + "7" * 30, Scope.ACCOUNT, None, "ada", "lost", "operator:eve", NOW + 1)
+    journal.begin(order)
+    journal.close()  # unlocked, as by a process that is gone
+    other = await opened_store(valkey_url, journal=tmp_path)
+    await other.finisher.finish()
+    assert not await lives(store, session.cookie)
+    (revocation,) = await store.revocations.list()
+    assert (revocation.revocation_id, revocation.actor) == (order.revocation_id, "operator:eve")
+    await other.finisher.finish()
+    assert len(await store.revocations.list()) == 1
+    await other.close()
+
+
+async def test_what_is_confirmed_is_not_done_again(store: Store, valkey_url: str, tmp_path: Path) -> None:
+    other = await opened_store(valkey_url, journal=tmp_path)
+    await account_added(store, "ada")
+    await other.revocations.account("ada", **WHY)
+    session = await signed_in(store)
+    await other.finisher.finish()
+    assert await lives(store, session.cookie)
+    await other.close()

@@ -1,0 +1,111 @@
+"""What was promised on this disk outlives the process, and nothing else does."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support.store import NOW
+
+from gateway.core.ending import Scope
+from gateway.store.audit import AuditEntry
+from gateway.store.journal import Journal, Order, _line_of, _orders_in
+
+ENTRY = AuditEntry(NOW, "account-revoked", "account:ada", "ada", reason="lost ä")
+ORDER = Order("0" * 32, Scope.ACCOUNT, None, "ada", "lost", "account:ada", NOW, True, (ENTRY,))
+ANOTHER = Order("1" * 32, Scope.SESSION, "5" * 32, None, "left", "operator:eve", NOW)
+
+
+def test_what_was_begun_is_unfinished_until_it_ends(tmp_path: Path) -> None:
+    journal = Journal(tmp_path, "a")
+    journal.begin(ORDER)
+    assert journal.unfinished() == []  # whoever began it is at it
+    assert journal.knows(ORDER.revocation_id) == ORDER
+    journal.put_down(ORDER.revocation_id)
+    assert journal.unfinished() == [ORDER]
+    journal.end(ORDER.revocation_id)
+    assert journal.unfinished() == []
+    assert journal.knows(ORDER.revocation_id) is None
+
+
+def test_what_is_done_leaves_nothing_behind(tmp_path: Path) -> None:
+    journal = Journal(tmp_path, "a")
+    journal.begin(ORDER)
+    journal.end(ORDER.revocation_id)
+    assert (tmp_path / "a.journal").stat().st_size == 0
+    journal.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_file_is_its_owners_alone(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "journal", "a")
+    journal.begin(ORDER)
+    assert (tmp_path / "journal").stat().st_mode & 0o777 == 0o700
+    assert (tmp_path / "journal/a.journal").stat().st_mode & 0o777 == 0o600
+
+
+def test_without_a_folder_nothing_is_written() -> None:
+    journal = Journal(None, "a")
+    journal.begin(ORDER)
+    journal.adopt()
+    journal.put_down(ORDER.revocation_id)
+    assert journal.unfinished() == [ORDER]
+    journal.close()
+
+
+def test_what_a_process_left_behind_is_taken_over_once(tmp_path: Path) -> None:
+    journal = Journal(tmp_path, "a")
+    journal.begin(ORDER)
+    journal.begin(ANOTHER)
+    journal.end(ANOTHER.revocation_id)
+    first, second = Journal(tmp_path, "b"), Journal(tmp_path, "c")
+    first.adopt()
+    assert first.unfinished() == []  # the process lives
+    journal.close()
+    first.adopt()
+    second.adopt()
+    assert first.unfinished() == [ORDER]
+    assert second.unfinished() == []
+    assert not (tmp_path / "a.journal").exists()
+
+
+def test_a_process_that_is_killed_has_promised_what_it_said(tmp_path: Path) -> None:
+    program = (
+        "import sys, time; from pathlib import Path\n"
+        "from gateway.store.journal import Journal, Order; from gateway.core.ending import Scope\n"
+        f"journal = Journal(Path({str(tmp_path)!r}), 'killed')\n"
+        f"journal.begin(Order({ORDER.revocation_id!r}, Scope.ACCOUNT, None, 'ada', 'lost', 'root', 1.0))\n"
+        "print('promised', flush=True); sys.stdin.read()\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None and process.stdin is not None
+    assert process.stdout.readline() == "promised\n"
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    process.stdin.close()
+    process.stdout.close()
+    journal = Journal(tmp_path, "b")
+    journal.adopt()
+    assert [order.revocation_id for order in journal.unfinished()] == [ORDER.revocation_id]
+
+
+@given(st.integers(0, len(_line_of(ANOTHER))))
+def test_a_torn_line_hides_no_other(size: int) -> None:
+    torn = _line_of(ORDER).encode() + b"\n" + _line_of(ANOTHER).encode()[:size]
+    found = list(_orders_in(torn))
+    assert found in ([ORDER], [ORDER, ANOTHER])
+    assert (found == [ORDER, ANOTHER]) == (size == len(_line_of(ANOTHER)))
+
+
+@pytest.mark.parametrize("line", [b"[]", b"7", b"{}", b'{"scope": "moon"}', b"\xff", b'{"done": []}'])
+def test_a_line_that_says_nothing_is_passed_over(line: bytes) -> None:
+    done = json.dumps({"done": ANOTHER.revocation_id}).encode()
+    lines = [_line_of(ANOTHER).encode(), line, _line_of(ORDER).encode(), done]
+    assert list(_orders_in(b"\n".join(lines))) == [ORDER]

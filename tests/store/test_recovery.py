@@ -1,0 +1,96 @@
+"""A store that was set back, trimmed, or tampered with: what had ended stays over."""
+
+from redis.asyncio import Redis
+from support.nodes import SHORT, WHY, Join, remembered, until
+from support.store import NOW, account_added, signed_in
+
+from gateway.core.reasons import Reason
+from gateway.store.opening import Store
+from gateway.store.standing import NodeOptions
+
+# --- a store that was set back
+
+
+async def test_a_lost_revocation_takes_place_again(store: Store, valkey: Redis, join: Join) -> None:
+    """Case 35: the store came back as it was before the last revocations."""
+    session, other = await signed_in(store), await signed_in(store, "bob")
+    third = await signed_in(store, "eve")
+    node, heard = await join(SHORT)
+    before = {key: await valkey.dump(key) for key in await raw_keys(valkey)}
+    await store.revocations.account("ada", **WHY)
+    await store.revocations.session(other.session_id, **WHY)
+    await put_back(valkey, before)
+    assert (
+        await store.who.ask(session.cookie, NOW + 2)
+    ) is not None  # it lives again, for whoever knows no better
+    refused = await node.who.ask(session.cookie, NOW + 2)
+    assert refused is not None and refused.fault(NOW + 2) is Reason.EPOCH_MISSING
+    await until(lambda: "the store has lost what it told before" in heard.alarms)
+    await until(lambda: node.node.leases()[0] == 1)
+    for ended in (session, other):
+        found = await store.who.ask(ended.cookie, NOW + 2)
+        assert found is None or found.fault(NOW + 2) is Reason.SESSION_REVOKED
+    left = await store.who.ask(third.cookie, NOW + 2)
+    assert left is not None and left.fault(NOW + 2) is None
+
+
+async def test_what_nobody_can_repeat_ends_for_everybody(store: Store, valkey: Redis, join: Join) -> None:
+    session = await signed_in(store)
+    before = {key: await valkey.dump(key) for key in await raw_keys(valkey)}
+    await store.revocations.account("nobody at all", **WHY)
+    await account_added(store, "bob")
+    await store.revocations.account("bob", **WHY)
+    node, heard = await join(SHORT)  # it has not seen what is lost now
+    await put_back(valkey, before)
+    await until(lambda: "the store has lost what it told before" in heard.alarms)
+    await until(lambda: node.node.leases()[0] == 1)
+    found = await store.who.ask(session.cookie, NOW + 2)
+    assert found is not None and found.fault(NOW + 2) is Reason.SESSION_REVOKED
+
+
+async def test_case_36_an_epoch_that_is_missing_or_lower_is_an_alarm(
+    store: Store, valkey: Redis, join: Join
+) -> None:
+    session, (node, heard) = await signed_in(store), await join(SHORT)
+    await remembered(node, session)
+    await valkey.decr("ww:{s00}:epoch")
+    await until(lambda: bool(heard.alarms))
+    assert node.who.remembered(session.cookie, NOW) is None
+    found = await node.who.ask(session.cookie, NOW)
+    assert found is not None and found.fault(NOW) is not None
+    heard.alarms.clear()
+    await valkey.delete("ww:{s00}:epoch")
+    await until(lambda: bool(heard.alarms))
+    found = await node.who.ask(session.cookie, NOW)
+    assert found is not None and found.fault(NOW) is Reason.EPOCH_MISSING
+
+
+async def test_a_feed_that_was_trimmed_has_live_sessions_looked_at(
+    store: Store, valkey: Redis, join: Join
+) -> None:
+    session, other = await signed_in(store), await signed_in(store, "bob")
+    node, heard = await join(NodeOptions(lease=2.0, grace=0.1))
+    for each in (session, other):
+        snapshot = await node.who.ask(each.cookie, NOW)
+        assert snapshot is not None
+        heard.live.append(snapshot.session)
+    await node.node._end_tasks()
+    await store.revocations.account("ada", **WHY)
+    await store.accounts.set_email("bob", "b@example.org")
+    await valkey.xtrim("ww:{s00}:feed", maxlen=1, approximate=False)
+    await node.node.start(heard)
+    await until(lambda: heard.cuts == [session.session_id])
+    assert heard.endings == []
+
+
+async def raw_keys(valkey: Redis) -> list[str]:
+    return [key for key in await valkey.keys() if not key.endswith(":nodes")]
+
+
+async def put_back(valkey: Redis, before: dict[str, object]) -> None:
+    """The store as it was, in one step."""
+    async with valkey.pipeline(transaction=True) as pipeline:
+        pipeline.flushall()
+        for key, value in before.items():
+            pipeline.restore(key, 0, value)  # type: ignore[arg-type]
+        await pipeline.execute()

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from functools import cache
+from pathlib import Path
 
 from prometheus_client import (
     CollectorRegistry,
@@ -25,6 +26,7 @@ from gateway.core.ending import Scope
 from gateway.core.reasons import Reason
 from gateway.core.telling import Channel
 from gateway.errors import UpstreamFault
+from gateway.web.shared_metrics import shared_exposition
 
 EXPOSITION_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 NO_APP = ""
@@ -43,9 +45,11 @@ class NoticeOutcome(StrEnum):
 
 
 class Metrics:
-    """The counts of one node, in a registry of their own."""
+    """The counts of one node, in a registry of their own; or of all that share a folder."""
 
-    def __init__(self) -> None:
+    def __init__(self, shared: Path | None = None) -> None:
+        """`shared` is the folder that this process counts in, after `shared_metrics.count_in`."""
+        self._shared = shared
         # Otherwise each series comes with another one that says since when it counts.
         disable_created_metrics()  # type: ignore[no-untyped-call]
         registry = self._registry = CollectorRegistry()
@@ -71,7 +75,11 @@ class Metrics:
             "watchword_notices", "Attempts to tell people", ("channel", "outcome"), registry=registry
         )
         self._notices_waiting = Gauge(
-            "watchword_notices_waiting", "Notices not sent yet, of all nodes", ("channel",), registry=registry
+            "watchword_notices_waiting",
+            "Notices not sent yet, of all nodes",
+            ("channel",),
+            registry=registry,
+            multiprocess_mode="livemostrecent",
         )
         self._requests = cache(requests.labels)
         self._seconds = cache(seconds.labels)
@@ -83,7 +91,12 @@ class Metrics:
         self._store_errors = Counter(
             "watchword_store_errors", "Requests that the store could not answer", registry=registry
         )
-        self._tunnels = Gauge("watchword_open_tunnels", "WebSockets that are open now", registry=registry)
+        self._tunnels = Gauge(
+            "watchword_open_tunnels",
+            "WebSockets that are open now",
+            registry=registry,
+            multiprocess_mode="livesum",
+        )
         for scope in Scope:
             self._revocations(scope)  # a count from zero on: `rate()` misses the first of a series
         for channel in Channel:
@@ -134,4 +147,4 @@ class Metrics:
 
     def exposition(self) -> bytes:
         """All of it, as `EXPOSITION_TYPE`."""
-        return generate_latest(self._registry)
+        return generate_latest(self._registry) if self._shared is None else shared_exposition(self._shared)

@@ -195,11 +195,11 @@ class Connection(RequestHandler):
     def drain(self) -> None:
         """Close when the request in progress, if there is one, has its answer.
 
-        A tunnel has no end to wait for: it is closed at once. A connection that looks idle, while the
-        system holds bytes of its next request, has that one answered.
+        A tunnel has no end to wait for: it is closed at once. A request of which anything has come, if
+        only to the system's buffer, is one in progress.
         """
         self.draining = True
-        if self._payload_parser is not None or (self._is_idle() and not self._has_unread()):
+        if self._payload_parser is not None or (self._is_idle() and not self._is_coming()):
             self.force_close()
 
     @property
@@ -210,7 +210,9 @@ class Connection(RequestHandler):
     def _is_idle(self) -> bool:
         return self._waiter is not None and not self._messages
 
-    def _has_unread(self) -> bool:
+    def _is_coming(self) -> bool:
+        if self._head_size:
+            return True
         sock = None if self.transport is None else self.transport.get_extra_info("socket")
         if sock is None or sock.fileno() < 0:
             return False

@@ -131,7 +131,9 @@ class Listener:
     async def _wait_for_connections(self, seconds: float | None) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                while tasks := [each.task for each in self._connections if each.task is not None]:
+                while tasks := [
+                    each.task for each in self._connections if each.task and not each.task.done()
+                ]:
                     await asyncio.wait(tasks)
 
     async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:

@@ -41,6 +41,8 @@ class Node:
     def logged(self, event: str, **fields: Any) -> dict[str, Any]:
         """The next entry of this name, and with these fields."""
         while (line := self._unread.get(timeout=SECONDS)) is not None:
+            if not line.startswith("{"):
+                continue  # faults are for people
             entry: dict[str, Any] = json.loads(line)
             if entry["event"] == event and fields.items() <= entry.items():
                 return entry

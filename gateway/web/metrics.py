@@ -97,6 +97,9 @@ class Metrics:
             registry=registry,
             multiprocess_mode="livesum",
         )
+        self._begin_at_zero()
+
+    def _begin_at_zero(self) -> None:
         for scope in Scope:
             self._revocations(scope)  # a count from zero on: `rate()` misses the first of a series
         for channel in Channel:

@@ -74,13 +74,6 @@ class Metrics:
         notices = Counter(
             "watchword_notices", "Attempts to tell people", ("channel", "outcome"), registry=registry
         )
-        self._notices_waiting = Gauge(
-            "watchword_notices_waiting",
-            "Notices not sent yet, of all nodes",
-            ("channel",),
-            registry=registry,
-            multiprocess_mode="livemostrecent",
-        )
         self._requests = cache(requests.labels)
         self._seconds = cache(seconds.labels)
         self._upstream_failures = cache(failures.labels)
@@ -91,12 +84,7 @@ class Metrics:
         self._store_errors = Counter(
             "watchword_store_errors", "Requests that the store could not answer", registry=registry
         )
-        self._tunnels = Gauge(
-            "watchword_open_tunnels",
-            "WebSockets that are open now",
-            registry=registry,
-            multiprocess_mode="livesum",
-        )
+        self._notices_waiting, self._tunnels = _gauges(registry)
         self._begin_at_zero()
 
     def _begin_at_zero(self) -> None:
@@ -151,3 +139,21 @@ class Metrics:
     def exposition(self) -> bytes:
         """All of it, as `EXPOSITION_TYPE`."""
         return generate_latest(self._registry) if self._shared is None else shared_exposition(self._shared)
+
+
+def _gauges(registry: CollectorRegistry) -> tuple[Gauge, Gauge]:
+    """Notices that wait, and tunnels; how several processes' values make one is said here."""
+    waiting = Gauge(
+        "watchword_notices_waiting",
+        "Notices not sent yet, of all nodes",
+        ("channel",),
+        registry=registry,
+        multiprocess_mode="livemostrecent",
+    )
+    tunnels = Gauge(
+        "watchword_open_tunnels",
+        "WebSockets that are open now",
+        registry=registry,
+        multiprocess_mode="livesum",
+    )
+    return waiting, tunnels

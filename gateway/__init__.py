@@ -32,7 +32,8 @@ epoch        a counter that only rises; a session lives only while its epochs ar
 
 Imports point one way, and import-linter holds them to it::
 
-    cli -> app -> proxy | portal | admin -> notices -> identity | web -> store -> settings -> core -> errors
+    cli -> app -> proxy | portal | admin | supervision -> notices -> identity | web -> store -> settings
+        -> core -> errors
 """
 
 __version__ = "0.1.0"

@@ -30,12 +30,19 @@ from gateway.store.opening import Store, StoreOptions, open_store
 from gateway.store.ring_file import load_or_create
 from gateway.store.sessions import SessionLimits
 from gateway.store.standing import Nobody, NodeOptions
+from gateway.supervision.handover import Handed
 from gateway.web.listener import Listener
 from gateway.web.metrics import Metrics
+from gateway.web.shared_metrics import count_in
 
 STOP_SECONDS = {"production": 10.0, "demo": 1.0}
 """How long requests in flight may take when the gateway stops; streams never end by themselves."""
 
+LINGER_SECONDS = 3.0
+"""How long a gateway that retires lets idle connections bring one more request."""
+
+RETIRE_SECONDS = 60.0
+"""How long requests in flight may take when a gateway retires: another one serves meanwhile."""
 
 _log = structlog.get_logger("gateway")
 
@@ -45,6 +52,33 @@ class PolicyHealth:
     """Whether the policies on disk are the ones in use; faults of a reload that was not taken."""
 
     faults: tuple[Fault, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Front:
+    """The listener for people, with what it was handed, if it was."""
+
+    listener: Listener
+    tls: ssl.SSLContext | None
+    handed: Handed | None
+
+    async def open(self, host: str, port: int) -> int:
+        """Listen where we are told, or on what we were handed; the port."""
+        if self.handed is None:
+            return await self.listener.start(host, port, self.tls)
+        await self._adopt(self.handed, self.handed.slot)
+        return self.handed.port
+
+    async def cover(self, slots: frozenset[int]) -> None:
+        if self.handed is None:
+            return
+        for slot in self.listener.adopted - slots - {self.handed.slot}:
+            self.listener.leave(slot)
+        for slot in slots - self.listener.adopted:
+            await self._adopt(self.handed, slot)
+
+    async def _adopt(self, handed: Handed, slot: int) -> None:
+        await self.listener.adopt(slot, handed.sockets(slot), self.tls)
 
 
 @dataclass(slots=True)
@@ -58,6 +92,7 @@ class Gateway:
     port: int
     admin_port: int
     health: PolicyHealth
+    _front: "_Front" = field(repr=False)
     _parts: AsyncExitStack = field(repr=False)
 
     def reload_policies(self) -> tuple[Fault, ...]:
@@ -93,6 +128,15 @@ class Gateway:
                 if _identity(folder) != watched:
                     break
 
+    async def cover(self, slots: frozenset[int]) -> None:
+        """Accept what comes to other workers' slots too: to these, and no longer to any else."""
+        await self._front.cover(slots)
+
+    async def retire(self) -> None:
+        """Accept nothing more, and wait until what was accepted is answered; the sockets stay open."""
+        _log.info("retiring")
+        await self._front.listener.stop(RETIRE_SECONDS, linger=LINGER_SECONDS)
+
     async def stop(self) -> None:
         _log.info("stopping")
         await self._parts.aclose()
@@ -103,6 +147,9 @@ class NodeSurroundings(Nobody):
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
+
+    def leases(self, held: int, of: int) -> None:
+        self._metrics.leases(held, of)
 
     def alarm(self, what: str) -> None:
         self._metrics.store_alarm()
@@ -221,10 +268,13 @@ def _misfit(what: str, settings: Settings) -> str:
     )
 
 
-async def start_gateway(settings: Settings, policies: PolicySet | None = None) -> Gateway:
+async def start_gateway(
+    settings: Settings, policies: PolicySet | None = None, handed: Handed | None = None
+) -> Gateway:
     """Start everything; what was started is stopped again if a later part fails.
 
-    Without `policies`, those in the settings' directory are loaded.
+    Without `policies`, those in the settings' directory are loaded. One of several workers listens on what it
+    was `handed`, and counts with the others.
 
     Raises Faulty for faults in policies and keys, StoreUnavailable, and OSError when a port is taken.
     """
@@ -234,7 +284,7 @@ async def start_gateway(settings: Settings, policies: PolicySet | None = None) -
         parts.push_async_callback(store.close)
         passwords = Passwords()
         parts.callback(passwords.close)
-        metrics, health = Metrics(), PolicyHealth()
+        metrics, health = _metrics(handed), PolicyHealth()
         office = Office(store, settings.notices, settings.issuer, metrics, ring)
         parts.push_async_callback(office.stop, STOP_SECONDS[settings.mode])
         delivery = Delivery(upstream_limits(settings), metrics)
@@ -244,16 +294,15 @@ async def start_gateway(settings: Settings, policies: PolicySet | None = None) -
         pipeline = make_pipeline(basis, policies, passwords, delivery)
         await store.join(NodeSurroundings(metrics))
         parts.push_async_callback(store.leave)
-        metrics.watch_leases(store.node.leases)
-        listener = Listener(pipeline.handle, listener_limits(settings))
-        port = await listener.start(settings.listen.host, settings.listen.port, _tls(settings))
-        parts.push_async_callback(listener.stop, STOP_SECONDS[settings.mode])
-        admin_port = await _start_admin(basis, passwords, health, parts)
+        front = _Front(Listener(pipeline.handle, listener_limits(settings)), _tls(settings), handed)
+        port = await front.open(settings.listen.host, settings.listen.port)
+        parts.push_async_callback(front.listener.stop, STOP_SECONDS[settings.mode])
+        admin_port = await _start_admin(basis, passwords, health, parts, handed)
         due_resets = DueResets(basis.resets, lambda: metrics.revocation(Scope.ACCOUNT))
         due_resets.start()
         parts.push_async_callback(due_resets.stop)
         _log.info(
-            "listening",
+            "listening" if handed is None else "worker ready",
             port=port,
             admin_port=admin_port,
             public_scheme=settings.public_scheme,
@@ -262,11 +311,22 @@ async def start_gateway(settings: Settings, policies: PolicySet | None = None) -
         )
         if settings.public_scheme == "https" and settings.tls is None:
             _log.info("browsers must come by https: a proxy in front of this gateway has to end TLS")
-        return Gateway(settings, store, ring, pipeline, port, admin_port, health, parts.pop_all())
+        return Gateway(settings, store, ring, pipeline, port, admin_port, health, front, parts.pop_all())
+
+
+def _metrics(handed: Handed | None) -> Metrics:
+    if handed is None:
+        return Metrics()
+    count_in(handed.counts_folder, handed.name)
+    return Metrics(handed.counts_folder)
 
 
 async def _start_admin(
-    basis: Basis, passwords: Passwords, health: PolicyHealth, parts: AsyncExitStack
+    basis: Basis,
+    passwords: Passwords,
+    health: PolicyHealth,
+    parts: AsyncExitStack,
+    handed: Handed | None,
 ) -> int:
     admin = make_admin_app(
         basis.store,
@@ -286,8 +346,14 @@ async def _start_admin(
     )
     await runner.setup()
     parts.push_async_callback(runner.cleanup)
-    site = web.TCPSite(runner, basis.settings.admin.host, basis.settings.admin.port)
-    await site.start()
+    place = basis.settings.admin
+    sites: list[web.BaseSite] = (
+        [web.TCPSite(runner, place.host, place.port)]
+        if handed is None
+        else [web.SockSite(runner, sock) for sock in handed.admin_sockets()]
+    )
+    for site in sites:
+        await site.start()
     port: int = runner.addresses[0][1]
     return port
 

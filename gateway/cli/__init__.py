@@ -1,7 +1,7 @@
 """The command `watchword`.
 
 `main`      the commands and their options
-`serving`   run: a gateway until it is told to stop
+`serving`   run: a gateway, or several under a supervisor, until told to stop
 `demo`      the same in front of a small exchange, with nothing to set up
 `policies`  check and explain
 `people`    user add, list, password, email, unlock, disable, enable

@@ -12,6 +12,8 @@ from gateway.cli.common import Config, Json, configuration_from, run
 from gateway.cli.output import failures
 from gateway.core.records import LaterDevices
 from gateway.core.values import parse_duration
+from gateway.supervision.handover import Handed, handed_from
+from gateway.supervision.worker import WORKER_OPTION
 
 app = typer.Typer(
     name="watchword",
@@ -48,16 +50,39 @@ def options(
 
 
 @app.command("run")
-def run_gateway(config: Config = None) -> None:
+def run_gateway(
+    config: Config = None,
+    workers: Annotated[
+        int,
+        typer.Option(
+            parser=serving.number_of_workers,
+            metavar="N|auto",
+            help="Processes that serve; auto takes one for each processor.",
+        ),
+    ] = 1,
+    handed: Annotated[
+        Handed | None,
+        typer.Option(WORKER_OPTION, parser=handed_from, hidden=True, help="What a worker is given."),
+    ] = None,
+) -> None:
     """Run the gateway in front of your apps, until Ctrl-C.
 
     It needs a policy for each app (see check and explain), and people who may sign in (see user add).
     SIGHUP, or a change of a policy file, reloads the policies; with a fault in one, those in use stay.
+    With several workers, SIGUSR2 replaces them one by one, and no request is lost.
     """
     with failures():
         settings, policies = configuration_from(config)
-        serving.set_up_logging(settings.log.format, settings.log.level)
-        run(serving.serve(settings, policies))
+        log = settings.log
+        if handed is not None:
+            serving.set_up_logging(log.format, log.level, worker=handed.slot)
+            run(serving.serve_as_worker(settings, policies, handed))
+            return
+        serving.set_up_logging(log.format, log.level)
+        if workers == 1:
+            run(serving.serve(settings, policies))
+        elif code := run(serving.supervise(settings, workers)):
+            raise typer.Exit(code)
 
 
 @app.command("demo")

@@ -109,6 +109,7 @@ class Node:
 
     async def _keep_renewing(self) -> None:
         while True:
+            self.surroundings.leases(*self.leases())
             await asyncio.sleep(self.options.lease / _RENEWALS_PER_LEASE)
             try:
                 await self._renew_all()

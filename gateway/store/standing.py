@@ -55,6 +55,9 @@ class Surroundings(Protocol):
     def cut(self, session_id: str) -> None:
         """This session turned out to be over."""
 
+    def leases(self, held: int, of: int) -> None:
+        """So many leases hold now, of so many; told a few times in each lease."""
+
     def alarm(self, what: str) -> None:
         """The store told less than it had told before."""
 
@@ -70,6 +73,9 @@ class Nobody:
 
     def cut(self, session_id: str) -> None:
         del session_id
+
+    def leases(self, held: int, of: int) -> None:
+        del held, of
 
     def alarm(self, what: str) -> None:
         del what

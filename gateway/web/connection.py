@@ -11,8 +11,10 @@ Whoever misses one is cut off. Handlers learn of that, and of clients that leave
 """
 
 import asyncio
+import fcntl
 import socket
 import struct
+import termios
 from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -97,6 +99,7 @@ class Connection(RequestHandler):
     """
 
     __slots__ = (
+        "__weakref__",
         "_body",
         "_deaf",
         "_head_size",
@@ -192,14 +195,28 @@ class Connection(RequestHandler):
     def drain(self) -> None:
         """Close when the request in progress, if there is one, has its answer.
 
-        A tunnel has no end to wait for: it is closed at once.
+        A tunnel has no end to wait for: it is closed at once. A request of which anything has come, if
+        only to the system's buffer, is one in progress.
         """
         self.draining = True
-        if self._is_idle() or self._payload_parser is not None:
+        if self._payload_parser is not None or (self._is_idle() and not self._is_coming()):
             self.force_close()
+
+    @property
+    def is_arriving(self) -> bool:
+        """Whether it was accepted and is not open yet: TLS is being agreed on."""
+        return self.task is None and not self._deaf
 
     def _is_idle(self) -> bool:
         return self._waiter is not None and not self._messages
+
+    def _is_coming(self) -> bool:
+        if self._head_size:
+            return True
+        sock = None if self.transport is None else self.transport.get_extra_info("socket")
+        if sock is None or sock.fileno() < 0:
+            return False
+        return any(fcntl.ioctl(sock.fileno(), termios.FIONREAD, bytes(4)))
 
     # requests coming in
 

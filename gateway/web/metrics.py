@@ -5,10 +5,11 @@ an address or a path, whose number nobody knows. Counting is on the way of every
 for a set of labels is looked up in a cache: `labels()` takes a lock each time.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from functools import cache
+from pathlib import Path
 
 from prometheus_client import (
     CollectorRegistry,
@@ -25,6 +26,7 @@ from gateway.core.ending import Scope
 from gateway.core.reasons import Reason
 from gateway.core.telling import Channel
 from gateway.errors import UpstreamFault
+from gateway.web.shared_metrics import shared_exposition
 
 EXPOSITION_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 NO_APP = ""
@@ -43,9 +45,11 @@ class NoticeOutcome(StrEnum):
 
 
 class Metrics:
-    """The counts of one node, in a registry of their own."""
+    """The counts of one node, in a registry of their own; or of all that share a folder."""
 
-    def __init__(self) -> None:
+    def __init__(self, shared: Path | None = None) -> None:
+        """`shared` is the folder that this process counts in, after `shared_metrics.count_in`."""
+        self._shared = shared
         # Otherwise each series comes with another one that says since when it counts.
         disable_created_metrics()  # type: ignore[no-untyped-call]
         registry = self._registry = CollectorRegistry()
@@ -70,9 +74,6 @@ class Metrics:
         notices = Counter(
             "watchword_notices", "Attempts to tell people", ("channel", "outcome"), registry=registry
         )
-        self._notices_waiting = Gauge(
-            "watchword_notices_waiting", "Notices not sent yet, of all nodes", ("channel",), registry=registry
-        )
         self._requests = cache(requests.labels)
         self._seconds = cache(seconds.labels)
         self._upstream_failures = cache(failures.labels)
@@ -81,7 +82,10 @@ class Metrics:
         self._revocations = cache(revocations.labels)
         self._notices = cache(notices.labels)
         self._count_of_the_store(registry)
-        self._tunnels = Gauge("watchword_open_tunnels", "WebSockets that are open now", registry=registry)
+        self._notices_waiting, self._tunnels = _gauges(registry)
+        self._begin_at_zero()
+
+    def _begin_at_zero(self) -> None:
         for scope in Scope:
             self._revocations(scope)  # a count from zero on: `rate()` misses the first of a series
         for channel in Channel:
@@ -98,9 +102,14 @@ class Metrics:
             registry=registry,
         )
         self._leases_held = Gauge(
-            "watchword_leases_held", "Shards whose sessions may be kept in memory now", registry=registry
+            "watchword_leases_held",
+            "Shards whose sessions may be kept in memory now",
+            registry=registry,
+            multiprocess_mode="livesum",
         )
-        self._leases = Gauge("watchword_leases", "Shards of the store", registry=registry)
+        self._leases = Gauge(
+            "watchword_leases", "Shards of the store", registry=registry, multiprocess_mode="livesum"
+        )
 
     def request(self, app: str, outcome: str, seconds: float) -> None:
         """A request was answered.
@@ -120,10 +129,10 @@ class Metrics:
     def store_alarm(self) -> None:
         self._store_alarms.inc()
 
-    def watch_leases(self, leases: Callable[[], tuple[int, int]]) -> None:
-        """Count, whenever it is asked for, how many leases hold and how many there are."""
-        self._leases_held.set_function(lambda: leases()[0])
-        self._leases.set_function(lambda: leases()[1])
+    def leases(self, held: int, of: int) -> None:
+        """So many leases hold now, of so many."""
+        self._leases_held.set(held)
+        self._leases.set(of)
 
     def code(self, refused: Reason | None) -> None:
         """A code was accepted, or refused for a reason."""
@@ -154,4 +163,22 @@ class Metrics:
 
     def exposition(self) -> bytes:
         """All of it, as `EXPOSITION_TYPE`."""
-        return generate_latest(self._registry)
+        return generate_latest(self._registry) if self._shared is None else shared_exposition(self._shared)
+
+
+def _gauges(registry: CollectorRegistry) -> tuple[Gauge, Gauge]:
+    """Notices that wait, and tunnels; how several processes' values make one is said here."""
+    waiting = Gauge(
+        "watchword_notices_waiting",
+        "Notices not sent yet, of all nodes",
+        ("channel",),
+        registry=registry,
+        multiprocess_mode="livemostrecent",
+    )
+    tunnels = Gauge(
+        "watchword_open_tunnels",
+        "WebSockets that are open now",
+        registry=registry,
+        multiprocess_mode="livesum",
+    )
+    return waiting, tunnels

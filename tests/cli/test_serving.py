@@ -1,67 +1,17 @@
 """`watchword run`, as a process that starts, is told things, and stops."""
 
-import json
+import os
 import signal
 import socket
-import subprocess
 import urllib.error
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TextIO
 
 import pytest
+import typer
 from support.commands import POLICY, CommandLine, processes_in
+from support.serving import EMBEDDED, SECONDS, running, stop
 
-SECONDS = 60
-"""Until a process has said something, or ended. Slow machines are no defect."""
-
-EMBEDDED = {"WATCHWORD_STORE__URL": "embedded"}
-
-
-class Node:
-    """A running `watchword run`, and what it logs."""
-
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        assert process.stderr is not None
-        self.process = process
-        self._log: TextIO = process.stderr
-
-    def logged(self, event: str) -> dict[str, Any]:
-        """The next entry of this name."""
-        for line in self._log:
-            entry: dict[str, Any] = json.loads(line)
-            if entry["event"] == event:
-                return entry
-        raise AssertionError(f"it ended without {event!r}")
-
-    def status_of(self, port: int, path: str, host: str = "exchange.localhost") -> int:
-        request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", headers={"Host": host})
-        try:
-            with urllib.request.urlopen(request, timeout=SECONDS) as answer:
-                return int(answer.status)
-        except urllib.error.HTTPError as error:
-            return error.code
-
-
-@contextmanager
-def running(command: CommandLine, *arguments: str, **environ: str) -> Iterator[Node]:
-    process = command.start("run", *arguments, **environ)
-    try:
-        yield Node(process)
-    finally:
-        if process.poll() is None:
-            process.kill()
-        process.communicate(timeout=SECONDS)
-
-
-def stop(node: Node, number: signal.Signals) -> str:
-    """Tell it to stop; what it still logged. It must end well."""
-    node.process.send_signal(number)
-    out, err = node.process.communicate(timeout=SECONDS)
-    assert (node.process.returncode, out) == (0, ""), err
-    return err
+from gateway.cli.serving import number_of_workers
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
@@ -94,8 +44,14 @@ def test_it_takes_its_settings_from_a_file(command: CommandLine) -> None:
     assert process.returncode == 0
 
 
+WORKERS = [(), ("--workers", "2")]
+
+
+@pytest.mark.parametrize("workers", WORKERS, ids=["one", "several"])
 @pytest.mark.parametrize("told", [True, False], ids=["SIGHUP", "a change of a file"])
-def test_policies_are_reloaded_and_a_faulty_one_is_not_taken(command: CommandLine, told: bool) -> None:
+def test_policies_are_reloaded_and_a_faulty_one_is_not_taken(
+    command: CommandLine, told: bool, workers: tuple[str, ...]
+) -> None:
     folder = command.folder / "policies"
     if told:  # where a link leads to is not watched, so that nothing but the signal tells
         folder.rename(command.folder / "first")
@@ -112,36 +68,47 @@ def test_policies_are_reloaded_and_a_faulty_one_is_not_taken(command: CommandLin
         folder.symlink_to(name)
         node.process.send_signal(signal.SIGHUP)
 
-    with running(command) as node:
+    def each(event: str, **fields: str) -> None:
+        for _ in range(2 if workers else 1):
+            assert ":10:" in node.logged(event, **fields).get("fault", ":10:")
+
+    def statuses() -> set[int]:
+        return {node.status_of(port, "/static/x") for _ in range(20)}
+
+    with running(command, *workers) as node:
         port = node.logged("listening")["port"]
-        assert node.status_of(port, "/static/x") == 502  # allowed, and there is no upstream
+        assert statuses() == {502}, "allowed, and there is no upstream"
         change("second", POLICY.replace("need: public", "need: deny"))
-        node.logged("policies loaded")
-        assert node.status_of(port, "/static/x") == 403
+        each("policies loaded")
+        assert statuses() == {403}
         change("third", POLICY.replace("need: public", "ned: public"))
-        assert ":10:" in node.logged("policy fault, the policies in use stay")["fault"]
-        assert node.status_of(port, "/static/x") == 403
+        each("policy fault, the policies in use stay")
+        assert statuses() == {403}
         change("fourth", POLICY)
-        node.logged("policies loaded")
-        assert node.status_of(port, "/static/x") == 502
+        each("policies loaded")
+        assert statuses() == {502}
         stop(node, signal.SIGTERM)
 
 
-def test_faults_stop_the_start(command: CommandLine) -> None:
+@pytest.mark.parametrize("workers", WORKERS, ids=["one", "several"])
+def test_faults_stop_the_start(command: CommandLine, workers: tuple[str, ...]) -> None:
     (command.folder / "policies" / "exchange.yaml").write_text("app: exchange\n")
-    process = command.start("run", WATCHWORD_ISUER="x")
+    process = command.start("run", *workers, WATCHWORD_ISUER="x")
     out, err = process.communicate(timeout=SECONDS)
     assert (process.returncode, out) == (1, "")
     assert "exchange.yaml:1:" in err
     assert "WATCHWORD_ISUER" in err
 
 
+@pytest.mark.parametrize("workers", WORKERS, ids=["one", "several"])
 @pytest.mark.parametrize("which", ["LISTEN", "ADMIN"])
-def test_a_port_that_is_taken_stops_the_start(command: CommandLine, short_path: Path, which: str) -> None:
+def test_a_port_that_is_taken_stops_the_start(
+    command: CommandLine, short_path: Path, which: str, workers: tuple[str, ...]
+) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         environ = {**EMBEDDED, f"WATCHWORD_{which}__PORT": port, "WATCHWORD_STORE__DATA_DIR": str(short_path)}
-        process = command.start("run", **environ)
+        process = command.start("run", *workers, **environ)
         out, err = process.communicate(timeout=SECONDS)
     assert (process.returncode, out) == (1, "")
     assert port in err
@@ -150,27 +117,47 @@ def test_a_port_that_is_taken_stops_the_start(command: CommandLine, short_path: 
     assert processes_in(short_path) == []
 
 
-def test_a_store_that_does_not_answer_stops_the_start(command: CommandLine) -> None:
-    process = command.start("run", WATCHWORD_STORE__URL="unix:///nowhere.sock")
+@pytest.mark.parametrize("workers", WORKERS, ids=["one", "several"])
+def test_a_store_that_does_not_answer_stops_the_start(command: CommandLine, workers: tuple[str, ...]) -> None:
+    process = command.start("run", *workers, WATCHWORD_STORE__URL="unix:///nowhere.sock")
     _, err = process.communicate(timeout=SECONDS)
     assert process.returncode == 3
-    assert "The store is not available" in err
+    assert err.count("The store is not available") == 1
 
 
-def test_the_embedded_store_stops_with_it(command: CommandLine, short_path: Path) -> None:
-    with running(command, WATCHWORD_STORE__DATA_DIR=str(short_path), **EMBEDDED) as node:
+@pytest.mark.parametrize("workers", WORKERS, ids=["one", "several"])
+def test_the_embedded_store_stops_with_it(
+    command: CommandLine, short_path: Path, workers: tuple[str, ...]
+) -> None:
+    with running(command, *workers, WATCHWORD_STORE__DATA_DIR=str(short_path), **EMBEDDED) as node:
         node.logged("listening")
         assert processes_in(short_path) != []
         stop(node, signal.SIGTERM)
         assert processes_in(short_path) == []
 
 
+@pytest.mark.parametrize("workers", WORKERS, ids=["one", "several"])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
 def test_a_signal_during_the_start_leaves_nothing_behind(
-    command: CommandLine, short_path: Path, number: signal.Signals
+    command: CommandLine, short_path: Path, number: signal.Signals, workers: tuple[str, ...]
 ) -> None:
-    with running(command, WATCHWORD_STORE__DATA_DIR=str(short_path), **EMBEDDED) as node:
+    with running(command, *workers, WATCHWORD_STORE__DATA_DIR=str(short_path), **EMBEDDED) as node:
         while not processes_in(short_path):
             assert node.process.poll() is None
         stop(node, number)
         assert processes_in(short_path) == []
+
+
+@pytest.mark.parametrize(("text", "number"), [("1", 1), ("12", 12), (3, 3)])
+def test_the_number_of_workers(text: str | int, number: int) -> None:
+    assert number_of_workers(text) == number
+
+
+def test_auto_is_one_worker_for_each_processor_that_we_may_use() -> None:
+    assert number_of_workers("auto") == len(os.sched_getaffinity(0))
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "257", "two", "", "1.5", "\N{SUPERSCRIPT TWO}"])
+def test_what_is_no_number_of_workers(text: str) -> None:
+    with pytest.raises(typer.BadParameter):
+        number_of_workers(text)

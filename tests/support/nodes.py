@@ -36,6 +36,8 @@ class Heard:
     def cut(self, session_id: str) -> None:
         self.cuts.append(session_id)
 
+    def leases(self, held: int, of: int) -> None: ...
+
     def alarm(self, what: str) -> None:
         self.alarms.append(what)
 

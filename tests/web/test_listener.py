@@ -1,4 +1,6 @@
 import asyncio
+import os
+import socket
 import ssl
 from pathlib import Path
 
@@ -117,6 +119,77 @@ async def test_after_the_grace_requests_are_cut_off() -> None:
         await listener.stop(grace=0.05)
         assert await client.rest() == b""
     assert len(cancelled) == 1
+
+
+async def test_a_connection_in_the_queue_outlives_the_listener_that_shared_the_socket() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as shared:
+        shared.setblocking(False)
+        old, new = Listener(Recorder(), ListenerLimits()), Listener(Recorder(), ListenerLimits())
+        await old.adopt(0, [shared.dup()])
+        assert old.adopted == {0}
+        await old.stop(grace=0)
+        assert old.adopted == set()
+        async with await RawClient.connect(shared.getsockname()[1]) as client:
+            await client.send(GET)
+            await new.adopt(0, [shared.dup()])
+            assert (await client.answer()).status == 200
+        new.leave(0)
+        async with await RawClient.connect(shared.getsockname()[1]) as client:
+            await new.adopt(1, [shared.dup()])
+            await client.send(GET)
+            assert (await client.answer()).status == 200
+        await new.stop(grace=0)
+        await new.adopt(2, [shared.dup()])
+        assert new.adopted == set(), "it has stopped"
+
+
+async def test_who_lingers_answers_one_more_request_on_an_idle_connection() -> None:
+    listener = Listener(Recorder(), ListenerLimits())
+    port = await listener.start("127.0.0.1", 0)
+    async with await RawClient.connect(port) as client:
+        await client.send(GET)
+        assert (await client.answer()).header(b"connection") == []
+        stopping = asyncio.create_task(listener.stop(grace=100, linger=100))
+        with pytest.raises(OSError, match="Connect"):
+            while True:
+                (await asyncio.open_connection("127.0.0.1", port))[1].close()
+        await client.send(GET)
+        answer = await client.answer()
+        assert (answer.status, answer.header(b"connection")) == (200, [b"close"])
+        assert await client.rest() == b""
+        await stopping
+
+
+async def test_lingering_has_an_end() -> None:
+    listener = Listener(Recorder(), ListenerLimits())
+    port = await listener.start("127.0.0.1", 0)
+    async with await RawClient.connect(port) as client:
+        await client.send(GET)
+        await client.answer()
+        await listener.stop(grace=100, linger=0.05)
+        assert await client.rest() == b""
+
+
+async def test_a_request_that_has_begun_to_come_is_one_in_progress() -> None:
+    """In our hands, or still in the system's: to the client it is sent."""
+    listener = Listener(Recorder(), ListenerLimits())
+    port = await listener.start("127.0.0.1", 0)
+    async with await RawClient.connect(port) as ours, await RawClient.connect(port) as systems:
+        for client in (ours, systems):
+            await client.send(GET)
+            assert (await client.answer()).status == 200
+        await ours.send(GET[:9])
+        await systems.send(GET)
+        assert (await systems.answer()).status == 200  # so that the other one's half was read
+        # In one turn of the loop, so that nobody reads it meanwhile.
+        os.write(systems.writer.get_extra_info("socket").fileno(), GET)
+        for connection in tuple(listener._connections):
+            connection.drain()
+        await ours.send(GET[9:])
+        for client in (ours, systems):
+            answer = await client.answer()
+            assert (answer.status, answer.header(b"connection")) == (200, [b"close"])
+    await listener.stop(grace=0)
 
 
 async def test_stopping_what_never_started_is_harmless() -> None:

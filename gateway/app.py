@@ -22,6 +22,7 @@ from gateway.identity.resets import DueResets
 from gateway.notices.office import Office
 from gateway.portal.texts import Texts
 from gateway.proxy.delivery import Delivery
+from gateway.proxy.live import LiveConnections
 from gateway.proxy.pipeline import Pipeline
 from gateway.settings import EMBEDDED, Listen, Settings, insecure_hosts, load_settings
 from gateway.store.keyring import KeyRing
@@ -54,6 +55,7 @@ class Gateway:
     store: Store
     ring: LiveKeyRing
     pipeline: Pipeline
+    live: LiveConnections
     port: int
     admin_port: int
     health: PolicyHealth
@@ -219,10 +221,11 @@ async def start_gateway(settings: Settings, policies: PolicySet | None = None) -
         metrics, health = Metrics(), PolicyHealth()
         office = Office(store, settings.notices, settings.issuer, metrics, ring)
         parts.push_async_callback(office.stop, STOP_SECONDS[settings.mode])
-        delivery = Delivery(upstream_limits(settings), metrics)
+        live = LiveConnections(metrics)
+        delivery = Delivery(upstream_limits(settings), metrics, live)
         parts.push_async_callback(delivery.close)
         resets = reset_cases(settings, store)
-        basis = Basis(settings, store, ring, metrics, Texts.load("en"), resets)
+        basis = Basis(settings, store, ring, metrics, Texts.load("en"), resets, live)
         pipeline = make_pipeline(basis, policies, passwords, delivery)
         listener = Listener(pipeline.handle, listener_limits(settings))
         port = await listener.start(settings.listen.host, settings.listen.port, _tls(settings))
@@ -241,7 +244,7 @@ async def start_gateway(settings: Settings, policies: PolicySet | None = None) -
         )
         if settings.public_scheme == "https" and settings.tls is None:
             _log.info("browsers must come by https: a proxy in front of this gateway has to end TLS")
-        return Gateway(settings, store, ring, pipeline, port, admin_port, health, parts.pop_all())
+        return Gateway(settings, store, ring, pipeline, live, port, admin_port, health, parts.pop_all())
 
 
 async def _start_admin(

@@ -29,6 +29,7 @@ from gateway.portal.waiting import Waiting
 from gateway.proxy.answers import Answers
 from gateway.proxy.challenger import Challenger
 from gateway.proxy.delivery import Delivery
+from gateway.proxy.live import LiveConnections
 from gateway.proxy.pipeline import Pipeline
 from gateway.proxy.upstream import UpstreamLimits
 from gateway.settings import Settings
@@ -53,6 +54,7 @@ class Basis:
     metrics: Metrics
     texts: Texts
     resets: ResetCases
+    live: LiveConnections
 
 
 def reset_cases(settings: Settings, store: Store) -> ResetCases:
@@ -94,6 +96,7 @@ def make_pipeline(basis: Basis, policies: PolicySet, passwords: Passwords, deliv
         own_pages=Site(Forms(desk, pages, static), Api(desk), _topics(basis, desk, pages)),
         to_app=delivery,
         metrics=basis.metrics,
+        live=basis.live,
     )
     return pipeline
 
@@ -130,7 +133,7 @@ def _topics(basis: Basis, desk: Desk, pages: Pages) -> tuple[Topic, ...]:
         Unlocking(desk, pages),
         Moving(desk, pages),
         Devices(desk, pages),
-        Waiting(desk, pages),
+        Waiting(desk, pages, basis.live),
         ResetPages(desk, basis.resets, pages, basis.ring),
     )
 

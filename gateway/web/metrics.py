@@ -5,7 +5,7 @@ an address or a path, whose number nobody knows. Counting is on the way of every
 for a set of labels is looked up in a cache: `labels()` takes a lock each time.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from functools import cache
@@ -84,6 +84,16 @@ class Metrics:
             "watchword_store_errors", "Requests that the store could not answer", registry=registry
         )
         self._tunnels = Gauge("watchword_open_tunnels", "WebSockets that are open now", registry=registry)
+        self._live_connections = Gauge(
+            "watchword_live_connections",
+            "Exchanges of sessions that are under way now: requests, streams and WebSockets",
+            registry=registry,
+        )
+        self._connections_cut = Counter(
+            "watchword_connections_cut",
+            "Exchanges that were cut because their session ended, or might have",
+            registry=registry,
+        )
         for scope in Scope:
             self._revocations(scope)  # a count from zero on: `rate()` misses the first of a series
         for channel in Channel:
@@ -131,6 +141,14 @@ class Metrics:
             yield
         finally:
             self._tunnels.dec()
+
+    def live_connections(self, count: Callable[[], int]) -> None:
+        """Who is asked, whenever the counts are read, how many exchanges of sessions are under way."""
+        self._live_connections.set_function(count)
+
+    def connections_cut(self, count: int) -> None:
+        """So many exchanges were cut because their session ended, or might have."""
+        self._connections_cut.inc(count)
 
     def exposition(self) -> bytes:
         """All of it, as `EXPOSITION_TYPE`."""

@@ -292,14 +292,14 @@ class Speaking(Stub):
 async def test_an_upstream_that_broke_is_heard_to_the_end() -> None:
     broken = UpstreamFailed(UpstreamFault.BROKEN, "")
     client, upstream = Speaking(None, []), Stub(broken, [b"last", b"words", b""])
-    await tunnel.join(client, client, upstream)  # type: ignore[arg-type]
+    await tunnel.Splice(client, client, upstream).run()  # type: ignore[arg-type]
     assert client.heard == [b"last", b"words"]
     assert upstream.closed
 
 
 async def test_a_client_that_left_is_heard_to_the_end() -> None:
     client, upstream = Stub(ConnectionResetError(), [b"last", b"words", b""]), Speaking(None, [])
-    await tunnel.join(client, client, upstream)  # type: ignore[arg-type]
+    await tunnel.Splice(client, client, upstream).run()  # type: ignore[arg-type]
     assert upstream.heard == [b"last", b"words"]
     assert upstream.closed
 

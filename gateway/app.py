@@ -12,7 +12,15 @@ from aiohttp import web
 from watchfiles import awatch
 
 from gateway.admin import make_admin_app
-from gateway.assembly import Basis, listener_limits, make_pipeline, reset_cases, upstream_limits
+from gateway.assembly import (
+    Basis,
+    NodeSurroundings,
+    listener_limits,
+    live_by,
+    make_pipeline,
+    reset_cases,
+    upstream_limits,
+)
 from gateway.core.ending import Scope
 from gateway.core.policy.matching import PolicySet
 from gateway.documents import load_policy_directory
@@ -22,6 +30,7 @@ from gateway.identity.resets import DueResets
 from gateway.notices.office import Office
 from gateway.portal.texts import Texts
 from gateway.proxy.delivery import Delivery
+from gateway.proxy.live import LiveConnections
 from gateway.proxy.pipeline import Pipeline
 from gateway.settings import EMBEDDED, Listen, Settings, insecure_hosts, load_settings
 from gateway.store.keyring import KeyRing
@@ -29,7 +38,7 @@ from gateway.store.live_ring import LiveKeyRing
 from gateway.store.opening import Store, StoreOptions, open_store
 from gateway.store.ring_file import load_or_create
 from gateway.store.sessions import SessionLimits
-from gateway.store.standing import Nobody, NodeOptions
+from gateway.store.standing import NodeOptions
 from gateway.supervision.handover import Handed
 from gateway.web.listener import Listener
 from gateway.web.metrics import Metrics
@@ -89,6 +98,7 @@ class Gateway:
     store: Store
     ring: LiveKeyRing
     pipeline: Pipeline
+    live: LiveConnections
     port: int
     admin_port: int
     health: PolicyHealth
@@ -140,20 +150,6 @@ class Gateway:
     async def stop(self) -> None:
         _log.info("stopping")
         await self._parts.aclose()
-
-
-class NodeSurroundings(Nobody):
-    """What hears of revocations besides the near cache."""
-
-    def __init__(self, metrics: Metrics) -> None:
-        self._metrics = metrics
-
-    def leases(self, held: int, of: int) -> None:
-        self._metrics.leases(held, of)
-
-    def alarm(self, what: str) -> None:
-        self._metrics.store_alarm()
-        _log.error("the store cannot be believed", what=what)
 
 
 def _conflicts(settings: Settings) -> Iterator[str]:
@@ -287,12 +283,14 @@ async def start_gateway(
         metrics, health = _metrics(handed), PolicyHealth()
         office = Office(store, settings.notices, settings.issuer, metrics, ring)
         parts.push_async_callback(office.stop, STOP_SECONDS[settings.mode])
-        delivery = Delivery(upstream_limits(settings), metrics)
+        live = LiveConnections(metrics)
+        delivery = Delivery(upstream_limits(settings), metrics, live)
         parts.push_async_callback(delivery.close)
         resets = reset_cases(settings, store)
-        basis = Basis(settings, store, ring, metrics, Texts.load("en"), resets)
+        basis = Basis(settings, store, ring, metrics, Texts.load("en"), resets, live)
         pipeline = make_pipeline(basis, policies, passwords, delivery)
-        await store.join(NodeSurroundings(metrics))
+        live_by(live, store.node)
+        await store.join(NodeSurroundings(live, metrics))
         parts.push_async_callback(store.leave)
         front = _Front(Listener(pipeline.handle, listener_limits(settings)), _tls(settings), handed)
         port = await front.open(settings.listen.host, settings.listen.port)
@@ -311,7 +309,9 @@ async def start_gateway(
         )
         if settings.public_scheme == "https" and settings.tls is None:
             _log.info("browsers must come by https: a proxy in front of this gateway has to end TLS")
-        return Gateway(settings, store, ring, pipeline, port, admin_port, health, front, parts.pop_all())
+        return Gateway(
+            settings, store, ring, pipeline, live, port, admin_port, health, front, parts.pop_all()
+        )
 
 
 def _metrics(handed: Handed | None) -> Metrics:

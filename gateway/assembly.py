@@ -1,8 +1,14 @@
 """How the parts of a gateway are put together from its settings; `app` starts and stops them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import structlog
+
+from gateway import clock
+from gateway.core.ending import Ending
 from gateway.core.policy.matching import PolicySet
+from gateway.core.records import Session
 from gateway.core.telling import Channel
 from gateway.identity.password_change import PasswordChanges
 from gateway.identity.passwords import Passwords
@@ -29,11 +35,13 @@ from gateway.portal.waiting import Waiting
 from gateway.proxy.answers import Answers
 from gateway.proxy.challenger import Challenger
 from gateway.proxy.delivery import Delivery
+from gateway.proxy.live import ENDED, LiveConnections
 from gateway.proxy.pipeline import Pipeline
 from gateway.proxy.upstream import UpstreamLimits
 from gateway.settings import Settings
 from gateway.store.attempts import AttemptLimit, GrowingDelay
 from gateway.store.keyring import Seals
+from gateway.store.node import Node
 from gateway.store.opening import Store
 from gateway.web.connection import ListenerLimits
 from gateway.web.cookies import CookieJar
@@ -41,6 +49,8 @@ from gateway.web.metrics import Metrics
 from gateway.web.reading import Reader
 
 _DAY = 86400.0
+
+_log = structlog.get_logger("gateway")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +63,41 @@ class Basis:
     metrics: Metrics
     texts: Texts
     resets: ResetCases
+    live: LiveConnections
+
+
+class NodeSurroundings:
+    """What hears of revocations besides the near cache: live connections, and who watches."""
+
+    def __init__(self, live: LiveConnections, metrics: Metrics) -> None:
+        self._live = live
+        self._metrics = metrics
+
+    def ended(self, ending: Ending) -> None:
+        self._live.cut(ending)
+
+    def sessions(self) -> Sequence[Session]:
+        return self._live.sessions()
+
+    def cut(self, session_id: str) -> None:
+        self._live.cut_session(session_id, ENDED)
+
+    def leases(self, held: int, of: int) -> None:
+        self._metrics.leases(held, of)
+        self._metrics.refresh()
+        if held < of:
+            self._live.look_through()
+
+    def alarm(self, what: str) -> None:
+        self._metrics.store_alarm()
+        _log.error("the store cannot be believed", what=what)
+
+
+def live_by(live: LiveConnections, node: Node) -> None:
+    """Let what is live go on only for as long as the node can tell that its session lives."""
+    live.fence = lambda session: node.lets_pass(session.id)
+    live.moment = clock.boottime
+    live.fresh_for = node.options.lease + node.options.grace
 
 
 def reset_cases(settings: Settings, store: Store) -> ResetCases:
@@ -95,6 +140,7 @@ def make_pipeline(basis: Basis, policies: PolicySet, passwords: Passwords, deliv
         own_pages=Site(Forms(desk, pages, static), Api(desk), _topics(basis, desk, pages)),
         to_app=delivery,
         metrics=basis.metrics,
+        live=basis.live,
     )
     return pipeline
 
@@ -131,7 +177,7 @@ def _topics(basis: Basis, desk: Desk, pages: Pages) -> tuple[Topic, ...]:
         Unlocking(desk, pages),
         Moving(desk, pages),
         Devices(desk, pages),
-        Waiting(desk, pages),
+        Waiting(desk, pages, basis.live),
         ResetPages(desk, basis.resets, pages, basis.ring),
     )
 

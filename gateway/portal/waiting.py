@@ -7,8 +7,9 @@ says `need: device`, those that were only let in.
 
 import asyncio
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, cast
 from urllib.parse import quote
 
 from aiohttp import web
@@ -17,13 +18,15 @@ from gateway import clock
 from gateway.core import totp
 from gateway.core.policy.model import Need
 from gateway.core.reasons import Reason
-from gateway.core.records import Device, Snapshot
+from gateway.core.records import Device, Session, Snapshot
 from gateway.errors import StoreUnavailable
 from gateway.identity.second_factor import CodeRefused, CodeTaken
 from gateway.portal.call import Call, Handler
 from gateway.portal.desk import Desk, fields_of, text_field
 from gateway.portal.pages import Holder, Pages, Trouble
 from gateway.portal.replies import DEVICES, as_json, holder_of, lead_to, page, trouble_with
+from gateway.web.connection import Connection
+from gateway.web.parting import PART_SECONDS
 from gateway.web.problems import code_problem, problem, status_of
 from gateway.web.return_to import checked_return
 from gateway.web.routes import Route
@@ -44,6 +47,23 @@ _STREAM_HEADERS = {
 }
 
 
+_ENDED = b"event: ended\ndata:\n\n"
+
+
+class Registered(Protocol):
+    """A stream that is known to end with its session."""
+
+    def may_pass(self) -> bool: ...
+
+    def close(self) -> None: ...
+
+
+class Live(Protocol):
+    """Where streams are registered, as this module sees it (`gateway.proxy.live`)."""
+
+    def register(self, session: Session, cut: Callable[[str], None]) -> Registered: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Pace:
     """How a stream looks at the store: every so many seconds, so many times; a sign of life every few looks.
@@ -57,9 +77,10 @@ class Pace:
 
 
 class Waiting:
-    def __init__(self, desk: Desk, pages: Pages, pace: Pace = Pace()) -> None:
+    def __init__(self, desk: Desk, pages: Pages, live: Live, pace: Pace = Pace()) -> None:
         self._desk = desk
         self._pages = pages
+        self._live = live
         self._pace = pace
         self._streams: Counter[str] = Counter()
 
@@ -185,7 +206,10 @@ class Waiting:
     # Events
 
     async def events(self, call: Call) -> web.StreamResponse:
-        """Server-sent events (WHATWG HTML section 9.2): once, and then no more, `authorised` or `ended`."""
+        """Server-sent events (WHATWG HTML section 9.2): once, and then no more, `authorised` or `ended`.
+
+        A session that is ended on this node ends its streams at once, before they look again.
+        """
         snapshot = await self._desk.identify(call.visit)
         if snapshot is None:
             return problem(Reason.NO_SESSION)
@@ -194,29 +218,35 @@ class Waiting:
             return problem(Reason.OVERLOADED, headers={"Retry-After": "30"})
         stream = call.visit.answered(web.StreamResponse(headers=_STREAM_HEADERS))
         self._streams[subject] += 1
+        registered = self._live.register(snapshot.session, _cutting(stream, call))
         try:
             await stream.prepare(call.inbound.connection)
             if call.inbound.target.method != "HEAD":
-                await self._send(stream, call, session_id)
+                await self._send(stream, call, session_id, registered)
             await stream.write_eof()
         except (ConnectionError, StoreUnavailable):
             pass  # nobody is there any more, or nobody knows: the browser asks again
         finally:
+            registered.close()
             self._streams[subject] -= 1
             if not self._streams[subject]:
                 del self._streams[subject]
         return stream
 
-    async def _send(self, stream: web.StreamResponse, call: Call, session_id: str) -> None:
+    async def _send(
+        self, stream: web.StreamResponse, call: Call, session_id: str, registered: Registered
+    ) -> None:
         for look in range(self._pace.looks):
             if look:
                 await asyncio.sleep(self._pace.seconds)
             if call.inbound.is_over:
                 return
             device = await self._desk.store.devices.of_session(session_id, clock.now())
+            if not registered.may_pass():
+                await asyncio.sleep(PART_SECONDS)  # until it has heard its last word
+                return
             if device is None or _may_go_on(call, device):
-                event = "ended" if device is None else "authorised"
-                await stream.write(f"event: {event}\ndata:\n\n".encode())
+                await stream.write(_ENDED if device is None else b"event: authorised\ndata:\n\n")
                 return
             if look % self._pace.looks_per_sign == 0:
                 await stream.write(b": waiting\n\n")
@@ -260,6 +290,17 @@ def waiting_page(
 def _recovered(pages: Pages, holder: Holder, left: int | None, call: Call) -> str:
     """What it cost is said before the person goes on."""
     return pages.render("recovery_used.html", holder=holder, left=left, way_on=_return_to(call), advice=True)
+
+
+def _cutting(stream: web.StreamResponse, call: Call) -> Callable[[str], None]:
+    """What ends a stream from outside: the event `ended`, if the client listens and was sent the head."""
+
+    def cut(reason: str) -> None:
+        del reason  # a browser asks again, and is told there
+        last = b"%x\r\n%b\r\n0\r\n\r\n" % (len(_ENDED), _ENDED)
+        cast("Connection", call.inbound.connection.protocol).part(last if stream.chunked else b"")
+
+    return cut
 
 
 async def _given(call: Call) -> tuple[str, bool]:

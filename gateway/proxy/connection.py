@@ -12,6 +12,7 @@ import socket
 from typing import Protocol, cast
 
 from gateway.errors import UpstreamFailed, UpstreamFault
+from gateway.web.parting import part
 
 _SEGMENT = 16 * 1024
 
@@ -48,6 +49,7 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._aborted = False
         self._lost = False
+        self._deaf = False
         self._reading = True
         self._writable = asyncio.Event()
         self._writable.set()
@@ -86,6 +88,13 @@ class Connection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.close()
             asyncio.get_running_loop().call_later(seconds, self.abort)
+
+    def part(self, last: bytes) -> None:
+        """Cut the upstream off, with a last word to one that listens; forget what it says from now on."""
+        self.receiver = None
+        self._deaf = True
+        self.resume_reading()
+        part(self._transport, last, self.abort)
 
     # what an exchange does with it
 
@@ -126,6 +135,8 @@ class Connection(asyncio.Protocol):
             self._poll.register(self._descriptor(), select.POLLIN)
 
     def data_received(self, data: bytes) -> None:
+        if self._deaf:
+            return
         if self.receiver is None:
             self.abort()
         else:

@@ -4,6 +4,7 @@ from aiohttp import web
 
 from gateway.core.decision import Permit
 from gateway.proxy.headers import request_headers
+from gateway.proxy.live import LiveConnections
 from gateway.proxy.relay import Relay
 from gateway.proxy.upstream import Upstream, UpstreamLimits
 from gateway.web.metrics import Metrics
@@ -11,11 +12,15 @@ from gateway.web.visit import Visit
 
 
 class Delivery:
-    """One `Upstream` for each set of addresses, made when it is first needed."""
+    """One `Upstream` for each set of addresses, made when it is first needed.
 
-    def __init__(self, limits: UpstreamLimits, metrics: Metrics) -> None:
+    What is allowed to a session is registered under it for as long as it runs, and ends with it.
+    """
+
+    def __init__(self, limits: UpstreamLimits, metrics: Metrics, live: LiveConnections) -> None:
         self._limits = limits
         self._metrics = metrics
+        self._live = live
         self._upstreams: dict[tuple[str, ...], Upstream] = {}
 
     async def __call__(self, visit: Visit, permit: Permit) -> web.StreamResponse:
@@ -30,9 +35,15 @@ class Delivery:
             extra=[(b"Set-Cookie", cookie.encode("ascii")) for cookie in visit.set_cookies],
         )
         if not inbound.is_upgrade:
-            return await relay.run()
+            return await self._run(relay, visit, permit)
         with self._metrics.tunnel():
-            return await relay.run()
+            return await self._run(relay, visit, permit)
+
+    async def _run(self, relay: Relay, visit: Visit, permit: Permit) -> web.StreamResponse:
+        if permit.session_id is None or visit.snapshot is None:
+            return await relay.run()  # nobody's: a public path
+        with self._live.register(visit.snapshot.session, relay.cut, since=visit.as_of) as handle:
+            return await relay.run(handle.may_pass)
 
     async def close(self) -> None:
         for upstream in self._upstreams.values():

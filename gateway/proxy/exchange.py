@@ -103,6 +103,14 @@ class Exchange:
             self._conclude()
             self._connection.close(self._limits.connect)
 
+    def part(self, last: bytes) -> None:
+        """End both directions at once: nothing more comes, and `last` is the last that leaves."""
+        if not self._over:
+            self._error = broken("the tunnel was cut")
+            self._pieces.clear()
+            self._conclude()
+            self._connection.part(last)
+
     # Receiver, as the connection knows it
 
     def received(self, data: bytes) -> None:

@@ -22,6 +22,7 @@ from gateway.errors import BadRequest, PayloadTooLarge, StoreUnavailable, Upstre
 from gateway.identity.step_up import StepUps
 from gateway.proxy.answers import Answers
 from gateway.proxy.challenger import Challenger
+from gateway.proxy.live import LiveConnections
 from gateway.store.sessions import Sessions
 from gateway.store.who import Who
 from gateway.web.cookies import CookieKind
@@ -115,6 +116,7 @@ class Pipeline:
         own_pages: OwnPages,
         to_app: Deliver,
         metrics: Metrics,
+        live: LiveConnections,
     ) -> None:
         self.policies = policies
         self._reader = reader
@@ -126,6 +128,7 @@ class Pipeline:
         self._own_pages = own_pages
         self._to_app = to_app
         self._metrics = metrics
+        self._live = live
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request, and keep a record of it."""
@@ -213,10 +216,10 @@ class Pipeline:
         cookie = inbound.cookies.session
         if cookie is None or visit.match.app.name == OWN_APP or _may_resume(inbound):
             return None
-        snapshot = self._who.remembered(cookie, inbound.now)
+        as_of, snapshot = self._live.mark(), self._who.remembered(cookie, inbound.now)
         if snapshot is None:
             return None
-        visit = self._matched_for(replace(visit, snapshot=snapshot), snapshot)
+        visit = self._matched_for(replace(visit, snapshot=snapshot, as_of=as_of), snapshot)
         if visit.match.action is not None or not isinstance(visit.decide(), Forward):
             return None
         return visit
@@ -233,8 +236,9 @@ class Pipeline:
         session_cookie, now = visit.inbound.cookies.session, visit.inbound.now
         if session_cookie is None:
             return visit
+        as_of = self._live.mark()
         snapshot = await self._who.ask(session_cookie, now)
-        visit = replace(visit, snapshot=snapshot)
+        visit = replace(visit, snapshot=snapshot, as_of=as_of)
         if snapshot is None:
             return visit
         if _may_resume(visit.inbound):
@@ -259,7 +263,9 @@ class Pipeline:
         again = self._match(resumed, visit.app)
         if isinstance(again, Unmatched):
             return visit
-        return replace(again, snapshot=snapshot).with_cookie(self._reader.jar.forget(CookieKind.RESUME))
+        return replace(again, snapshot=snapshot, as_of=visit.as_of).with_cookie(
+            self._reader.jar.forget(CookieKind.RESUME)
+        )
 
     async def _act(self, visit: Visit, decision: Decision, record: Record) -> web.StreamResponse:
         """Do what was decided. A grant that somebody else used up first leads to a new challenge."""

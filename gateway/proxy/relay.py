@@ -6,7 +6,7 @@ An answer that the upstream breaks off is broken off, so that nobody takes a par
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Sequence
 from typing import cast
 
 from aiohttp import HttpVersion11, web
@@ -17,7 +17,7 @@ from aiohttp.web_protocol import RequestPayloadError
 from gateway.core.decision import Permit
 from gateway.errors import BadRequest, PayloadTooLarge, UpstreamFailed
 from gateway.proxy.headers import Headers, response_headers
-from gateway.proxy.tunnel import ClientBytes, join
+from gateway.proxy.tunnel import ClientBytes, Splice
 from gateway.proxy.upstream import RawHeaders, Upstream, UpstreamResponse
 from gateway.proxy.wire import LAST_CHUNK, chunk
 from gateway.web.connection import Connection
@@ -54,7 +54,10 @@ class Relayed(web.StreamResponse):
 
 
 class Relay:
-    """One request and its answer; `run` it once. `close` cuts both sides off, at any time, from outside.
+    """One request and its answer; `run` it once. `close` and `cut` end it, at any time, from outside.
+
+    Once either has returned, not one byte more is passed on, in either direction. What the operating system
+    has taken before is out of reach, but for a reset that makes it drop what the client was not sent yet.
 
     `headers` are for the upstream (`request_headers`), `extra` are added to the answer, which is then not
     to be cached. `body` is for one that was read already; otherwise the request's own is streamed, up to
@@ -78,28 +81,43 @@ class Relay:
         self._given_body = body
         self._extra = extra
         self._connection = cast("Connection", request.protocol)
+        self._may_pass: Callable[[], bool] = _nothing_against_it
         self._task: asyncio.Task[object] | None = None
+        self._abort_upstream: Callable[[], None] | None = None
+        self._splice: Splice | None = None
         self._cut = False
         self._status = _CLIENT_LEFT
 
     def close(self) -> None:
         """Cut both sides off at once; nothing that is still under way arrives."""
         self._connection.abort()
+        if self._abort_upstream is not None:
+            self._abort_upstream()
         self._stop()
 
+    def cut(self, reason: str) -> None:
+        """The same, but both sides of a WebSocket are told why, where that is possible (see `Splice.cut`)."""
+        if self._splice is None:
+            self.close()
+        else:
+            self._splice.cut(reason)
+
     def _stop(self) -> None:
-        if self._task is not None and not self._cut:
+        if self._task is not None and not self._cut and self._task is not asyncio.current_task():
             self._task.cancel()
         self._cut = True
 
-    async def run(self) -> Relayed:
+    async def run(self, may_pass: Callable[[], bool] | None = None) -> Relayed:
         """Send the request and the answer.
+
+        `may_pass` is asked before each part is passed on; where it says no, it has called `cut` already.
 
         As long as the client was sent nothing, failures are raised: UpstreamFailed, PayloadTooLarge,
         BadRequest for a malformed body. From then on they show in the answer being broken off.
         """
         if self._is_too_late():
             return self._broken_off()
+        self._may_pass = may_pass or self._may_pass
         self._task = task = asyncio.current_task()
         self._connection.on_lost = self._stop
         try:
@@ -111,7 +129,7 @@ class Relay:
         except ConnectionError:  # the client's: an upstream's would be UpstreamFailed
             return self._broken_off()
         finally:
-            self._task = None
+            self._task = self._abort_upstream = self._splice = None
             self._connection.on_lost = None
 
     def _is_too_late(self) -> bool:
@@ -126,7 +144,7 @@ class Relay:
         # A request that was resumed is another one than the client's, which may look like a handshake.
         upgrade = self._request._message.upgrade and self._permit.target.method == "GET" and body is None
         response = await self._upstream.send(
-            self._permit, self._headers, body, length=length, upgrade=upgrade
+            self._permit, self._headers, body, length=length, upgrade=upgrade, begins=self._begin
         )
         self._status = response.status
         try:
@@ -137,6 +155,15 @@ class Relay:
             return self._broken_off()
         finally:
             await response.close()
+
+    def _begin(self, abort_upstream: Callable[[], None]) -> None:
+        self._abort_upstream = abort_upstream
+        self._check()
+
+    def _check(self) -> None:
+        """Before anything is passed on. Raises ConnectionAbortedError after a cut."""
+        if self._cut or not self._may_pass():
+            raise ConnectionAbortedError("cut off")
 
     # the request
 
@@ -158,6 +185,7 @@ class Relay:
                 size += len(data)
                 if limit is not None and size > limit:
                     raise PayloadTooLarge(f"the body may have {limit} bytes here")
+                self._check()
                 yield data
         except RequestPayloadError:
             raise BadRequest("the body is malformed") from None
@@ -171,11 +199,13 @@ class Relay:
         )
         head = self._head(response, [*_framing(response, chunked), *self._persistence(keep_alive)])
         writer, whole = self._request.writer, response.whole()
+        self._check()
         if whole is not None:
             await writer.write(head + (_chunks(whole) if chunked else whole))
         else:
             await writer.write(head)  # at once: the first event of a stream may be long in coming
             async for data in response.chunks():
+                self._check()
                 await writer.write(chunk(data) if chunked else data)
             if chunked:
                 await writer.write(LAST_CHUNK)
@@ -195,12 +225,18 @@ class Relay:
 
     async def _tunnel(self, response: UpstreamResponse) -> Relayed:
         head = self._head(response, [(b"Connection", b"Upgrade"), (b"Upgrade", b"websocket")])
+        self._check()
         await self._request.writer.write(head)
         client = ClientBytes(self._connection)
         self._connection.set_parser(cast("WebSocketReader", client))
         self._connection.on_lost = None  # what the client said before it left is still to be passed on
-        await join(client, self._request.writer, response.tunnel())
+        self._splice = Splice(client, self._request.writer, response.tunnel(), self._may_pass)
+        await self._splice.run()
         return Relayed(101, keep_alive=False)
+
+
+def _nothing_against_it() -> bool:
+    return True
 
 
 def _framing(response: UpstreamResponse, chunked: bool) -> Headers:

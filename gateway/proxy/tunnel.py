@@ -1,18 +1,24 @@
-"""A WebSocket after its handshake: bytes both ways, which nobody here looks into.
+"""A WebSocket after its handshake: bytes both ways, of which no more is known than where a frame ends.
 
 Pings, close codes, sub-protocols and extensions work because they pass unchanged.
 """
 
 import asyncio
+from collections.abc import Callable
 
 from aiohttp.abc import AbstractStreamWriter
 
+from gateway import entropy
 from gateway.errors import UpstreamFailed
+from gateway.proxy.frames import FrameTracker, close_frame
 from gateway.proxy.upstream import Tunnel
 from gateway.web.connection import Connection
 
 STALL_SECONDS = 60.0
 """How long an upstream may take nothing of what a client sends. The listener looks after the other way."""
+
+POLICY_VIOLATION = 1008
+"""The close code (RFC 6455 section 7.4.1) for a WebSocket whose session is over."""
 
 _HIGH_WATER = 64 * 1024
 
@@ -25,9 +31,12 @@ class ClientBytes:
         self._pieces: list[bytes] = []
         self._size = 0
         self._ended = False
+        self._deaf = False
         self._changed = asyncio.Event()
 
     def feed_data(self, data: bytes) -> tuple[bool, bytes]:
+        if self._deaf:
+            return False, b""
         self._pieces.append(data)
         self._size += len(data)
         if self._size > _HIGH_WATER:
@@ -51,31 +60,98 @@ class ClientBytes:
         self._size = 0
         return data
 
+    def part(self, last: bytes) -> None:
+        """Cut the client off, with `last` if it listens. What it says from now on is forgotten."""
+        self._deaf = True
+        self._pieces.clear()
+        if self._size > _HIGH_WATER:
+            self._connection.resume_reading()
+        self._size = 0
+        self._connection.part(last)
 
-async def join(client: ClientBytes, writer: AbstractStreamWriter, tunnel: Tunnel) -> None:
-    """Carry bytes both ways until one side closes and the other one was given everything it said."""
-    up = asyncio.create_task(_upwards(client, tunnel))
-    down = asyncio.create_task(_downwards(tunnel, writer))
-    try:
-        await asyncio.wait((up, down), return_when=asyncio.FIRST_COMPLETED)
-        # Who cannot be written to any more may still have said something before.
-        if up.done() and isinstance(up.exception(), UpstreamFailed):
-            await asyncio.wait((down,))
-        elif down.done() and isinstance(down.exception(), ConnectionError):
-            await asyncio.wait((up,))
-        await tunnel.close()
-    finally:
-        up.cancel()
-        down.cancel()
-        await asyncio.gather(up, down, return_exceptions=True)
+    async def gone(self) -> None:
+        """Wait until the client has left."""
+        while not self._ended:
+            self._changed.clear()
+            await self._changed.wait()
 
 
-async def _upwards(client: ClientBytes, tunnel: Tunnel) -> None:
-    while data := await client.read():
-        async with asyncio.timeout(STALL_SECONDS):
-            await tunnel.write(data)
+class Splice:
+    """A client and an upstream, joined until one of them closes or somebody cuts; `run` it once.
+
+    `may_pass` is asked before each part is passed on; where it says no, it has called `cut` already.
+    """
+
+    def __init__(
+        self,
+        client: ClientBytes,
+        writer: AbstractStreamWriter,
+        tunnel: Tunnel,
+        may_pass: Callable[[], bool] = lambda: True,
+    ) -> None:
+        self._client = client
+        self._writer = writer
+        self._tunnel = tunnel
+        self._may_pass = may_pass
+        self._to_upstream, self._to_client = FrameTracker(), FrameTracker()
+        self._tasks: tuple[asyncio.Task[None], ...] = ()
+        self._is_cut = False
+
+    async def run(self) -> None:
+        """Carry bytes both ways until one side closes and the other one was given everything it said."""
+        self._tasks = up, down = (
+            asyncio.create_task(self._upwards()),
+            asyncio.create_task(self._downwards()),
+        )
+        try:
+            await asyncio.wait((up, down), return_when=asyncio.FIRST_COMPLETED)
+            # Who cannot be written to any more may still have said something before.
+            if _failed(up, UpstreamFailed):
+                await asyncio.wait((down,))
+            elif _failed(down, ConnectionError):
+                await asyncio.wait((up,))
+            if self._is_cut:
+                await self._client.gone()  # which `cut` sees to; closing earlier would lose its last word
+            else:
+                await self._tunnel.close()
+        finally:
+            up.cancel()
+            down.cancel()
+            await asyncio.gather(up, down, return_exceptions=True)
+
+    def cut(self, reason: str) -> None:
+        """Stop at once, and close both sides with 1008 and `reason`; from its return on, nothing more passes.
+
+        A side that was last given half a frame would take the close frame for the rest of it, and one that
+        was given a close frame already must be sent no more (RFC 6455 section 5.5.1): those are only
+        disconnected, as is a side that does not read. What waits for such a side is dropped.
+        """
+        if self._is_cut:
+            return
+        self._is_cut = True
+        for task in self._tasks:
+            task.cancel()
+        told = close_frame(POLICY_VIOLATION, reason) if self._to_client.takes_a_frame else b""
+        self._client.part(told)
+        masked = b""
+        if self._to_upstream.takes_a_frame:
+            masked = close_frame(POLICY_VIOLATION, reason, mask=entropy.octets(4))
+        self._tunnel.part(masked)
+
+    async def _upwards(self) -> None:
+        while (data := await self._client.read()) and self._goes_on():
+            self._to_upstream.feed(data)
+            async with asyncio.timeout(STALL_SECONDS):
+                await self._tunnel.write(data)
+
+    async def _downwards(self) -> None:
+        while (data := await self._tunnel.read()) and self._goes_on():
+            self._to_client.feed(data)
+            await self._writer.write(data)
+
+    def _goes_on(self) -> bool:
+        return not self._is_cut and self._may_pass()
 
 
-async def _downwards(tunnel: Tunnel, writer: AbstractStreamWriter) -> None:
-    while data := await tunnel.read():
-        await writer.write(data)
+def _failed(task: asyncio.Task[None], how: type[Exception]) -> bool:
+    return task.done() and not task.cancelled() and isinstance(task.exception(), how)

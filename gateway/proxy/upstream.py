@@ -5,7 +5,7 @@ may be tried; from then on, a failure is the caller's to know, whatever the meth
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Sequence
 
 from gateway.core.decision import Permit
 from gateway.proxy.exchange import Exchange
@@ -28,6 +28,10 @@ class Tunnel:
     async def write(self, data: bytes) -> None:
         """Returns when the upstream has read enough to take more. Raises UpstreamFailed(BROKEN)."""
         await self._exchange.write(data)
+
+    def part(self, last: bytes) -> None:
+        """Cut it off, with `last` as the last word if the upstream listens. Harmless when closed already."""
+        self._exchange.part(last)
 
     async def close(self) -> None:
         """What was written still leaves. Harmless when closed already."""
@@ -102,12 +106,16 @@ class Upstream:
         *,
         length: int | None = None,
         upgrade: bool = False,
+        begins: Callable[[Callable[[], None]], None] | None = None,
     ) -> UpstreamResponse:
         """Send the request that `permit` allows; return when the head of its answer is here.
 
         Method, path and query are the permit's. `headers` are the other ones, complete but for the
         framing, which follows from `body` and `length`; `upgrade` asks for a WebSocket. The body goes on
         being read while the answer comes. The caller reads `chunks` to the end or calls `close`.
+
+        `begins` is called when the request is about to leave, with what aborts the exchange at once, from
+        then on and for as long as it lasts. What it raises ends the exchange.
 
         Raises UpstreamFailed; ValueError for headers that may not be sent; what `body` raises.
         """
@@ -127,6 +135,8 @@ class Upstream:
         connection = await self._pool.connection()
         exchange = Exchange(connection, ResponseReader(permit.target.method, upgrade=upgrade), self._limits)
         try:
+            if begins is not None:
+                begins(exchange.abort)
             await exchange.request(head, body, length)
         except BaseException:
             exchange.abort()

@@ -29,6 +29,8 @@ from aiohttp.http_parser import RawRequestMessage
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 from aiohttp.web_protocol import RequestHandler, RequestPayloadError, _ErrInfo
 
+from gateway.web.parting import part
+
 _READ_AHEAD = 64 * 1024
 """Bytes of a body that are kept while nobody reads them; twice that pauses the socket."""
 
@@ -191,6 +193,10 @@ class Connection(RequestHandler):
     def abort(self) -> None:
         """Cut the client off at once, in the middle of whatever it was being sent."""
         _reset(self.transport)
+
+    def part(self, last: bytes) -> None:
+        """Cut the client off, with a last word to one that listens; `abort` where there is none."""
+        part(self.transport, last, self.abort)
 
     def drain(self) -> None:
         """Close when the request in progress, if there is one, has its answer.

@@ -5,7 +5,7 @@ an address or a path, whose number nobody knows. Counting is on the way of every
 for a set of labels is looked up in a cache: `labels()` takes a lock each time.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from functools import cache
@@ -82,8 +82,23 @@ class Metrics:
         self._revocations = cache(revocations.labels)
         self._notices = cache(notices.labels)
         self._count_of_the_store(registry)
+        self._count_of_what_is_live(registry)
         self._notices_waiting, self._tunnels = _gauges(registry)
         self._begin_at_zero()
+
+    def _count_of_what_is_live(self, registry: CollectorRegistry) -> None:
+        self._live_connections = Gauge(
+            "watchword_live_connections",
+            "Exchanges of sessions that are under way now: requests, streams and WebSockets",
+            registry=registry,
+            multiprocess_mode="livesum",
+        )
+        self._connections_cut = Counter(
+            "watchword_connections_cut",
+            "Exchanges that were cut because their session ended, or might have",
+            registry=registry,
+        )
+        self._count_live: Callable[[], int] = lambda: 0
 
     def _begin_at_zero(self) -> None:
         for scope in Scope:
@@ -161,8 +176,21 @@ class Metrics:
         finally:
             self._tunnels.dec()
 
+    def live_connections(self, count: Callable[[], int]) -> None:
+        """Who is asked, whenever the counts are read, how many exchanges of sessions are under way."""
+        self._count_live = count
+
+    def connections_cut(self, count: int) -> None:
+        """So many exchanges were cut because their session ended, or might have."""
+        self._connections_cut.inc(count)
+
+    def refresh(self) -> None:
+        """Take down how much is under way now, for a page that another process shows."""
+        self._live_connections.set(self._count_live())
+
     def exposition(self) -> bytes:
         """All of it, as `EXPOSITION_TYPE`."""
+        self.refresh()
         return generate_latest(self._registry) if self._shared is None else shared_exposition(self._shared)
 
 

@@ -18,8 +18,9 @@ Answer = TypeVar("Answer", bound=web.StreamResponse)
 class Visit:
     """`app` is the one whose host was asked for; `match` may belong to the gateway's own pages there.
 
-    `deliver` sends the request on once it is allowed; `set_cookies` are Set-Cookie values that go
-    out with the answer, whatever it is.
+    `snapshot` is who asks; `as_of` is when that began to be found out, for whoever has to know which endings
+    of sessions came later. `deliver` sends the request on once it is allowed; `set_cookies` are Set-Cookie
+    values that go out with the answer, whatever it is.
     """
 
     inbound: Inbound
@@ -28,6 +29,7 @@ class Visit:
     deliver: "Deliver"
     snapshot: Snapshot | None = None
     set_cookies: tuple[str, ...] = ()
+    as_of: tuple[int, float] | None = None
 
     def decide(self, binding: str | None = None) -> Decision:
         return decide(self.inbound.target, self.match, self.snapshot, self.inbound.now, binding)

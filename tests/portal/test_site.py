@@ -35,7 +35,7 @@ TOPICS = (
     Unlocking(UNUSED, UNUSED),
     Moving(UNUSED, UNUSED),
     Devices(UNUSED, UNUSED),
-    Waiting(UNUSED, UNUSED),
+    Waiting(UNUSED, UNUSED, UNUSED),
     ResetPages(UNUSED, UNUSED, UNUSED, UNUSED),
 )
 ROUTES = (*_routes(UNUSED, UNUSED), *(route for topic in TOPICS for route in topic.routes()))

@@ -8,6 +8,7 @@ from support.recording import Received, Recorder
 from support.upstreams import OK, Peer, serving
 
 from gateway.proxy.delivery import Delivery
+from gateway.proxy.live import LiveConnections
 from gateway.proxy.upstream import UpstreamLimits
 from gateway.web.metrics import Metrics
 
@@ -164,7 +165,8 @@ async def test_a_websocket_is_a_pipe_and_is_counted(open_scene: OpenScene) -> No
 
 
 async def test_closing_what_was_never_used_is_harmless() -> None:
-    await Delivery(UpstreamLimits(), Metrics()).close()
+    metrics = Metrics()
+    await Delivery(UpstreamLimits(), metrics, LiveConnections(metrics)).close()
 
 
 async def test_an_answer_with_our_cookies_is_not_cached(scene: Scene) -> None:

@@ -1,4 +1,5 @@
 import asyncio
+import contextlib
 import hashlib
 import tracemalloc
 from collections.abc import AsyncIterator
@@ -7,10 +8,12 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from support.live import session
 from support.raw_client import RawClient
 from support.relaying import Passage, relaying
 from support.upstreams import OK, Peer, Script, Scripted, answering, serving, until
 
+from gateway.core.ending import Ending, Scope
 from gateway.errors import BadRequest, PayloadTooLarge, UpstreamFailed, UpstreamFault
 from gateway.proxy.relay import Relay
 from gateway.proxy.upstream import UpstreamLimits
@@ -624,6 +627,172 @@ async def test_an_answer_can_be_cut_off_from_outside() -> None:
         await hung_up.wait()
         await until(lambda: bool(passage.answers))
         passage.relays[0].close()
+
+
+STREAM = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: 1\n\n"
+DOWNLOAD = b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\nthe first"
+
+
+@pytest.mark.parametrize("answer", [STREAM, DOWNLOAD], ids=["event stream", "download"])
+async def test_an_answer_is_cut_when_its_session_ends(answer: bytes) -> None:
+    """Case 31: both sides are closed; the client's by a reset, so that it takes no part for the whole."""
+    begun = answer.partition(b"\r\n\r\n")[2]
+    hung_up, go_on = asyncio.Event(), asyncio.Event()
+
+    async def script(peer: Peer) -> None:
+        await peer.head()
+        await peer.say(answer)
+        await go_on.wait()
+        try:
+            while True:
+                await peer.say(b"more")
+        except ConnectionError:
+            hung_up.set()
+
+    async with passing(script) as (_, passage, client):
+        await client.send(GET)
+        await client.answer(to_head=True)
+        assert begun in await client.reader.readuntil(begun)
+        assert passage.live.cut(Ending("r", Scope.ACCOUNT, subject="ada", epoch=2)) == 1
+        go_on.set()
+        rest = await until_reset(client)
+        assert rest in (b"", b"\r\n"), "nothing but the end of the chunk that had come"
+        await hung_up.wait()
+        await until(lambda: bool(passage.answers))
+        assert not passage.answers[0].complete
+        assert passage.upstream.open_connections == passage.live.count == 0
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [sized(b"first", 1_000_000), post(CHUNKED, body=b"5\r\nfirst\r\n")],
+    ids=["sized", "chunked"],
+)
+async def test_an_upload_is_cut_when_its_session_ends(request_: bytes) -> None:
+    """Case 31: what comes in the same turn of the event loop as the end, or later, goes nowhere."""
+    received: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+    begun = asyncio.Event()
+
+    async def script(peer: Peer) -> None:
+        await peer.head()
+        first = await peer.reader.readuntil(b"first")
+        begun.set()
+        received.set_result(first + await peer.rest())
+
+    async with passing(script) as (_, passage, client):
+        await client.send(request_)
+        await begun.wait()
+        passage.relays[0]._request.content.feed_data(b"second")  # here already, and not passed on yet
+        assert passage.live.cut(Ending("r", Scope.SESSION, id="phone", subject="ada")) == 1
+        with contextlib.suppress(ConnectionError):
+            await client.send(b"third")
+        assert await client.is_reset()
+        assert (await received).strip(b"\r\n") in (b"first", b"5\r\nfirst")
+        await until(lambda: bool(passage.answers))
+        assert passage.upstream.open_connections == passage.live.count == 0
+        assert passage.failures == []
+
+
+async def test_a_request_that_waits_for_its_answer_is_cut() -> None:
+    hung_up = asyncio.Event()
+
+    async def script(peer: Peer) -> None:
+        await peer.head()
+        await peer.rest()
+        hung_up.set()
+
+    async with passing(script) as (upstream, passage, client):
+        await client.send(GET)
+        await until(lambda: bool(upstream.heads))
+        assert passage.live.cut_all("over") == 1
+        assert await client.is_reset()
+        await hung_up.wait()
+        await until(lambda: bool(passage.answers))
+
+
+async def test_a_request_that_waits_for_a_connection_is_cut_and_never_leaves() -> None:
+    begun = asyncio.Event()
+
+    async def script(peer: Peer) -> None:
+        while True:
+            await peer.head()
+            await begun.wait()
+            await peer.say(OK)
+
+    one = UpstreamLimits(connections=1)
+    async with (
+        passing(script, upstream_limits=one) as (upstream, passage, client),
+        await RawClient.connect(passage.port) as other,
+    ):
+        await client.send(GET)
+        await until(lambda: bool(upstream.heads))
+        passage.session = session("other")
+        await other.send(GET)
+        await until(lambda: passage.live.count == 2)
+        assert passage.live.cut_session("other", "over") == 1
+        assert await other.is_reset()
+        begun.set()
+        assert (await client.answer()).body == b"ok"
+        await client.send(GET.replace(b"/", b"/last", 1))
+        await until(lambda: len(upstream.heads) == 2)
+        assert b"/last" in upstream.heads[1]
+        assert passage.answers[0].status == 499
+
+
+async def test_connections_outlive_their_exchanges() -> None:
+    """What is over is not cut: not the connection that its client keeps, and not the upstream's."""
+    async with passing(answering(OK)) as (upstream, passage, client):
+        for _ in range(3):
+            await client.send(GET)
+            assert (await client.answer()).body == b"ok"
+            await until(lambda: passage.live.count == 0)
+            assert passage.live.cut_all("over") == 0
+        assert len(upstream.peers) == 1
+
+
+@pytest.mark.parametrize("when", ["before", "head", "download", "upload"])
+async def test_a_fence_that_says_no_lets_nothing_pass(when: str) -> None:
+    """As on a node that was stopped for longer than its lease: what has come meanwhile goes nowhere."""
+    received: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+    go_on = asyncio.Event()
+
+    async def script(peer: Peer) -> None:
+        await peer.head()
+        if when == "download":
+            await peer.say(DOWNLOAD)
+        if when in ("head", "download"):
+            await go_on.wait()
+            await peer.say(OK)
+        received.set_result(await peer.rest())
+
+    async with passing(script) as (upstream, passage, client):
+        if when == "before":
+            passage.live.fence = lambda _: False
+        await client.send(sized(b"", 10) if when == "upload" else GET)
+        if when != "before":
+            await until(lambda: bool(upstream.heads))
+        if when == "download":
+            await client.reader.readuntil(b"the first")
+        passage.live.fence = lambda _: False
+        go_on.set()
+        if when == "upload":
+            await client.send(b"0123456789")
+        assert not await until_reset(client)
+        await until(lambda: bool(passage.answers))
+        assert passage.live.count == 0
+        assert not passage.answers[0].complete
+        assert bool(upstream.heads) is (when != "before")
+        if when in ("download", "upload"):  # a complete answer leaves the upstream's connection free
+            assert await received == b""
+
+
+async def until_reset(client: RawClient) -> bytes:
+    """What a client gets before its connection is reset; an end in good order is a failure."""
+    received = bytearray()
+    with pytest.raises(ConnectionResetError):
+        while True:
+            received += await client.reader.readexactly(1)
+    return bytes(received)
 
 
 async def test_what_is_cut_off_before_it_began_never_leaves() -> None:

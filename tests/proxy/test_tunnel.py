@@ -1,17 +1,23 @@
 import asyncio
+import contextlib
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
-from aiohttp import ClientSession, ClientWebSocketResponse, WSMsgType, web
+from aiohttp import ClientSession, ClientWebSocketResponse, TCPConnector, WSMsgType, web
 from aiohttp.test_utils import TestServer
 from support.raw_client import RawClient
 from support.relaying import Passage, relaying
+from support.tls import self_signed
 from support.upstreams import OK, Peer, Script, Scripted, answering, serving, until
 
 from gateway.errors import UpstreamFailed, UpstreamFault
 from gateway.proxy import tunnel
+from gateway.proxy.live import CANNOT_TELL
+from gateway.proxy.upstream import UpstreamLimits
 from gateway.web.connection import ListenerLimits
 
 KEY = b"dGhlIHNhbXBsZSBub25jZQ=="
@@ -292,14 +298,14 @@ class Speaking(Stub):
 async def test_an_upstream_that_broke_is_heard_to_the_end() -> None:
     broken = UpstreamFailed(UpstreamFault.BROKEN, "")
     client, upstream = Speaking(None, []), Stub(broken, [b"last", b"words", b""])
-    await tunnel.join(client, client, upstream)  # type: ignore[arg-type]
+    await tunnel.Splice(client, client, upstream).run()  # type: ignore[arg-type]
     assert client.heard == [b"last", b"words"]
     assert upstream.closed
 
 
 async def test_a_client_that_left_is_heard_to_the_end() -> None:
     client, upstream = Stub(ConnectionResetError(), [b"last", b"words", b""]), Speaking(None, [])
-    await tunnel.join(client, client, upstream)  # type: ignore[arg-type]
+    await tunnel.Splice(client, client, upstream).run()  # type: ignore[arg-type]
     assert upstream.heard == [b"last", b"words"]
     assert upstream.closed
 
@@ -399,3 +405,314 @@ async def test_a_listener_that_stops_does_not_wait_for_a_tunnel_to_end() -> None
         await passage.listener.stop(grace=1000)
         assert await client.rest() == b""
     assert [answer.status for answer in passage.answers] == [101]
+
+
+# cut from outside, because a session ended (case 31)
+
+OVER = "the session was ended"
+CLOSE = b"\x88\x17\x03\xf0" + OVER.encode()
+"""What a client is sent: 1008 and the reason, without a mask (RFC 6455 section 5.5.1)."""
+
+HELLO = b"\x81\x05hello"
+MASKED_HELLO = b"\x81\x85\x00\x00\x00\x00hello"
+
+
+def unmasked(frame: bytes) -> bytes:
+    """A client's small frame as a server would have sent it. A frame of a client must be masked."""
+    assert frame[1] & 0x80
+    mask, payload = frame[2:6], frame[6:]
+    return bytes((frame[0], frame[1] & 0x7F)) + bytes(
+        byte ^ mask[index % 4] for index, byte in enumerate(payload)
+    )
+
+
+class Heard:
+    """An upstream that says `words` after its handshake, and keeps what it hears to the end."""
+
+    def __init__(self, words: bytes = HELLO) -> None:
+        self.words = words
+        self.end: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+
+    async def __call__(self, peer: Peer) -> None:
+        await peer.say(self.words)
+        self.end.set_result(await peer.rest())
+        peer.hang_up()
+
+
+def certificate(folder: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """What a server shows, and what a client trusts."""
+    pem = folder / "localhost.pem"
+    pem.write_bytes(self_signed("localhost"))
+    shown = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    shown.load_cert_chain(pem)
+    return shown, ssl.create_default_context(cafile=str(pem))
+
+
+@pytest.mark.parametrize("by_tls", [False, True], ids=["plain", "TLS"])
+async def test_both_ends_are_told_why(by_tls: bool, tmp_path: Path) -> None:
+    """Whatever real ends say meanwhile, 1008 and its reason is the last that they hear."""
+    shown, trusted = certificate(tmp_path)
+    echo = Echo()
+    async with (
+        TestServer(echo.app) as server,
+        relaying(f"http://127.0.0.1:{server.port}", tls=shown if by_tls else None) as passage,
+        ClientSession() as session,
+        session.ws_connect(
+            f"{'wss' if by_tls else 'ws'}://localhost:{passage.port}/ws", ssl=trusted if by_tls else True
+        ) as chat,
+    ):
+        await chat.send_str("hello")
+        assert await chat.receive_str() == "hello"
+        for _ in range(50):
+            await chat.send_str("and more")
+        assert passage.live.cut_session("phone", OVER) == 1
+        while (last := await chat.receive()).type is WSMsgType.TEXT:
+            pass
+        assert (last.type, last.data, last.extra) == (WSMsgType.CLOSE, 1008, OVER)
+        assert await echo.closed == 1008
+        await until(lambda: bool(passage.answers))
+        assert passage.live.count == 0
+        await until(lambda: passage.upstream.open_connections == 0)
+
+
+async def test_every_byte_of_a_cut() -> None:
+    heard = Heard()
+    async with tunnelling(heard) as (_, passage, client):
+        assert await client.reader.readexactly(len(HELLO)) == HELLO
+        await client.send(MASKED_HELLO)
+        passage.live.cut_session("phone", OVER)
+        assert await client.reader.read(-1) == CLOSE, "and the end, in good order"
+        client.writer.close()
+        # What the client said a moment before may have been on its way, or not any more.
+        assert unmasked((await heard.end).removeprefix(MASKED_HELLO)) == CLOSE
+        await until(lambda: bool(passage.answers))
+
+
+async def test_each_mask_is_another_one() -> None:
+    masks = set()
+    for _ in range(4):
+        heard = Heard()
+        async with tunnelling(heard) as (_, passage, client):
+            await client.reader.readexactly(len(HELLO))
+            passage.live.cut_all(OVER)
+            masks.add((await heard.end)[2:6])
+    assert len(masks) == 4
+
+
+@pytest.mark.parametrize(
+    "half",
+    [b"\x81", b"\x82\x7e\x01", b"\x82\x7f" + bytes(5), b"\x82\x0ahalf", b"\x81\x00\x82\x01"],
+    ids=["one byte", "length", "long length", "payload", "second frame"],
+)
+async def test_a_client_that_has_half_a_frame_is_only_disconnected(half: bytes) -> None:
+    """It would take the close frame for the other half. The upstream has nothing halfway, and is told."""
+    heard = Heard(half)
+    async with tunnelling(heard) as (_, passage, client):
+        assert await client.reader.readexactly(len(half)) == half
+        passage.live.cut_all(OVER)
+        assert await client.is_reset()
+        assert unmasked(await heard.end) == CLOSE
+        await until(lambda: bool(passage.answers))
+
+
+async def test_an_upstream_that_has_half_a_frame_is_only_disconnected() -> None:
+    half, heard = b"\x82\x8a\x00\x00\x00\x00half", Heard()
+    async with tunnelling(heard) as (_, passage, client):
+        await client.reader.readexactly(len(HELLO))
+        await client.send(half)
+        splice = passage.relays[0]._splice
+        assert splice is not None
+        await until(lambda: splice._to_upstream._left > 0)
+        passage.live.cut_all(OVER)
+        assert await client.reader.read(-1) == CLOSE
+        client.writer.close()
+        assert half.startswith(await heard.end)
+
+
+async def test_who_was_told_goodbye_already_is_told_nothing_more() -> None:
+    goodbye = b"\x88\x02\x03\xe8"
+    async with tunnelling(Heard(goodbye)) as (_, passage, client):
+        assert await client.reader.readexactly(4) == goodbye
+        passage.live.cut_all(OVER)
+        assert await client.rest() == b""
+
+
+async def test_a_client_that_does_not_read_cannot_stay() -> None:
+    """What waits for it is dropped, and so is the upstream that goes on talking."""
+    hung_up = asyncio.Event()
+    frame = b"\x82\x7e\xff\xff" + bytes(65535)
+
+    async def script(peer: Peer) -> None:
+        try:
+            while True:
+                await peer.say(frame)
+        except ConnectionError:
+            hung_up.set()
+
+    async def switching(peer: Peer) -> None:
+        await peer.head()
+        await peer.say(SWITCH)
+        await script(peer)
+
+    async with (
+        serving(switching) as upstream,
+        relaying(upstream.address, limits=ListenerLimits(stall_seconds=3600)) as passage,
+        await RawClient.connect(passage.port, receive_buffer=4096) as client,
+    ):
+        await client.send(HANDSHAKE)
+        await client.answer()
+        client.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        connection = passage.relays[0]._connection
+        await until(lambda: connection.writing_paused)
+        passage.live.cut_all(OVER)
+        await hung_up.wait()
+        await until(lambda: bool(passage.answers))
+        assert connection.transport is None
+
+
+async def test_an_upstream_that_does_not_read_cannot_stay() -> None:
+    async def script(peer: Peer) -> None:
+        peer.stop_reading()
+        await asyncio.Event().wait()
+
+    frame = b"\x82\xfe\xff\xff" + bytes(4 + 65535)
+    async with tunnelling(script) as (_, passage, client):
+        sending = asyncio.create_task(client.send(frame * 1000))
+        address = passage.upstream._pool.addresses[0]
+        splice = passage.relays[0]._splice
+        assert splice is not None
+        connection = splice._tunnel._exchange._connection
+        await until(lambda: not connection._writable.is_set())
+        assert address.open == 1
+        passage.live.cut_all(OVER)
+        await until(lambda: address.open == 0)
+        sending.cancel()
+        client.writer.transport.abort()
+        await until(lambda: bool(passage.answers))
+
+
+@pytest.mark.parametrize("by_tls", [False, True], ids=["plain", "TLS"])
+async def test_a_client_that_never_hangs_up_is_hung_up_on(by_tls: bool, tmp_path: Path) -> None:
+    """It reads, goes on talking, and leaves its end open."""
+    shown, trusted = certificate(tmp_path)
+
+    async def script(peer: Peer) -> None:
+        await peer.head()
+        await peer.say(SWITCH + HELLO)
+        await peer.rest()
+        peer.hang_up()
+
+    async with (
+        serving(script) as upstream,
+        relaying(upstream.address, tls=shown if by_tls else None) as passage,
+    ):
+        opened = await asyncio.open_connection("localhost", passage.port, ssl=trusted if by_tls else None)
+        async with RawClient(*opened) as client:
+            await client.send(HANDSHAKE)
+            await client.answer()
+            await client.reader.readexactly(len(HELLO))
+            client.writer.transport.pause_reading()  # type: ignore[attr-defined]
+            passage.live.cut_all(OVER)
+            while not passage.answers:
+                with contextlib.suppress(ConnectionError):
+                    await client.send(MASKED_HELLO)
+                await asyncio.sleep(0.01)
+            assert passage.relays[0]._connection.transport is None
+
+
+async def test_after_a_cut_nothing_passes() -> None:
+    """In either direction, from the moment on at which `cut` returns."""
+    ticks, heard = 0, bytearray()
+
+    async def script(peer: Peer) -> None:
+        nonlocal ticks
+
+        async def listen() -> None:
+            heard.extend(await peer.rest())
+
+        listening = asyncio.create_task(listen())
+        try:
+            while not listening.done():
+                ticks += 1
+                await peer.say(b"\x82\x04%04d" % ticks)
+                await asyncio.sleep(0)
+        except ConnectionError:
+            pass
+        await listening
+        peer.hang_up()
+
+    async with tunnelling(script) as (_, passage, client):
+        received = bytearray()
+        while len(received) < 600:
+            await client.send(MASKED_HELLO)
+            received += await client.reader.read(600)
+        at_cut = ticks
+        passage.live.cut_all(OVER)
+        for _ in range(100):
+            with contextlib.suppress(ConnectionError):
+                await client.send(MASKED_HELLO)
+        received += await client.reader.read(-1)
+        client.writer.close()
+        await until(lambda: bool(passage.answers) and passage.upstream.open_connections == 0)
+    assert received.endswith(CLOSE)
+    frames = bytes(received).removesuffix(CLOSE)
+    assert len(frames) % 6 == 0
+    assert len(frames) // 6 <= at_cut
+
+
+@pytest.mark.parametrize("who_asks", ["client", "upstream"])
+async def test_a_fence_that_says_no_lets_nothing_pass(who_asks: str) -> None:
+    heard: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+    go_on = asyncio.Event()
+
+    async def script(peer: Peer) -> None:
+        await peer.say(HELLO)
+        await go_on.wait()
+        if who_asks == "upstream":
+            await peer.say(HELLO)
+        heard.set_result(await peer.rest())
+        peer.hang_up()
+
+    async with tunnelling(script) as (_, passage, client):
+        assert await client.reader.readexactly(len(HELLO)) == HELLO
+        passage.live.fence = lambda _: False
+        go_on.set()
+        if who_asks == "client":
+            await client.send(MASKED_HELLO)
+        told = bytes((0x88, 2 + len(CANNOT_TELL))) + b"\x03\xf0" + CANNOT_TELL.encode()
+        assert await client.reader.read(-1) == told
+        client.writer.close()
+        assert unmasked(await heard) == told
+        await until(lambda: bool(passage.answers))
+        assert passage.live.count == 0
+
+
+async def test_many_are_cut_together() -> None:
+    """What one client costs, a thousand cost a thousand times."""
+    many = 100
+    closings: list[int | None] = []
+
+    async def serve(request: web.Request) -> web.StreamResponse:
+        chat = web.WebSocketResponse()
+        await chat.prepare(request)
+        async for _ in chat:
+            pass
+        closings.append(chat.close_code)
+        return chat
+
+    app = web.Application()
+    app.router.add_get("/ws", serve)
+    async with (
+        TestServer(app) as server,
+        relaying(
+            f"http://127.0.0.1:{server.port}", upstream_limits=UpstreamLimits(connections=many)
+        ) as passage,
+        ClientSession(connector=TCPConnector(limit=0)) as session,
+    ):
+        address = f"ws://localhost:{passage.port}/ws"
+        chats = await asyncio.gather(*(session.ws_connect(address) for _ in range(many)))
+        await until(lambda: passage.live.count == many)
+        assert passage.live.cut_all(OVER) == many
+        told = await asyncio.gather(*(chat.receive() for chat in chats))
+        assert {(message.type, message.data) for message in told} == {(WSMsgType.CLOSE, 1008)}
+        await until(lambda: closings == [1008] * many and passage.upstream.open_connections == 0)

@@ -1,26 +1,32 @@
 """A listener that lets every request through to one upstream: the proxy without its judgement."""
 
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
 from aiohttp import web
+from support.live import session
 
 from gateway.core.decision import Forward, Permit, decide
 from gateway.core.policy.model import App, Match, Need
 from gateway.core.target import parse_target
 from gateway.errors import BadRequest, PayloadTooLarge, UpstreamFailed
 from gateway.proxy.headers import request_headers
+from gateway.proxy.live import LiveConnections
 from gateway.proxy.relay import Relay, Relayed
 from gateway.proxy.upstream import Upstream, UpstreamLimits
 from gateway.web.connection import ListenerLimits
 from gateway.web.listener import Listener
+from gateway.web.metrics import Metrics
 
 APP = App("app", "app.yaml", "App", ("localhost",), ("http://127.0.0.1:1",), Need.PUBLIC)
 
 
 class Passage:
     """The handler. `relays` are those that began, `answers` those that ended, `failures` what was raised.
+
+    All belong to the session `phone` of `ada`; `live` is where they are registered.
 
     `resumed` replaces the next request: the permit's method, and the body.
     """
@@ -30,6 +36,8 @@ class Passage:
         self.listener: Listener | None = None
         self.port = 0
         self.app = replace(APP, body_limit=body_limit)
+        self.live = LiveConnections(Metrics())
+        self.session = session("phone")
         self.extra: list[tuple[bytes, bytes]] = []
         self.resumed: tuple[str, bytes] | None = None
         self.relays: list[Relay] = []
@@ -49,7 +57,8 @@ class Passage:
         relay = Relay(request, permit, self.upstream, headers, body=body, extra=self.extra)
         self.relays.append(relay)
         try:
-            answer = await relay.run()
+            with self.live.register(self.session, relay.cut) as handle:
+                answer = await relay.run(handle.may_pass)
         except (BadRequest, PayloadTooLarge, UpstreamFailed) as error:
             self.failures.append(error)
             statuses = {BadRequest: 400, PayloadTooLarge: 413, UpstreamFailed: 502}
@@ -66,11 +75,12 @@ async def relaying(
     limits: ListenerLimits | None = None,
     upstream_limits: UpstreamLimits | None = None,
     kind: type[Passage] = Passage,
+    tls: ssl.SSLContext | None = None,
 ) -> AsyncIterator[Passage]:
     passage = kind(address, body_limit, upstream_limits or UpstreamLimits())
     listener = Listener(passage, limits or ListenerLimits())
     passage.listener = listener
-    passage.port = await listener.start("localhost", 0)
+    passage.port = await listener.start("localhost", 0, tls)
     try:
         yield passage
     finally:

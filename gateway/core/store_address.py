@@ -58,7 +58,7 @@ def read_address(url: str) -> StoreAddress:
         who, _, places = parts.netloc.rpartition("@")
         if several:
             hosts = tuple(_host(place, _PORTS[several]) for place in places.split(","))
-            known = encryption in {"redis", "rediss"}
+            known = encryption in {"redis", "rediss"} and "@" not in who
         else:
             hosts = ()
             place = parts.path if encryption == "unix" else parts.hostname and parts.port != 0

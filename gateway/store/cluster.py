@@ -193,6 +193,8 @@ class ClusterPipeline(AsyncCoreCommands):
         """The answers, in order. Raises the first failure; what other servers did stands nevertheless."""
         commands, self._commands = self._commands, []
         if self._transaction and commands:
+            if len({key_slot(key_of(args).encode()) for args, _ in commands}) > 1:
+                raise ClusterError("a transaction keeps to one slot")
             return await self._send(commands)
         by_holder: dict[Host, list[int]] = defaultdict(list)
         for index, (args, _) in enumerate(commands):
@@ -235,7 +237,7 @@ def key_of(args: Sequence[Any]) -> str:
     if name in {"EVAL", "EVALSHA"}:
         position = 3
     elif name in {"XREAD", "XREADGROUP"}:
-        position = [str(arg).upper() for arg in args].index("STREAMS") + 1
+        position = [arg in {"STREAMS", b"STREAMS"} for arg in args].index(True) + 1
     elif name in _KEYLESS:
         position = len(args)
     if position >= len(args):

@@ -12,7 +12,7 @@ from typing import Any
 
 from redis.asyncio import Redis
 from redis.asyncio.connection import SSLConnection, parse_url
-from redis.asyncio.sentinel import MasterNotFoundError, SentinelConnectionPool, SentinelManagedConnection
+from redis.asyncio.sentinel import SentinelConnectionPool, SentinelManagedConnection
 from redis.exceptions import ConnectionError as NoConnectionError
 from redis.exceptions import MasterDownError, RedisError
 
@@ -31,13 +31,12 @@ class _Sentinels:
     async def discover_master(self, service: str) -> Host:
         """Where the primary is, in the view with the latest failover of those that most sentinels have.
 
-        Raises a RedisError when none answers, knows the service, or takes its primary to be up.
+        Raises a RedisError when none answers or knows the service. Whether they take it to be down is not
+        asked: there is nobody else to go to before they have made another one the primary.
         """
         asked: list[Any] = [client.sentinel_master(service) for client in self._clients]
         views: list[dict[str, Any]] = await most_answers(asked)
         latest = max(views, key=lambda view: view["config-epoch"])
-        if latest["is_odown"]:
-            raise MasterNotFoundError(f"the sentinels agree that the primary of {service!r} is down")
         return str(latest["ip"]), int(latest["port"])
 
     async def aclose(self) -> None:

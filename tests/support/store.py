@@ -13,7 +13,7 @@ import redis as blocking_redis
 from redis.asyncio import Redis
 from redis.backoff import ConstantBackoff
 from redis.retry import Retry
-from support.servers import LIKE_OURS, Clustered, clustered
+from support.servers import LIKE_OURS, Clustered, clustered, valkey_path
 
 from gateway import clock
 from gateway.core.reasons import Reason
@@ -22,7 +22,6 @@ from gateway.core.telling import Channel
 from gateway.core.totp import step_at
 from gateway.store.challenges import Challenge
 from gateway.store.cluster import Cluster
-from gateway.store.embedded import server_binary
 from gateway.store.factors import Spending
 from gateway.store.keyring import KeyRing
 from gateway.store.keys import Shard
@@ -55,7 +54,7 @@ def running_server(folder: Path, *settings: str) -> Iterator[Server]:
     """A server on a Unix socket in `folder`, killed at the end (even when stopped by SIGSTOP)."""
     socket = folder / "test.sock"
     options = ["--port", "0", "--unixsocket", socket, "--dir", folder, "--logfile", folder / "test.log"]
-    process = subprocess.Popen([server_binary(), *options, *settings], stdout=subprocess.DEVNULL)
+    process = subprocess.Popen([valkey_path(), *options, *settings], stdout=subprocess.DEVNULL)
     try:
         patient = Retry(ConstantBackoff(0.02), 500)
         with blocking_redis.Redis(unix_socket_path=str(socket), retry=patient) as client:

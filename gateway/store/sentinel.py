@@ -34,13 +34,23 @@ class _Sentinels:
         Raises a RedisError when none answers or knows the service. Whether they take it to be down is not
         asked: there is nobody else to go to before they have made another one the primary.
         """
-        asked: list[Any] = [client.sentinel_master(service) for client in self._clients]
-        views: list[dict[str, Any]] = await most_answers(asked)
-        latest = max(views, key=lambda view: view["config-epoch"])
-        return str(latest["ip"]), int(latest["port"])
+        views = await most_answers([_view(client, service) for client in self._clients])
+        return max(views)[1]
 
     async def aclose(self) -> None:
         await asyncio.gather(*(client.aclose() for client in self._clients))
+
+
+async def _view(sentinel: Any, service: str) -> tuple[int, Host]:
+    """The epoch of the latest failover that a sentinel knows of, and where the primary has been since then.
+
+    The sentinel that leads a failover has both before it is done, but tells the address by this command only.
+    """
+    pipeline = sentinel.pipeline(transaction=False)
+    pipeline.execute_command("SENTINEL MASTER", service)
+    pipeline.execute_command("SENTINEL GET-MASTER-ADDR-BY-NAME", service)
+    state, address = await pipeline.execute()
+    return int(state["config-epoch"]), (str(address[0]), int(address[1]))
 
 
 class _Connection(SentinelManagedConnection):

@@ -6,7 +6,7 @@ from contextlib import suppress
 
 import pytest
 from redis.exceptions import ClusterCrossSlotError, RedisError, ResponseError
-from support.servers import Clustered, Process, clustered
+from support.servers import Clustered, Process, clustered, until
 from support.store import NOW, ClusterBehind, cluster_behind, opened_store, signed_in
 
 from gateway.errors import StoreUnavailable
@@ -232,6 +232,27 @@ async def test_a_slot_that_is_being_moved_is_unavailable(cluster: Clustered) -> 
     for server in (source, target):
         server.ask("CLUSTER", "SETSLOT", slot, "STABLE")
     await count(store, name)
+    await store.close()
+
+
+async def test_a_slot_that_was_moved_as_a_whole_is_followed(cluster: Clustered) -> None:
+    """Where it is now, no script is known yet."""
+    store = await opened(cluster)
+    source, target = cluster.servers[0], cluster.servers[1]
+    name = subject_on(cluster, source)
+    await count(store, name)
+    slot = source.ask("CLUSTER", "KEYSLOT", shard_of(name).prefix)
+    node = target.ask("CLUSTER", "MYID")
+    target.ask("SCRIPT", "FLUSH")
+    source.ask("CLUSTER", "MIGRATESLOTS", "SLOTSRANGE", slot, slot, "NODE", node)
+    await asyncio.to_thread(until, lambda: cluster.holder(shard_of(name).prefix) is target, "it has moved")
+    run = store._connection.run_acknowledged
+    outcome, held = await run(
+        "count_attempt", shard_of(name), replicas=1, within=10, name=f"code:{name}", window=60
+    )
+    assert (outcome[0], held) == (2, 1)
+    await count(store, name)
+    assert target.ask("GET", attempts_key(name)) == "3"
     await store.close()
 
 

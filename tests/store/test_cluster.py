@@ -217,6 +217,25 @@ async def test_many_keys_are_found_after_their_server_changed(cluster: Clustered
     await store.close()
 
 
+async def test_what_goes_together_finds_those_keys_that_have_moved(cluster: Clustered) -> None:
+    client = cluster_behind(cluster)
+    names = [f"key{number}" for number in range(30)]
+    for name in names:
+        await client.set(name, name)
+    await asyncio.to_thread(cluster.promote, cluster.servers[0])
+    pipeline = client.pipeline(transaction=False)
+    for name in names:
+        pipeline.get(name)
+    assert await pipeline.execute() == names
+    await asyncio.to_thread(cluster.promote, cluster.servers[1])
+    for name in names:
+        async with client.pipeline(transaction=True) as both:
+            both.append(name, "!")
+            both.get(name)
+            assert (await both.execute())[1] == f"{name}!"
+    await client.aclose()
+
+
 async def test_a_slot_that_is_being_moved_is_unavailable(cluster: Clustered) -> None:
     """A script there would take a record that is still elsewhere for one that never was."""
     store = await opened(cluster)
@@ -264,6 +283,7 @@ async def test_what_timed_out_is_not_sent_again(cluster: Clustered) -> None:
     with pytest.raises(StoreUnavailable):
         await count(store, name)
     primary.resume()
+    primary.settle()
     assert primary.ask("GET", attempts_key(name)) in {None, "1"}
     await store.close()
 

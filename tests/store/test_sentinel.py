@@ -2,10 +2,11 @@
 
 import asyncio
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
-from support.servers import Process, Replicated, until
+from support.servers import LIKE_OURS, Process, Replicated, sentinel_of, until
 from support.store import NOW, enrolled, opened_store, signed_in
 
 from gateway.errors import StoreUnavailable
@@ -148,6 +149,28 @@ async def test_some_sentinels_may_be_down_but_not_all(watched: Replicated) -> No
     watched.sentinels[2].kill()
     with pytest.raises(StoreUnavailable):
         await opened(watched, timeout=0.5)
+
+
+@pytest.mark.parametrize("first", ["latest", "stale"])
+async def test_the_view_with_the_latest_failover_counts(
+    watched: Replicated, redis_path: str, short_path: Path, first: str
+) -> None:
+    """A sentinel that was cut off goes on to name whom it knew."""
+    primary = await asyncio.to_thread(watched.promote)
+    other = Process(redis_path, short_path / "other", LIKE_OURS).start()
+    stale = sentinel_of(redis_path, short_path / "stale", other, 60_000).start()
+    try:
+        places = [watched.sentinels[0].place, stale.place]
+        client = connect(
+            f"redis+sentinel://{','.join(places if first == 'latest' else places[::-1])}/watchword",
+            password=None,
+            timeout=20,
+        )
+        assert (await client.info("server"))["tcp_port"] == primary.port
+        await client.aclose()
+    finally:
+        stale.kill()
+        other.kill()
 
 
 async def test_passwords_of_servers_and_sentinels(watched: Replicated) -> None:

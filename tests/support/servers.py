@@ -115,6 +115,11 @@ class Process:
         with redis.Redis(port=self.port, decode_responses=True, socket_timeout=5) as client:
             return client.execute_command(*command)
 
+    def settle(self) -> None:
+        """Let it do what it was sent while it was paused, on whatever connections."""
+        for _ in range(50):
+            self.ask("PING")
+
     def info(self, section: str) -> dict[str, Any]:
         return dict(self.ask("INFO", section))
 
@@ -202,7 +207,7 @@ def replicated(
             until(lambda: primary.replicas_online == replicas, "all replicas are online")
             for number in range(sentinels):
                 home = Path(folder, f"sentinel{number}")
-                made.sentinels.append(_sentinel(binary, home, primary, 1500 + 3000 * number).start())
+                made.sentinels.append(sentinel_of(binary, home, primary, 1500 + 3000 * number).start())
             for sentinel in made.sentinels:
                 sentinel.ask("SENTINEL", "DEBUG", *_QUICK)
             until(lambda: all(_knows(one, replicas, sentinels) for one in made.sentinels), "sentinels agree")
@@ -221,7 +226,7 @@ _QUICK = (
 """Sentinels that ask each other ten times as often as they would, and mind no pause of the machine."""
 
 
-def _sentinel(binary: str, home: Path, primary: Process, down_after_ms: int) -> Process:
+def sentinel_of(binary: str, home: Path, primary: Process, down_after_ms: int) -> Process:
     """Each has another patience: those who notice at once all want to be the one who promotes, and nobody
     gets the votes. Whoever notices first gets those of the others, without which nobody may promote.
     """

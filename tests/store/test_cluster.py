@@ -6,6 +6,8 @@ from contextlib import suppress
 
 import pytest
 from redis.exceptions import ClusterCrossSlotError, RedisError, ResponseError
+from redis.exceptions import ConnectionError as NoConnectionError
+from redis.exceptions import TimeoutError as NoAnswerError
 from support.servers import Clustered, Process, clustered, until
 from support.store import NOW, ClusterBehind, cluster_behind, opened_store, signed_in
 
@@ -88,6 +90,19 @@ async def test_the_first_failure_of_several_is_told(behind: ClusterBehind) -> No
     with pytest.raises(ResponseError, match="WRONGTYPE"):
         await pipeline.execute()
     assert await behind.get("other") == "y"
+
+
+@pytest.mark.parametrize("error", [NoConnectionError(), NoAnswerError(), ConnectionResetError()])
+async def test_what_may_have_happened_is_not_done_again(behind: ClusterBehind, error: Exception) -> None:
+    done = []
+
+    async def work(server: object) -> None:
+        done.append(server)
+        raise error
+
+    with pytest.raises(type(error)):
+        await behind.at("key", work)
+    assert len(done) == 1
 
 
 async def test_a_transaction_is_for_one_slot(behind: ClusterBehind) -> None:

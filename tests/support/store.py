@@ -27,7 +27,6 @@ from gateway.store.keyring import KeyRing
 from gateway.store.keys import Shard
 from gateway.store.opening import Store, StoreOptions, open_store
 from gateway.store.sessions import NewDevice, SessionLimits, Started, Use
-from gateway.store.standing import NodeOptions
 
 NOW = float(int(clock.now()) + 10_000)
 """When stories begin: hours ahead, so that Redis lifetimes, which only tidy up, decide nothing in them."""

@@ -198,7 +198,7 @@ async def test_a_killed_primary_is_followed_by_its_replica(cluster: Clustered) -
             await count(store, lost)
             break
         await asyncio.sleep(0.02)
-    assert await store.sessions.identify(session.cookie, NOW) is not None
+    assert await store.who.ask(session.cookie, NOW) is not None
     await count(store, other)
     await store.close()
 

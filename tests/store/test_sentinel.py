@@ -55,7 +55,7 @@ async def test_a_killed_primary_is_followed_by_another_one(watched: Replicated) 
         await store.attempts.count("code", "ada", MANY)
     follower = await asyncio.to_thread(watched.after, primary)
     await again_available(store)
-    assert await store.sessions.identify(session.cookie, NOW) is not None
+    assert await store.who.ask(session.cookie, NOW) is not None
     await signed_in(store, "bob")
     assert keys_of(follower, "*account:bob"), "it is written where it belongs"
     assert await store._connection.pop("list", block=0.01) is None
@@ -93,7 +93,7 @@ async def test_a_demoted_primary_is_left_at_once(watched: Replicated) -> None:
         with suppress(StoreUnavailable):  # a connection may still have to be closed
             found = await store._connection.read_streams({"feed": "0-0"}, block=1.0, most=1)
     assert found == {"feed": [(entry, {"n": "1"})]}
-    assert await store.sessions.identify(session.cookie, NOW) is not None
+    assert await store.who.ask(session.cookie, NOW) is not None
     await store.close()
 
 

@@ -3,7 +3,7 @@
 import subprocess
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Iterator
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -85,13 +85,13 @@ class ClusterBehind(Cluster):
     """A plain client of a cluster, with what one asks of a single server for all of them together."""
 
     async def keys(self, pattern: str = "*") -> list[str]:
-        return [key for server in await self._servers() for key in await server.keys(pattern)]
+        return [key for server in await self.servers() for key in await server.keys(pattern)]
 
     async def flushall(self) -> None:
-        for server in await self._servers():
+        for server in await self.servers():
             await server.flushall()
 
-    async def _servers(self) -> list[Redis]:
+    async def servers(self) -> list[Redis]:
         return [self.server(host) for host in await self.primaries()]
 
 
@@ -127,13 +127,19 @@ async def valkey(request: pytest.FixtureRequest) -> AsyncIterator[Redis]:
 
 
 @pytest.fixture
-async def store(valkey: Redis, request: pytest.FixtureRequest) -> AsyncIterator[Store]:
-    """An empty store of one shard, or as `every_size` says."""
+def store_place(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """Where the store of the test is, as `StoreOptions` say it; as `every_size` wants it."""
     if _is_on_cluster(request):
-        opened = await opened_store(request.getfixturevalue("shared_cluster").url, shards=64, replicas=1)
-    else:
-        url = request.getfixturevalue("valkey_url")
-        opened = await opened_store(url, shards=getattr(request, "param", 1))
+        return {"url": request.getfixturevalue("shared_cluster").url, "shards": 64, "replicas": 1}
+    called = getattr(request.node, "callspec", None)
+    shards = called.params.get("store", 1) if called is not None else 1
+    return {"url": request.getfixturevalue("valkey_url"), "shards": shards}
+
+
+@pytest.fixture
+async def store(valkey: Redis, store_place: dict[str, Any]) -> AsyncIterator[Store]:
+    """An empty store of one shard, or as `every_size` says."""
+    opened = await opened_store(**store_place)
     yield opened
     await opened.leave()
     await opened.close()
@@ -256,13 +262,16 @@ def use_of(snapshot: Snapshot, address: str, now: float) -> Use:
 
 async def commands_during(valkey: Redis, work: Awaitable[object]) -> list[str]:
     """The names of the commands that the server ran while `work` did; `lua:` marks a script's own."""
-    async with valkey.monitor() as monitor:
+    servers = await valkey.servers() if isinstance(valkey, ClusterBehind) else [valkey]
+    async with AsyncExitStack() as stack:
+        monitors = [await stack.enter_async_context(server.monitor()) for server in servers]
         await work
-        await valkey.echo("that was it")
         seen = []
-        async for info in monitor.listen():
-            name = info["command"].split(" ")[0].upper()
-            if name == "ECHO":
-                break
-            seen.append(f"lua:{name}" if info["client_type"] == "lua" else name)
-    return [name for name in seen if name not in {"HELLO", "CLIENT"}]  # how `valkey` itself connects
+        for server, monitor in zip(servers, monitors, strict=True):
+            await server.echo("that was it")
+            async for info in monitor.listen():
+                name = info["command"].split(" ")[0].upper()
+                if name == "ECHO":
+                    break
+                seen.append(f"lua:{name}" if info["client_type"] == "lua" else name)
+    return [name for name in seen if name not in {"HELLO", "CLIENT", "CLUSTER"}]  # how clients find their way

@@ -32,13 +32,14 @@ from gateway.portal.texts import Texts
 from gateway.proxy.delivery import Delivery
 from gateway.proxy.live import LiveConnections
 from gateway.proxy.pipeline import Pipeline
-from gateway.settings import EMBEDDED, Listen, Settings, insecure_hosts, load_settings
+from gateway.settings import Listen, Settings, insecure_hosts, load_settings
 from gateway.store.keyring import KeyRing
 from gateway.store.live_ring import LiveKeyRing
 from gateway.store.opening import Store, StoreOptions, open_store
 from gateway.store.ring_file import load_or_create
 from gateway.store.sessions import SessionLimits
 from gateway.store.standing import NodeOptions
+from gateway.store_settings import EMBEDDED
 from gateway.supervision.handover import Handed
 from gateway.web.listener import Listener
 from gateway.web.metrics import Metrics
@@ -207,7 +208,7 @@ def load_configuration(
 
 async def open_settings_store(settings: Settings, ring: KeyRing) -> Store:
     """The store that the settings name. Raises StoreUnavailable."""
-    password = settings.store.password
+    password, of_sentinels = settings.store.password, settings.store.sentinel_password
     store, doubts = await open_store(
         StoreOptions(
             url=settings.store.url,
@@ -215,11 +216,15 @@ async def open_settings_store(settings: Settings, ring: KeyRing) -> Store:
             shards=settings.store.shards,
             timeout=settings.store.timeout,
             password=password.get_secret_value() if password else None,
+            sentinel_password=of_sentinels.get_secret_value() if of_sentinels else None,
+            replicas=settings.store.replicas,
             strict=settings.mode == "production",
             channels=settings.notices.channels,
             node=NodeOptions(
                 lease=settings.store.lease,
                 grace=settings.store.live_grace,
+                replicas=settings.store.replicas,
+                acknowledge=settings.store.acknowledge,
                 most_cached=max(1, settings.sessions.cached // settings.store.shards),
             ),
             journal=settings.store.data_dir / "journal",

@@ -9,9 +9,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
-from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, SecretStr, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, model_validator
 
 from gateway.core.located import Data, Document, Place, Shape, Trail, nearest, nested_shape, read
 from gateway.core.records import LaterDevices
@@ -19,14 +18,15 @@ from gateway.core.values import NOT_EMPTY, Count, Duration, Name, Port, Size, Te
 from gateway.documents import read_document
 from gateway.errors import Fault, Faulty
 from gateway.notice_settings import Notices
+from gateway.store_settings import Store
 
 PREFIX = "WATCHWORD_"
-EMBEDDED = "embedded"
 
 _SECRETS: tuple[tuple[Trail, Trail], ...] = tuple(
     ((*section, key), (*section, f"{key}-file"))
     for section, key in (
         (("store",), "password"),
+        (("store",), "sentinel-password"),
         (("notices", "mail"), "password"),
         (("notices", "webhook"), "secret"),
     )
@@ -43,27 +43,11 @@ def _network(value: Any) -> IPv4Network | IPv6Network:
         raise ValueError(f"{value!r} is not a network such as 10.0.0.0/8: {error}") from None
 
 
-def _store_url(url: str) -> str:
-    if url == EMBEDDED:
-        return url
-    try:
-        parts = urlsplit(url)
-        place = parts.path if parts.scheme == "unix" else parts.hostname and parts.port != 0
-    except ValueError:  # its message could quote a part of a password
-        place = None
-    if not place or parts.scheme not in {"redis", "rediss", "unix"}:
-        raise ValueError("must be 'embedded', or an address that starts with redis://, rediss:// or unix:///")
-    if parts.password is not None or "password" in parts.query:
-        raise ValueError("must not hold a password; give it as 'password' or 'password-file'")
-    return url
-
-
 def _comma_separated(value: Any) -> Any:
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
 
 Network = Annotated[IPv4Network | IPv6Network, PlainValidator(_network)]
-StoreUrl = Annotated[str, AfterValidator(_store_url)]
 
 
 class Listen(Shape):
@@ -79,25 +63,6 @@ class AdminListen(Shape):
 class Tls(Shape):
     certificate: Path
     key: Path
-
-
-class Store(Shape):
-    """After loading, `password` holds what `password-file` holds, where that is given."""
-
-    url: StoreUrl = EMBEDDED
-    data_dir: Path = Path("data")
-    password: SecretStr | None = None
-    password_file: Path | None = None
-    timeout: Duration = 2.0
-    shards: Annotated[Count, Field(le=256)] = 1
-    lease: Annotated[Duration, Field(ge=0.2, le=60)] = 2.0
-    live_grace: Annotated[Duration, Field(le=600)] = 3.0
-
-    @model_validator(mode="after")
-    def _one_password(self) -> Self:
-        if self.password and self.password_file:
-            raise ValueError("give password or password-file, not both")
-        return self
 
 
 class Sessions(Shape):

@@ -3,16 +3,16 @@
 Helpers that are not fixtures live in `tests/support/`, which pyproject.toml puts on the path:
 `from support import chromium`. With `--import-mode=importlib`, test files cannot import each other.
 
-Only this file may skip a test, and only for a missing Chromium; `.ci/run` sets
-TEST_REQUIRE_BROWSER=1, which turns that skip into a failure.
+Only this file may skip a test, and only for a missing Chromium or redis-server; `.ci/run` sets
+TEST_REQUIRE_BROWSER=1 and TEST_REQUIRE_REDIS=1, which turn that skip into a failure.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 from hypothesis import settings
 from playwright.async_api import Browser, async_playwright
-from support import chromium
+from support import chromium, servers
 
 pytest_plugins = ["support.store", "support.nodes", "support.race", "support.gateway", "support.commands"]
 
@@ -40,6 +40,26 @@ async def browser(chromium_path: str) -> AsyncIterator[Browser]:
         await started.close()
 
 
+@pytest.fixture(scope="session")
+def redis_path() -> str:
+    """Debian's redis-server, which is a sentinel as well."""
+    path = servers.find_redis()
+    if path is None and servers.redis_required():
+        pytest.fail(servers.MISSING)
+    if path is None:
+        pytest.skip(servers.MISSING)
+    return path
+
+
+@pytest.fixture
+def watched(redis_path: str) -> Iterator[servers.Replicated]:
+    """A primary with two replicas and three sentinels, of the test's own."""
+    with servers.replicated(redis_path) as running:
+        yield running
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    if any(chromium.MISSING in str(report.longrepr) for report in terminalreporter.stats.get("skipped", ())):
-        terminalreporter.write_line(f"The browser tests did not run: {chromium.MISSING}.", yellow=True)
+    skipped = [str(report.longrepr) for report in terminalreporter.stats.get("skipped", ())]
+    for what, missing in (("browser", chromium.MISSING), ("Sentinel", servers.MISSING)):
+        if any(missing in why for why in skipped):
+            terminalreporter.write_line(f"The {what} tests did not run: {missing}.", yellow=True)

@@ -20,7 +20,8 @@ from gateway.cli.output import console, errors, show_json
 from gateway.cli.serving import follow_files, told_to_stop
 from gateway.core.records import LaterDevices
 from gateway.identity.passwords import Passwords
-from gateway.settings import EMBEDDED, AdminListen, Devices, Listen, Resets, Settings, Store, variables_in
+from gateway.settings import AdminListen, Devices, Listen, Resets, Settings, variables_in
+from gateway.store_settings import EMBEDDED, Store
 
 ACCOUNT = "ada"
 _IN_CHECKOUT = Path(__file__).parents[2] / "policies" / "exchange.yaml"

@@ -99,6 +99,7 @@ Size = Annotated[int, _with_unit(parse_size)]
 
 Switch = Annotated[bool, BeforeValidator(_switch)]
 Count = Annotated[int, BeforeValidator(_not_a_switch), Field(ge=1)]
+CountFromZero = Annotated[int, BeforeValidator(_not_a_switch), Field(ge=0)]
 Port = Annotated[int, BeforeValidator(_not_a_switch), Field(ge=0, le=65535)]
 Text = Annotated[str, AfterValidator(_text)]
 Name = Annotated[str, AfterValidator(_name)]

@@ -6,20 +6,23 @@ forgotten it (after a failover or SCRIPT FLUSH).
 """
 
 import functools
+import hashlib
 import json
-from collections.abc import Awaitable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib import resources
-from typing import Any
+from typing import Any, TypeVar
 
 from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.commands.core import AsyncScript
 from redis.exceptions import NoScriptError, RedisError
 
 from gateway.errors import StoreUnavailable
+from gateway.store.cluster import Cluster
 from gateway.store.keys import Meta, Shard
+from gateway.store.sentinel import SentinelClient
+
+T = TypeVar("T")
 
 LONGEST_BLOCK = 1.0
 """Seconds that a command may wait in the server for something to come."""
@@ -35,31 +38,54 @@ def store_errors() -> Iterator[None]:
 
 
 @functools.cache
-def _script_text(name: str) -> str:
+def _script(name: str) -> tuple[str, str]:
+    """A script's text, and the hash that a server knows it by."""
     folder = resources.files("gateway.store") / "scripts"
     prelude, script, epilogue = (
         (folder / f"{part}.lua").read_text() for part in ("prelude", name, "epilogue")
     )
-    return f"{prelude}\nlocal function step()\n{script}\nend\n\n{epilogue}"
+    text = f"{prelude}\nlocal function step()\n{script}\nend\n\n{epilogue}"
+    return text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
+
+
+async def _on_server(redis: Redis, key: str, work: Callable[[Redis], Awaitable[T]]) -> T:
+    """Do what is to be done on the one server that holds a key."""
+    return await redis.at(key, work) if isinstance(redis, Cluster) else await work(redis)
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A primary of the store. `name` is where it is, or "" where there is only one."""
+
+    name: str
+    redis: Redis
 
 
 class Connection:
-    """A client of one store whose records are spread over `shards` shards."""
+    """A client of one store whose records are spread over `shards` shards, on one server or several."""
 
     def __init__(self, redis: Redis, shards: int, blocking: Redis | None = None) -> None:
         """`blocking` is for commands that wait in the server longer than `redis` waits for an answer."""
         self.redis = redis
         self._blocking = blocking or redis
         self.shards = shards
-        self._scripts: dict[str, AsyncScript] = {}
 
     async def run(self, script: str, shard: Shard | Meta, **arguments: Any) -> Any:
         """Run `scripts/<script>.lua` on one shard; what it returns, as text and lists.
 
         Times given as floats travel as text. Raises StoreUnavailable.
         """
+        text, digest = _script(script)
+        payload = _payload(arguments)
+
+        async def evaluate(server: Any) -> Any:
+            try:
+                return await server.evalsha(digest, 1, shard.prefix, payload)
+            except NoScriptError:  # it did not run; sent as a whole it does, and is known from then on
+                return await server.eval(text, 1, shard.prefix, payload)
+
         with store_errors():
-            return await self._prepared(script)(keys=[shard.prefix], args=[_payload(arguments)])
+            return await _on_server(self.redis, shard.prefix, evaluate)
 
     async def run_acknowledged(
         self, script: str, shard: Shard | Meta, *, replicas: int, within: float, **arguments: Any
@@ -67,30 +93,38 @@ class Connection:
         """Run a script as `run` does; what it returns, and how many replicas hold it after at most
         `within` seconds. None are asked where `replicas`, the number that is waited for, is 0.
 
-        WAIT counts only for the connection that wrote: both go there in one piece.
+        WAIT counts only for the connection that wrote: both go there in one piece. Where too few hold it,
+        the server may be the primary no longer, so we look who is.
         """
         if replicas == 0:
             return await self.run(script, shard, **arguments), 0
-        prepared = self._prepared(script)
-        with store_errors():
-            for _ in range(2):
-                pipeline = self.redis.pipeline(transaction=False)
-                pipeline.evalsha(prepared.sha, 1, shard.prefix, _payload(arguments))
+        text, digest = _script(script)
+        payload = _payload(arguments)
+
+        async def evaluate(server: Redis) -> tuple[Any, int]:
+            for way in (("EVALSHA", digest), ("EVAL", text)):
+                pipeline = server.pipeline(transaction=False)
+                pipeline.execute_command(*way, 1, shard.prefix, payload)
                 pipeline.wait(replicas, max(1, round(within * 1000)))
                 outcome, held = await pipeline.execute(raise_on_error=False)
                 if not isinstance(outcome, NoScriptError):
                     break
-                await self.redis.script_load(prepared.script)
             for answer in (outcome, held):
                 if isinstance(answer, Exception):
                     raise answer
+            return outcome, held
+
+        with store_errors():
+            outcome, held = await _on_server(self.redis, shard.prefix, evaluate)
+        if held < replicas:
+            self._look_again()
         return outcome, held
 
     async def read_streams(
         self, after: Mapping[str, str], *, block: float, most: int
     ) -> dict[str, list[tuple[str, dict[str, str]]]]:
         """What came in each of these streams after an entry's id, once there is something, or after `block`
-        seconds. All of them are on one server. Raises StoreUnavailable.
+        seconds. All of them are of one of the `groups`. Raises StoreUnavailable.
         """
         with store_errors():
             streams: dict[Any, Any] = dict(after)
@@ -104,14 +138,41 @@ class Connection:
         return None if found is None else str(found[1])
 
     def groups(self) -> list[list[Shard]]:
-        """The shards, those of one server together."""
-        return [[Shard(index) for index in range(self.shards)]]
+        """The shards, those together whose streams can be read together.
 
-    def _prepared(self, script: str) -> AsyncScript:
-        prepared = self._scripts.get(script)
-        if prepared is None:
-            prepared = self._scripts[script] = self.redis.register_script(_script_text(script))
-        return prepared
+        In a cluster that is each by itself: a command must keep to one slot, even where its server holds
+        the other one as well.
+        """
+        shards = [Shard(index) for index in range(self.shards)]
+        return [[shard] for shard in shards] if isinstance(self.redis, Cluster) else [shards]
+
+    async def servers(self) -> list[Server]:
+        """The primaries, for what has to be asked of each. Raises StoreUnavailable."""
+        if not isinstance(self.redis, Cluster):
+            return [Server("", self.redis)]
+        with store_errors():
+            primaries = await self.redis.primaries()
+        return [Server(f"{host[0]}:{host[1]}", self.redis.server(host)) for host in sorted(primaries)]
+
+    async def layout(self) -> object:
+        """What tells that all primaries are still the same processes, and hold the same parts of the store.
+
+        Raises StoreUnavailable.
+        """
+        with store_errors():
+            parts = await self.redis.primaries() if isinstance(self.redis, Cluster) else None
+            runs = [(await server.redis.info("server"))["run_id"] for server in await self.servers()]
+        return runs, parts
+
+    async def ping(self) -> None:
+        """Raises StoreUnavailable when a part of the store does not answer."""
+        for server in await self.servers():
+            await self.call(server.redis.ping())
+
+    def _look_again(self) -> None:
+        for client in (self.redis, self._blocking):
+            if isinstance(client, Cluster | SentinelClient):
+                client.look_again()
 
     async def call(self, command: Awaitable[Any]) -> Any:
         """One plain command of `redis`. Raises StoreUnavailable."""
@@ -155,20 +216,3 @@ def _as_argument(value: Any) -> Any:
 def time_text(seconds: float) -> str:
     """A time as the store keeps it: Unix seconds with six decimals."""
     return f"{seconds:.6f}"
-
-
-def connect(url: str, *, password: str | None, timeout: float) -> Redis:
-    """A client for `redis://`, `rediss://` or `unix://`, that gives up after `timeout` seconds.
-
-    A dead connection in the pool is replaced before it is used. No command is sent twice: one whose
-    answer did not arrive may have happened, and asked again the store would answer "used already".
-    """
-    return Redis.from_url(
-        url,
-        password=password,
-        decode_responses=True,
-        socket_timeout=timeout,
-        socket_connect_timeout=timeout,
-        retry=Retry(NoBackoff(), 0),
-        protocol=2,
-    )

@@ -1,6 +1,5 @@
 """Opening the store: connect, check that the server can be relied on, and prepare a new one."""
 
-import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,8 +12,10 @@ from gateway.store.attempts import Attempts
 from gateway.store.audit import Audit
 from gateway.store.challenges import Challenges
 from gateway.store.choices import Choices
-from gateway.store.connection import LONGEST_BLOCK, Connection, connect, store_errors
+from gateway.store.clients import connect
+from gateway.store.connection import LONGEST_BLOCK, Connection, store_errors
 from gateway.store.devices import Devices
+from gateway.store.doubts import Doubts, doubts_about
 from gateway.store.embedded import EmbeddedServer, start_embedded
 from gateway.store.factors import Factors
 from gateway.store.finishing import Finisher
@@ -33,16 +34,18 @@ from gateway.store.standing import NodeOptions, Surroundings
 from gateway.store.who import Who
 
 _ANOTHER_RING = "the key ring is not the one that the store was sealed with"
-_OLDEST_REDIS = (6, 2)
-_MOST_SKEW = 5.0
+_MOST_WAITING = 2 * MAX_SHARDS
+"""Connections on which something is waited for: in a cluster, each shard's stream has one of its own."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoreOptions:
-    """Where the store is. `url` is `embedded`, or a `redis://`, `rediss://` or `unix://` address.
+    """Where the store is. `url` is `embedded`, or an address as in `gateway.core.store_address`.
 
-    `channels` are the ones on which account holders are told what happens to their accounts. `journal` is
-    the folder where revocations are promised; without one, no promise outlives the process.
+    `password` is that of the servers, `sentinel_password` that of sentinels, and `replicas` says how many
+    there are of each primary. `channels` are the ones on which account holders are told what happens to
+    their accounts. `journal` is the folder where revocations are promised; without one, no promise outlives
+    the process.
     """
 
     url: str
@@ -50,6 +53,8 @@ class StoreOptions:
     shards: int
     timeout: float
     password: str | None = None
+    sentinel_password: str | None = None
+    replicas: int = 0
     strict: bool = True
     channels: tuple[Channel, ...] = ()
     node: NodeOptions = field(default_factory=NodeOptions)
@@ -91,7 +96,7 @@ class Store:
 
     async def ping(self) -> None:
         """Raises StoreUnavailable when the store does not answer."""
-        await self._connection.call(self._connection.redis.ping())
+        await self._connection.ping()
 
     async def join(self, surroundings: Surroundings) -> None:
         """Become a node: trust memory for as long as a lease lasts, and finish what was promised."""
@@ -119,42 +124,34 @@ async def open_store(options: StoreOptions, ring: KeyRing, limits: SessionLimits
     Raises StoreUnavailable when it cannot be reached, or must not be used.
     """
     server = await start_embedded(options.data_dir) if options.url == "embedded" else None
-    url = server.url if server else options.url
-    redis = connect(url, password=options.password, timeout=options.timeout)
-    blocking = connect(url, password=options.password, timeout=options.timeout + LONGEST_BLOCK)
-    connection = Connection(redis, options.shards, blocking)
+    connection = _connected(options, server.url if server else options.url)
     try:
-        warnings = await _doubts(connection)
-        if warnings and options.strict:
-            raise StoreUnavailable("the store cannot be relied on: " + "; ".join(warnings))
+        doubts = await doubts_about(connection, options.replicas)
+        if options.strict and (faults := await _faults(connection, doubts)):
+            raise StoreUnavailable("the store cannot be relied on: " + "; ".join(faults))
         await _prepare(connection, ring)
     except BaseException:
         await connection.close()
         if server is not None:
             await server.stop()
         raise
-    return Store(connection, server, limits, options), warnings
+    return Store(connection, server, limits, options), [*doubts.faults, *doubts.shortfalls]
 
 
-async def _doubts(connection: Connection) -> list[str]:
-    """Why this server should not keep sessions: what it would forget, or refuse, or tell wrongly."""
-    info: dict[str, Any] = await connection.call(connection.redis.info())
-    seconds, micros = await connection.call(connection.redis.time())
-    doubts = []
-    version = str(info.get("valkey_version") or info["redis_version"])
-    numbers = tuple(int(part) for part in re.findall(r"\d+", version)[:2])
-    if numbers < _OLDEST_REDIS:
-        doubts.append(f"version {version} is older than 6.2")
-    if info.get("role") != "master":
-        doubts.append("this server is a replica")
-    if info.get("maxmemory_policy") != "noeviction":
-        doubts.append(f"maxmemory-policy is {info.get('maxmemory_policy')}, not noeviction")
-    if not info.get("aof_enabled"):
-        doubts.append("appendonly is off")
-    skew = abs(seconds + micros / 1e6 - clock.now())
-    if skew > _MOST_SKEW:
-        doubts.append(f"its clock differs from ours by {skew:.0f} s")
-    return doubts
+def _connected(options: StoreOptions, url: str) -> Connection:
+    how: dict[str, Any] = {"password": options.password, "sentinel_password": options.sentinel_password}
+    redis = connect(url, **how, timeout=options.timeout)
+    blocking = connect(url, **how, timeout=options.timeout + LONGEST_BLOCK, most=_MOST_WAITING)
+    return Connection(redis, options.shards, blocking)
+
+
+async def _faults(connection: Connection, doubts: Doubts) -> list[str]:
+    """What stops a start. Replicas that are missing do so at the first one only, where the setting is
+    wrong; later, one of them has failed, and a gateway that starts again must not fail with it.
+    """
+    if not doubts.shortfalls or await connection.call(connection.redis.exists(META)):
+        return doubts.faults
+    return [*doubts.faults, *doubts.shortfalls]
 
 
 async def _prepare(connection: Connection, ring: KeyRing) -> None:

@@ -12,8 +12,8 @@ from typing import Any
 
 import structlog
 
-from gateway.errors import SealBroken
-from gateway.store.connection import Connection, store_errors, time_text
+from gateway.errors import SealBroken, StoreUnavailable
+from gateway.store.connection import Connection, Server, store_errors, time_text
 from gateway.store.keyring import KeyRing, KeyState
 from gateway.store.keys import META, Meta, Shard
 
@@ -128,7 +128,9 @@ class Sealed:
         It may end anywhere and be begun again, and any number of processes may do it at once: each value
         is replaced only if it is still the one that was opened. `current` gives the ring, asked each time.
         """
-        total: int = await self._connection.call(self._connection.redis.dbsize())
+        total = 0
+        for server in await self._connection.servers():
+            total += await self._connection.call(server.redis.dbsize())
         seen = resealed = broken = 0
         async for count, values in self._batches():
             seen += count
@@ -169,19 +171,28 @@ class Sealed:
     async def _batches(self) -> AsyncIterator[tuple[int, Sequence[SealedValue]]]:
         """Every sealed value, a few at a time, with the number of records that were looked at for them.
 
-        What is in the store from beginning to end is met (SCAN); nobody is kept waiting meanwhile.
+        What is in the store from beginning to end is met (SCAN); nobody is kept waiting meanwhile. Raises
+        StoreUnavailable where that cannot be said, as servers took over from each other meanwhile.
         """
         yield 1, [await self._check()]
+        layout = await self._connection.layout()
+        for server in await self._connection.servers():
+            async for keys in self._keys_of(server):
+                places = [place for key in keys if (place := _place_of(key)) is not None]
+                yield len(keys) - len(places), []
+                for start in range(0, len(places), _READ_AT_ONCE):
+                    some = places[start : start + _READ_AT_ONCE]
+                    yield len(some), await self._read(some)
+        if await self._connection.layout() != layout:
+            raise StoreUnavailable("the store's servers changed while it was looked through")
+
+    async def _keys_of(self, server: Server) -> AsyncIterator[Sequence[str]]:
         cursor = 0
         while True:
             cursor, keys = await self._connection.call(
-                self._connection.redis.scan(cursor, match="ww:{*", count=_SCANNED_AT_ONCE)
+                server.redis.scan(cursor, match="ww:{*", count=_SCANNED_AT_ONCE)
             )
-            places = [place for key in keys if (place := _place_of(key)) is not None]
-            yield len(keys) - len(places), []
-            for start in range(0, len(places), _READ_AT_ONCE):
-                some = places[start : start + _READ_AT_ONCE]
-                yield len(some), await self._read(some)
+            yield keys
             if cursor == 0:
                 return
 

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from redis import exceptions
 from redis.asyncio import Redis
+from support.servers import replicated
 from support.store import (
     LIKE_OURS,
     NOW,
@@ -254,6 +255,46 @@ async def test_what_replicas_do_not_hold_is_told_even_after_the_server_forgot_it
         0,
         0,
     )
+
+
+async def test_what_replicas_hold_is_told(redis_path: str) -> None:
+    with replicated(redis_path, sentinels=0) as running:
+        primary, first, second = running.servers
+        store = await opened_store(f"redis://{primary.place}", replicas=2)
+        run = store._connection.run_acknowledged
+        assert await run("add_account", Shard(0), replicas=2, within=10, **ADA) == (1, 2)
+        first.pause()
+        assert await run("add_account", Shard(0), replicas=2, within=0.05, **ADA) == (0, 1)
+        second.pause()
+        outcome, held = await run("add_account", Shard(0), replicas=1, within=0.05, **{**ADA, "subject": "b"})
+        assert (outcome, held) == (1, 0), "it stands nevertheless"
+        first.resume()
+        assert (await run("add_account", Shard(0), replicas=1, within=10, **ADA))[1] == 1
+        await store.close()
+
+
+async def test_what_is_waited_for_goes_in_one_piece(store: Store, valkey: Redis) -> None:
+    """WAIT on another connection would count nothing."""
+    run = store._connection.run_acknowledged
+    await run("add_account", Shard(0), replicas=1, within=0.01, **ADA)
+    seen = await commands_during(valkey, run("add_account", Shard(0), replicas=1, within=0.01, **ADA))
+    assert [name for name in seen if not name.startswith("lua:")] == ["EVALSHA", "WAIT"]
+    seen = await commands_during(valkey, run("add_account", Shard(0), replicas=0, within=0.01, **ADA))
+    assert [name for name in seen if not name.startswith("lua:")] == ["EVALSHA"]
+
+
+async def test_the_parts_are_the_same_until_a_server_starts_again(redis_path: str) -> None:
+    with replicated(redis_path, replicas=0, sentinels=0) as running:
+        (server,) = running.servers
+        store = await opened_store(f"redis://{server.place}")
+        layout = await store._connection.layout()
+        assert await store._connection.layout() == layout
+        server.kill()
+        with pytest.raises(StoreUnavailable):
+            await store._connection.layout()
+        server.start()
+        assert await store._connection.layout() != layout
+        await store.close()
 
 
 async def test_a_script_that_fails_is_not_known_to_have_happened(store: Store) -> None:

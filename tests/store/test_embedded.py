@@ -275,7 +275,7 @@ def test_the_same_on_uvloop(tmp_path: Path) -> None:
 USER = """
 import asyncio, sys
 from pathlib import Path
-from gateway.store.connection import connect
+from gateway.store.clients import connect
 from gateway.store.embedded import start_embedded
 
 async def use():

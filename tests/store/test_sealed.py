@@ -5,11 +5,13 @@ import re
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 from redis.asyncio import Redis
 from structlog.testing import capture_logs
+from support.servers import LIKE_OURS, Process, valkey_path
 from support.store import (
     NOW,
     RING,
@@ -20,11 +22,12 @@ from support.store import (
     enrolled,
     every_size,
     new_factor,
+    opened_store,
     signed_in,
     spent,
 )
 
-from gateway.errors import KeyMissing
+from gateway.errors import KeyMissing, StoreUnavailable
 from gateway.store.challenges import Challenge
 from gateway.store.keyring import KeyRing, KeyTimes
 from gateway.store.keys import META
@@ -110,6 +113,26 @@ async def test_everything_is_sealed_anew_and_nothing_else_changes(store: Store, 
         assert found is not None and found.sealed_request is not None
         bound_to = PARKED_REQUESTS.bound_to(session.session_id, challenge.id)
         assert ROTATED.open(found.sealed_request, bound_to=bound_to) == b"a request"
+
+
+async def test_a_pass_under_which_the_server_changed_is_none(short_path: Path) -> None:
+    """Another process has another order: what it would have met next, it may leave out."""
+    server = Process(valkey_path(), short_path, LIKE_OURS).start()
+    try:
+        store = await opened_store(f"redis://{server.place}")
+        await with_secrets(store, "ada")
+        passing = store.sealed.reseal(lambda: ROTATED)
+        await anext(passing)  # the check value
+        await anext(passing)  # what the server met
+        await asyncio.to_thread(server.kill)
+        await asyncio.to_thread(server.start)
+        with pytest.raises(StoreUnavailable, match="changed while it was looked through"):
+            async for _ in passing:
+                pass
+        assert (await resealed(store)).broken == 0
+        await store.close()
+    finally:
+        server.kill()
 
 
 async def test_a_second_pass_finds_nothing_to_do(store: Store, valkey: Redis) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 from support.store import NOW, opened_store
@@ -46,13 +47,12 @@ Join = Callable[..., Awaitable[tuple[Store, Heard]]]
 
 
 @pytest.fixture
-async def join(store: Store, valkey_url: str) -> AsyncIterator[Join]:
+async def join(store: Store, store_place: dict[str, Any]) -> AsyncIterator[Join]:
     """Further nodes of the test's store, with what they hear."""
     joined: list[Store] = []
 
     async def another(options: NodeOptions = A_LEASE) -> tuple[Store, Heard]:
-        shards = len(store.node.standings)
-        node, heard = await opened_store(valkey_url, shards=shards, node=options), Heard()
+        node, heard = await opened_store(**store_place, node=options), Heard()
         joined.append(node)
         await node.join(heard)
         return node, heard

@@ -3,7 +3,7 @@
 import subprocess
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Iterator
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import redis as blocking_redis
 from redis.asyncio import Redis
 from redis.backoff import ConstantBackoff
 from redis.retry import Retry
+from support.servers import LIKE_OURS, Clustered, clustered, valkey_path
 
 from gateway import clock
 from gateway.core.reasons import Reason
@@ -20,13 +21,12 @@ from gateway.core.records import Factor, FactorState, LaterDevices, Snapshot
 from gateway.core.telling import Channel
 from gateway.core.totp import step_at
 from gateway.store.challenges import Challenge
-from gateway.store.embedded import server_binary
+from gateway.store.cluster import Cluster
 from gateway.store.factors import Spending
 from gateway.store.keyring import KeyRing
 from gateway.store.keys import Shard
 from gateway.store.opening import Store, StoreOptions, open_store
 from gateway.store.sessions import NewDevice, SessionLimits, Started, Use
-from gateway.store.standing import NodeOptions
 
 NOW = float(int(clock.now()) + 10_000)
 """When stories begin: hours ahead, so that Redis lifetimes, which only tidy up, decide nothing in them."""
@@ -35,11 +35,11 @@ STEP = step_at(NOW)
 LIMITS = SessionLimits(idle=3600, absolute=86_400, grace=5)
 RING = KeyRing(active="test", keys={"test": b"k" * 32}, operator_seed=b"o" * 32)
 
-LIKE_OURS = ("--appendonly", "yes", "--appendfsync", "no", "--maxmemory-policy", "noeviction", "--save", "")
-"""Settings with which nothing is doubtful about a server."""
-
-every_size = pytest.mark.parametrize("store", [1, 64], indirect=True, ids=["1 shard", "64 shards"])
-"""For tests of whatever may lie in another shard than one thinks."""
+CLUSTER = "cluster"
+every_size = pytest.mark.parametrize(
+    "store", [1, 64, CLUSTER], indirect=True, ids=["1 shard", "64 shards", "cluster"]
+)
+"""For tests of whatever may lie in another shard than one thinks, or on another server."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ def running_server(folder: Path, *settings: str) -> Iterator[Server]:
     """A server on a Unix socket in `folder`, killed at the end (even when stopped by SIGSTOP)."""
     socket = folder / "test.sock"
     options = ["--port", "0", "--unixsocket", socket, "--dir", folder, "--logfile", folder / "test.log"]
-    process = subprocess.Popen([server_binary(), *options, *settings], stdout=subprocess.DEVNULL)
+    process = subprocess.Popen([valkey_path(), *options, *settings], stdout=subprocess.DEVNULL)
     try:
         patient = Retry(ConstantBackoff(0.02), 500)
         with blocking_redis.Redis(unix_socket_path=str(socket), retry=patient) as client:
@@ -81,44 +81,74 @@ def valkey_url() -> Iterator[str]:
         yield server.url
 
 
+class ClusterBehind(Cluster):
+    """A plain client of a cluster, with what one asks of a single server for all of them together."""
+
+    async def keys(self, pattern: str = "*") -> list[str]:
+        return [key for server in await self.servers() for key in await server.keys(pattern)]
+
+    async def flushall(self) -> None:
+        for server in await self.servers():
+            await server.flushall()
+
+    async def servers(self) -> list[Redis]:
+        return [self.server(host) for host in await self.primaries()]
+
+
+def cluster_behind(cluster: Clustered) -> ClusterBehind:
+    return ClusterBehind(
+        lambda host: Redis(host=host[0], port=host[1], decode_responses=True),
+        [("127.0.0.1", server.port) for server in cluster.servers],
+    )
+
+
+def _is_on_cluster(request: pytest.FixtureRequest) -> bool:
+    called = getattr(request.node, "callspec", None)
+    return called is not None and called.params.get("store") == CLUSTER
+
+
+@pytest.fixture(scope="session")
+def shared_cluster() -> Iterator[Clustered]:
+    """The cluster of the whole run, in which all stays well."""
+    with clustered() as running:
+        yield running
+
+
 @pytest.fixture
-async def valkey(valkey_url: str) -> AsyncIterator[Redis]:
-    """A plain client of an empty server, to look behind the store's back."""
-    client = Redis.from_url(valkey_url, decode_responses=True)
+async def valkey(request: pytest.FixtureRequest) -> AsyncIterator[Redis]:
+    """A plain client of an empty server (or cluster, for `every_size`), to look behind the store's back."""
+    if _is_on_cluster(request):
+        client: Redis = cluster_behind(request.getfixturevalue("shared_cluster"))
+    else:
+        client = Redis.from_url(request.getfixturevalue("valkey_url"), decode_responses=True)
     await client.flushall()
     yield client
     await client.aclose()
 
 
 @pytest.fixture
-async def store(valkey: Redis, valkey_url: str, request: pytest.FixtureRequest) -> AsyncIterator[Store]:
-    """An empty store of one shard, or as many as `every_size` says."""
-    opened = await opened_store(valkey_url, shards=getattr(request, "param", 1))
+def store_place(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """Where the store of the test is, as `StoreOptions` say it; as `every_size` wants it."""
+    if _is_on_cluster(request):
+        return {"url": request.getfixturevalue("shared_cluster").url, "shards": 64, "replicas": 1}
+    called = getattr(request.node, "callspec", None)
+    shards = called.params.get("store", 1) if called is not None else 1
+    return {"url": request.getfixturevalue("valkey_url"), "shards": shards}
+
+
+@pytest.fixture
+async def store(valkey: Redis, store_place: dict[str, Any]) -> AsyncIterator[Store]:
+    """An empty store of one shard, or as `every_size` says."""
+    opened = await opened_store(**store_place)
     yield opened
     await opened.leave()
     await opened.close()
 
 
-async def opened_store(
-    url: str,
-    *,
-    shards: int = 1,
-    timeout: float = 20.0,
-    channels: tuple[Channel, ...] = tuple(Channel),
-    node: NodeOptions | None = None,
-    journal: Path | None = None,
-) -> Store:
-    """A client of a store, as each node has one."""
-    options = StoreOptions(
-        url=url,
-        data_dir=Path(),
-        shards=shards,
-        timeout=timeout,
-        channels=channels,
-        node=node or NodeOptions(),
-        journal=journal,
-    )
-    opened, _ = await open_store(options, RING, LIMITS)
+async def opened_store(url: str, **options: Any) -> Store:
+    """A client of a store, as each node has one; `options` are those of `StoreOptions` that differ."""
+    usual = {"data_dir": Path(), "shards": 1, "timeout": 20.0, "channels": tuple(Channel)}
+    opened, _ = await open_store(StoreOptions(url=url, **{**usual, **options}), RING, LIMITS)
     return opened
 
 
@@ -232,13 +262,16 @@ def use_of(snapshot: Snapshot, address: str, now: float) -> Use:
 
 async def commands_during(valkey: Redis, work: Awaitable[object]) -> list[str]:
     """The names of the commands that the server ran while `work` did; `lua:` marks a script's own."""
-    async with valkey.monitor() as monitor:
+    servers = await valkey.servers() if isinstance(valkey, ClusterBehind) else [valkey]
+    async with AsyncExitStack() as stack:
+        monitors = [await stack.enter_async_context(server.monitor()) for server in servers]
         await work
-        await valkey.echo("that was it")
         seen = []
-        async for info in monitor.listen():
-            name = info["command"].split(" ")[0].upper()
-            if name == "ECHO":
-                break
-            seen.append(f"lua:{name}" if info["client_type"] == "lua" else name)
-    return [name for name in seen if name not in {"HELLO", "CLIENT"}]  # how `valkey` itself connects
+        for server, monitor in zip(servers, monitors, strict=True):
+            await server.echo("that was it")
+            async for info in monitor.listen():
+                name = info["command"].split(" ")[0].upper()
+                if name == "ECHO":
+                    break
+                seen.append(f"lua:{name}" if info["client_type"] == "lua" else name)
+    return [name for name in seen if name not in {"HELLO", "CLIENT", "CLUSTER"}]  # how clients find their way

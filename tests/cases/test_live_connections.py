@@ -102,6 +102,7 @@ async def test_case_31_the_session_that_ended_the_others_goes_on(open_scene: Ope
         async with everything_open(ada):
             (kept,) = live.sessions()
             async with everything_open(elsewhere) as others:
+                await until(lambda: live.count == 8)
                 ending = Ending("r", Scope.ACCOUNT, subject="ada", epoch=kept.account_epoch + 1, kept=kept.id)
                 assert live.cut(ending) == 4
                 assert await others["GET /download"].is_reset()
@@ -124,21 +125,20 @@ async def test_case_33_an_ending_while_a_request_is_still_judged(scene: Scene) -
     body = json.dumps({"amount": "1", "address": "bc1q"}).encode()
     headers = {"Content-Type": "application/json", "Content-Length": str(len(body))}
     head = ada.request("POST /api/transfers", {**headers, "Watchword-Code": ada.next_code()})
+    ending = Ending("r", Scope.ACCOUNT, subject="ada", epoch=await epoch_of(scene, ada) + 1)
     identified = asyncio.Event()
-    identify = scene.gateway.store.sessions.identify
+    identify, mark = scene.gateway.store.sessions.identify, scene.gateway.live.mark
 
+    def marked() -> tuple[int, float]:
+        identified.set()
+        return mark()
+
+    scene.gateway.live.mark = marked  # type: ignore[method-assign]
     async with await RawClient.connect(scene.gateway.port) as client:
         await client.send(head + body[:5])
-        marks = scene.gateway.live.mark
-
-        def marked() -> tuple[int, float]:
-            identified.set()
-            return marks()
-
-        scene.gateway.live.mark = marked  # type: ignore[method-assign]
         await identified.wait()
         await identify(ada.session, scene.clock.now)  # behind the request's own look, on the same connection
-        assert scene.gateway.live.cut(Ending("r", Scope.ACCOUNT, subject="ada", epoch=1000)) == 0
+        assert scene.gateway.live.cut(ending) == 0
         await client.send(body[5:])
         assert await client.is_reset()
     assert await scene.seen() == []

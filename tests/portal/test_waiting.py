@@ -10,6 +10,7 @@ import pytest
 from support.gateway import PASSWORD, POLICY, Client, OpenScene, Scene
 from support.own_pages import action_of, alert, leads_to, listed, page, problem
 from support.raw_client import Answer, RawClient
+from support.upstreams import until
 
 from gateway import assembly
 from gateway.portal.waiting import MOST_STREAMS, Pace, Waiting
@@ -572,8 +573,9 @@ async def test_a_stream_is_cut_with_its_session_before_it_looks_again(
         live = scene.gateway.live
         async with stream_of(later) as (_, connection), stream_of(ada, "?need=device") as (_, other):
             assert await connection.chunk() == b": waiting\n\n"
+            assert await told(other) == AUTHORISED
+            await until(lambda: live.count == 1)  # whose stream is over is not registered
             (session,) = live.sessions()
-            assert await told(other) == AUTHORISED, "whose stream is over is not registered"
             assert live.cut_session(session.id, "over") == 1
             assert await told(connection) == ENDED
             assert await connection.rest() == b""

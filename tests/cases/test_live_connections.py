@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from support.gateway import SWITCHING, UPGRADE, Client, OpenScene, Scene
+from support.identity import snapshot_of
 from support.raw_client import RawClient
 from support.recording import Received
 from support.upstreams import Peer, until
@@ -64,9 +65,7 @@ async def everything_open(client: Client) -> AsyncIterator[dict[str, RawClient]]
 
 
 async def epoch_of(scene: Scene, client: Client) -> int:
-    snapshot = await scene.gateway.store.sessions.identify(client.session, scene.clock.now)
-    assert snapshot is not None
-    return snapshot.session.account_epoch
+    return (await snapshot_of(scene.gateway.store, client.session, scene.clock.now)).session.account_epoch
 
 
 async def test_case_31_everything_of_an_account_is_closed_on_both_sides(open_scene: OpenScene) -> None:
@@ -127,7 +126,7 @@ async def test_case_33_an_ending_while_a_request_is_still_judged(scene: Scene) -
     head = ada.request("POST /api/transfers", {**headers, "Watchword-Code": ada.next_code()})
     ending = Ending("r", Scope.ACCOUNT, subject="ada", epoch=await epoch_of(scene, ada) + 1)
     identified = asyncio.Event()
-    identify, mark = scene.gateway.store.sessions.identify, scene.gateway.live.mark
+    mark = scene.gateway.live.mark
 
     def marked() -> tuple[int, float]:
         identified.set()
@@ -137,7 +136,7 @@ async def test_case_33_an_ending_while_a_request_is_still_judged(scene: Scene) -
     async with await RawClient.connect(scene.gateway.port) as client:
         await client.send(head + body[:5])
         await identified.wait()
-        await identify(ada.session, scene.clock.now)  # behind the request's own look, on the same connection
+        await epoch_of(scene, ada)  # behind the request's own look at the store
         assert scene.gateway.live.cut(ending) == 0
         await client.send(body[5:])
         assert await client.is_reset()

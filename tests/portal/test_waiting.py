@@ -591,6 +591,6 @@ async def test_a_stream_behind_a_fence_says_nothing(
         _, later = await owner_and_newcomer(scene, factor=False)
         async with stream_of(later) as (_, connection):
             assert await connection.chunk() == b": waiting\n\n"
-            scene.gateway.live.fence = lambda: False
+            scene.gateway.live.fence, scene.gateway.live.fresh_for = lambda _: False, 0.0
             assert await told(connection) == ENDED
             assert await connection.rest() == b""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, cast
 from urllib.parse import quote
 
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 
 from gateway import clock
 from gateway.core import totp
@@ -297,8 +297,10 @@ def _cutting(stream: web.StreamResponse, call: Call) -> Callable[[str], None]:
 
     def cut(reason: str) -> None:
         del reason  # a browser asks again, and is told there
-        last = b"%x\r\n%b\r\n0\r\n\r\n" % (len(_ENDED), _ENDED)
-        cast("Connection", call.inbound.connection.protocol).part(last if stream.chunked else b"")
+        request = call.inbound.connection
+        in_chunks = stream.prepared and request.version == HttpVersion11 and request.method != "HEAD"
+        last = b"%x\r\n%b\r\n0\r\n\r\n" % (len(_ENDED), _ENDED) if in_chunks else b""
+        cast("Connection", request.protocol).part(last)
 
     return cut
 

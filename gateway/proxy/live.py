@@ -83,10 +83,10 @@ class Handle:
 class LiveConnections:
     """The exchanges of one node, for one event loop.
 
-    `fence` is asked of its session before each part of an exchange is passed on, and so must be quick; where
-    it says no, the exchange is cut. It is not heeded for `fresh_for` seconds, as `moment` counts them, after the mark
-    with which an exchange was registered: what was just found out is not doubted yet. `moment` should go
-    on while the process is stopped.
+    `fence` is asked of its session before each part of an exchange is passed on, and must be quick; where
+    it says no, the exchange is cut. It is not heeded for `fresh_for` seconds, as `moment` counts them, after
+    the mark with which an exchange was registered: what was just found out is not doubted yet. `moment`
+    should go on while the process is stopped.
     """
 
     def __init__(self, metrics: Metrics) -> None:

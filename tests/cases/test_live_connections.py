@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from support.gateway import SWITCHING, UPGRADE, Client, OpenScene, Scene
+from support.identity import snapshot_of
 from support.raw_client import RawClient
 from support.recording import Received
 from support.upstreams import Peer, until
@@ -64,9 +65,7 @@ async def everything_open(client: Client) -> AsyncIterator[dict[str, RawClient]]
 
 
 async def epoch_of(scene: Scene, client: Client) -> int:
-    snapshot = await scene.gateway.store.sessions.identify(client.session, scene.clock.now)
-    assert snapshot is not None
-    return snapshot.session.account_epoch
+    return (await snapshot_of(scene.gateway.store, client.session, scene.clock.now)).session.account_epoch
 
 
 async def test_case_31_everything_of_an_account_is_closed_on_both_sides(open_scene: OpenScene) -> None:
@@ -102,6 +101,7 @@ async def test_case_31_the_session_that_ended_the_others_goes_on(open_scene: Ope
         async with everything_open(ada):
             (kept,) = live.sessions()
             async with everything_open(elsewhere) as others:
+                await until(lambda: live.count == 8)
                 ending = Ending("r", Scope.ACCOUNT, subject="ada", epoch=kept.account_epoch + 1, kept=kept.id)
                 assert live.cut(ending) == 4
                 assert await others["GET /download"].is_reset()
@@ -124,21 +124,20 @@ async def test_case_33_an_ending_while_a_request_is_still_judged(scene: Scene) -
     body = json.dumps({"amount": "1", "address": "bc1q"}).encode()
     headers = {"Content-Type": "application/json", "Content-Length": str(len(body))}
     head = ada.request("POST /api/transfers", {**headers, "Watchword-Code": ada.next_code()})
+    ending = Ending("r", Scope.ACCOUNT, subject="ada", epoch=await epoch_of(scene, ada) + 1)
     identified = asyncio.Event()
-    identify = scene.gateway.store.sessions.identify
+    mark = scene.gateway.live.mark
 
+    def marked() -> tuple[int, float]:
+        identified.set()
+        return mark()
+
+    scene.gateway.live.mark = marked  # type: ignore[method-assign]
     async with await RawClient.connect(scene.gateway.port) as client:
         await client.send(head + body[:5])
-        marks = scene.gateway.live.mark
-
-        def marked() -> tuple[int, float]:
-            identified.set()
-            return marks()
-
-        scene.gateway.live.mark = marked  # type: ignore[method-assign]
         await identified.wait()
-        await identify(ada.session, scene.clock.now)  # behind the request's own look, on the same connection
-        assert scene.gateway.live.cut(Ending("r", Scope.ACCOUNT, subject="ada", epoch=1000)) == 0
+        await epoch_of(scene, ada)  # behind the request's own look at the store
+        assert scene.gateway.live.cut(ending) == 0
         await client.send(body[5:])
         assert await client.is_reset()
     assert await scene.seen() == []

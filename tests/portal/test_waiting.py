@@ -10,6 +10,7 @@ import pytest
 from support.gateway import PASSWORD, POLICY, Client, OpenScene, Scene
 from support.own_pages import action_of, alert, leads_to, listed, page, problem
 from support.raw_client import Answer, RawClient
+from support.upstreams import until
 
 from gateway import assembly
 from gateway.portal.waiting import MOST_STREAMS, Pace, Waiting
@@ -558,4 +559,38 @@ async def test_a_stream_does_not_keep_the_gateway_from_stopping(open_scene: Open
             assert await connection.chunk() == b": waiting\n\n"
             await scene.gateway.stop()
             assert await told(connection) == "", "an end in good order"
+            assert await connection.rest() == b""
+
+
+async def test_a_stream_is_cut_with_its_session_before_it_looks_again(
+    open_scene: OpenScene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Case 31. Only the node was told: the store, which the stream would look at in an hour, says nothing."""
+    slow = Pace(seconds=3600)
+    monkeypatch.setattr(assembly, "Waiting", lambda *parts: Waiting(*parts, slow))
+    async with open_scene(devices={"later": "approve"}) as scene:
+        ada, later = await owner_and_newcomer(scene, factor=False)
+        live = scene.gateway.live
+        async with stream_of(later) as (_, connection), stream_of(ada, "?need=device") as (_, other):
+            assert await connection.chunk() == b": waiting\n\n"
+            assert await told(other) == AUTHORISED
+            await until(lambda: live.count == 1)  # whose stream is over is not registered
+            (session,) = live.sessions()
+            assert live.cut_session(session.id, "over") == 1
+            assert await told(connection) == ENDED
+            assert await connection.rest() == b""
+            assert live.count == 0
+
+
+async def test_a_stream_behind_a_fence_says_nothing(
+    open_scene: OpenScene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quick = Pace(seconds=0.01, looks_per_sign=1)
+    monkeypatch.setattr(assembly, "Waiting", lambda *parts: Waiting(*parts, quick))
+    async with open_scene(devices={"later": "approve"}) as scene:
+        _, later = await owner_and_newcomer(scene, factor=False)
+        async with stream_of(later) as (_, connection):
+            assert await connection.chunk() == b": waiting\n\n"
+            scene.gateway.live.fence, scene.gateway.live.fresh_for = lambda _: False, 0.0
+            assert await told(connection) == ENDED
             assert await connection.rest() == b""

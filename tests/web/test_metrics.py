@@ -68,6 +68,17 @@ def test_tunnels_are_counted_while_they_are_open() -> None:
     assert samples(metrics)["open_tunnels",] == 0
 
 
+def test_live_connections_are_asked_for_and_cut_ones_counted() -> None:
+    metrics, open_now = Metrics(), [1, 2, 3]
+    metrics.live_connections(lambda: len(open_now))
+    assert samples(metrics)["live_connections",] == 3
+    open_now.pop()
+    metrics.connections_cut(2)
+    metrics.connections_cut(1)
+    found = samples(metrics)
+    assert (found["live_connections",], found["connections_cut_total",]) == (2, 3)
+
+
 def test_what_did_not_happen_yet_is_a_zero() -> None:
     """An alert on `rate()` misses the first count of a series that was not there before."""
     found = samples(Metrics())

@@ -105,6 +105,7 @@ async def opened_store(
     shards: int = 1,
     timeout: float = 20.0,
     channels: tuple[Channel, ...] = tuple(Channel),
+    receivers: tuple[str, ...] = (),
     node: NodeOptions | None = None,
     journal: Path | None = None,
 ) -> Store:
@@ -115,6 +116,7 @@ async def opened_store(
         shards=shards,
         timeout=timeout,
         channels=channels,
+        receivers=receivers,
         node=node or NodeOptions(),
         journal=journal,
     )

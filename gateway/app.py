@@ -15,10 +15,12 @@ from gateway.admin import make_admin_app
 from gateway.assembly import (
     Basis,
     NodeSurroundings,
+    backchannel_faults,
     listener_limits,
     live_by,
     make_pipeline,
     reset_cases,
+    transmitters_of,
     upstream_limits,
 )
 from gateway.core.ending import Scope
@@ -27,6 +29,7 @@ from gateway.documents import load_policy_directory
 from gateway.errors import Fault, Faulty, WrongKeyRing
 from gateway.identity.passwords import Passwords
 from gateway.identity.resets import DueResets
+from gateway.notices.events import event_senders
 from gateway.notices.office import Office
 from gateway.portal.texts import Texts
 from gateway.proxy.delivery import Delivery
@@ -161,6 +164,7 @@ def _conflicts(settings: Settings) -> Iterator[str]:
         _tls(settings)
     except OSError as error:  # ssl.SSLError is one
         yield f"tls: {settings.tls and settings.tls.certificate} and its key cannot be used: {error}"
+    yield from backchannel_faults(settings.back_channel)
 
 
 def _identity(folder: Path) -> tuple[int, int] | None:
@@ -228,6 +232,7 @@ async def open_settings_store(settings: Settings, ring: KeyRing) -> Store:
                 most_cached=max(1, settings.sessions.cached // settings.store.shards),
             ),
             journal=settings.store.data_dir / "journal",
+            receivers=tuple(receiver.name for receiver in settings.back_channel.receivers),
         ),
         ring,
         SessionLimits(settings.sessions.idle, settings.sessions.absolute, settings.sessions.grace),
@@ -286,13 +291,14 @@ async def start_gateway(
         passwords = Passwords()
         parts.callback(passwords.close)
         metrics, health = _metrics(handed), PolicyHealth()
-        office = Office(store, settings.notices, settings.issuer, metrics, ring)
-        parts.push_async_callback(office.stop, STOP_SECONDS[settings.mode])
+        _open_office(settings, store, ring, metrics, parts)
         live = LiveConnections(metrics)
         delivery = Delivery(upstream_limits(settings), metrics, live)
         parts.push_async_callback(delivery.close)
         resets = reset_cases(settings, store)
-        basis = Basis(settings, store, ring, metrics, Texts.load("en"), resets, live)
+        transmitters = transmitters_of(settings.back_channel, store)
+        parts.push_async_callback(transmitters.close)
+        basis = Basis(settings, store, ring, metrics, Texts.load("en"), resets, live, transmitters)
         pipeline = make_pipeline(basis, policies, passwords, delivery)
         live_by(live, store.node)
         await store.join(NodeSurroundings(live, metrics))
@@ -324,6 +330,15 @@ def _metrics(handed: Handed | None) -> Metrics:
         return Metrics()
     count_in(handed.counts_folder, handed.name)
     return Metrics(handed.counts_folder)
+
+
+def _open_office(
+    settings: Settings, store: Store, ring: LiveKeyRing, metrics: Metrics, parts: AsyncExitStack
+) -> None:
+    """From now on people, and receivers of events, are told."""
+    events = event_senders(settings.back_channel, ring)
+    office = Office(store, settings.notices, settings.issuer, metrics, ring, events=events)
+    parts.push_async_callback(office.stop, STOP_SECONDS[settings.mode])
 
 
 async def _start_admin(

@@ -1,15 +1,19 @@
 """How the parts of a gateway are put together from its settings; `app` starts and stops them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import structlog
 
 from gateway import clock
+from gateway.backchannel_settings import BackChannel as BackChannelSettings
 from gateway.core.ending import Ending
 from gateway.core.policy.matching import PolicySet
 from gateway.core.records import Session
+from gateway.core.security_event import Trust
 from gateway.core.telling import Channel
+from gateway.identity.fetched_keys import FetchedKeys
+from gateway.identity.jwks import FileKeys
 from gateway.identity.password_change import PasswordChanges
 from gateway.identity.passwords import Passwords
 from gateway.identity.recovery import Recovery
@@ -17,8 +21,11 @@ from gateway.identity.resets import ResetCases, ResetRules
 from gateway.identity.second_factor import SecondFactor
 from gateway.identity.sign_in import SignInLimits, SignIns
 from gateway.identity.step_up import StepUps
+from gateway.identity.transmitters import Transmitter, Transmitters
+from gateway.notices.events import authorization_of
 from gateway.portal.activity import ActivityPage
 from gateway.portal.api import Api
+from gateway.portal.backchannel import BackChannel
 from gateway.portal.desk import Desk
 from gateway.portal.devices import Devices
 from gateway.portal.forms import Forms
@@ -64,6 +71,7 @@ class Basis:
     texts: Texts
     resets: ResetCases
     live: LiveConnections
+    transmitters: Transmitters
 
 
 class NodeSurroundings:
@@ -104,6 +112,38 @@ def reset_cases(settings: Settings, store: Store) -> ResetCases:
     """The cases of resets, by the rules of the settings."""
     rules = settings.resets
     return ResetCases(store, ResetRules(rules.evidence, rules.waiting, rules.abandon_after, rules.keep))
+
+
+def transmitters_of(settings: BackChannelSettings, store: Store) -> Transmitters:
+    """The other parties whose tokens count. Raises OSError, ValueError for what files of keys hold."""
+    trusted = {}
+    for one in settings.transmitters:
+        trust = Trust(
+            issuer=one.issuer,
+            audience=one.audience,
+            subject=one.subject,
+            logout_age=settings.logout_age,
+            event_age=settings.event_age,
+        )
+        file, url = one.keys, one.jwks_url or ""
+        keys = FileKeys(file, one.algorithms) if file else FetchedKeys(url, one.algorithms)
+        trusted[one.issuer] = Transmitter(trust, keys)
+    return Transmitters(store, trusted)
+
+
+def backchannel_faults(settings: BackChannelSettings) -> Iterator[str]:
+    """What is wrong with the files that the back-channel's settings name."""
+    for transmitter in settings.transmitters:
+        try:
+            if transmitter.keys:
+                FileKeys(transmitter.keys, transmitter.algorithms)
+        except (OSError, ValueError) as error:
+            yield f"back-channel: the keys of {transmitter.issuer} cannot be used: {error}"
+    for receiver in settings.receivers:
+        try:
+            authorization_of(receiver)
+        except (OSError, ValueError) as error:
+            yield f"back-channel: authorization-file of {receiver.name} cannot be used: {error}"
 
 
 def make_pipeline(basis: Basis, policies: PolicySet, passwords: Passwords, delivery: Delivery) -> Pipeline:
@@ -179,6 +219,12 @@ def _topics(basis: Basis, desk: Desk, pages: Pages) -> tuple[Topic, ...]:
         Devices(desk, pages),
         Waiting(desk, pages, basis.live),
         ResetPages(desk, basis.resets, pages, basis.ring),
+        BackChannel(
+            basis.transmitters,
+            basis.store.attempts,
+            basis.metrics,
+            basis.ring if basis.settings.back_channel.receivers else None,
+        ),
     )
 
 

@@ -16,6 +16,10 @@ class WrongKeyRing(StoreUnavailable):
     """The store was sealed with another key ring than this one, or with keys that this one lacks."""
 
 
+class KeysUnavailable(WatchwordError):
+    """The keys that would prove a signature cannot be had: whether it is genuine is unknown."""
+
+
 class BadRequest(WatchwordError):
     """A request that is malformed or ambiguous, and therefore not repaired but rejected."""
 

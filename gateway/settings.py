@@ -12,7 +12,8 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, model_validator
 
-from gateway.core.located import Data, Document, Place, Shape, Trail, nearest, nested_shape, read
+from gateway.backchannel_settings import BackChannel
+from gateway.core.located import Data, Document, Place, Shape, Trail, is_list, nearest, nested_shape, read
 from gateway.core.records import LaterDevices
 from gateway.core.values import NOT_EMPTY, Count, Duration, Name, Port, Size, Text, is_loopback
 from gateway.documents import read_document
@@ -202,6 +203,7 @@ class Settings(Shape):
     limits: Limits = Limits()
     upstream: UpstreamLimits = UpstreamLimits()
     notices: Notices = Notices()
+    back_channel: BackChannel = BackChannel()
     issuer: Text = "Watchword"
     log: Log = Log()
 
@@ -258,6 +260,8 @@ def _rooted(shape: S, root: Path) -> S:
             changes[name] = root / value
         elif isinstance(value, Shape):
             changes[name] = _rooted(value, root)
+        elif isinstance(value, tuple):
+            changes[name] = tuple(_rooted(part, root) if isinstance(part, Shape) else part for part in value)
     return shape.model_copy(update=changes)
 
 
@@ -292,13 +296,13 @@ def _without(data: Data, trail: Trail) -> Data:
 
 
 def _variables(shape: type[Shape], trail: Trail) -> Iterator[tuple[str, Trail]]:
-    """Every variable's name, and the key that it stands for."""
+    """Every variable's name, and the key that it stands for. A list of sections has none."""
     for field in shape.model_fields.values():
         here = (*trail, str(field.alias))
         nested = nested_shape(field)
-        if nested:
+        if nested and not is_list(field):
             yield from _variables(nested, here)
-        else:
+        elif not nested:
             yield PREFIX + "__".join(str(step).replace("-", "_").upper() for step in here), here
 
 

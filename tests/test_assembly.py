@@ -1,9 +1,23 @@
 """Settings become limits of the parts; that a running gateway keeps them is for test_app to show."""
 
-from gateway.assembly import code_delay, listener_limits, sign_in_limits, upstream_limits
+from pathlib import Path
+
+import pytest
+from support.tokens import ISSUER, keys_in
+
+from gateway.assembly import (
+    backchannel_faults,
+    code_delay,
+    listener_limits,
+    sign_in_limits,
+    transmitters_of,
+    upstream_limits,
+)
+from gateway.backchannel_settings import BackChannel
 from gateway.core.records import LaterDevices
 from gateway.settings import Codes, Devices, Limits, Settings, SignInLimits, UpstreamLimits
 from gateway.store.attempts import AttemptLimit, GrowingDelay
+from gateway.store.opening import Store
 
 
 def test_codes_slow_down_and_lock() -> None:
@@ -32,3 +46,42 @@ def test_no_line_is_longer_than_the_head() -> None:
 def test_an_upstream_has_its_own() -> None:
     limits = upstream_limits(Settings(upstream=UpstreamLimits(connect=1, first_byte=2, idle=3)))
     assert (limits.connect, limits.first_byte, limits.idle) == (1, 2, 3)
+
+
+def back_channel(keys: Path, authorization: Path) -> BackChannel:
+    return BackChannel.model_validate(
+        {
+            "issuer": "https://exchange.example",
+            "transmitters": [
+                {"issuer": ISSUER, "audience": "us", "keys": keys},
+                {"issuer": "https://b.example", "audience": "us", "jwks-url": "https://b.example/keys"},
+            ],
+            "receivers": [
+                {
+                    "name": "a",
+                    "url": "https://a.example",
+                    "audience": "a",
+                    "authorization-file": authorization,
+                }
+            ],
+        }
+    )
+
+
+async def test_other_parties_are_as_the_settings_say(store: Store, tmp_path: Path) -> None:
+    authorization = tmp_path / "authorization"
+    authorization.write_text("Bearer x")
+    settings = back_channel(keys_in(tmp_path), authorization)
+    assert list(backchannel_faults(settings)) == []
+    parties = transmitters_of(settings, store)
+    assert parties
+    await parties.close()
+
+
+def test_each_file_of_the_back_channel_that_cannot_be_used_is_a_fault(store: Store, tmp_path: Path) -> None:
+    settings = back_channel(tmp_path / "no-keys", tmp_path / "no-authorization")
+    keys, authorization = backchannel_faults(settings)
+    assert keys.startswith(f"back-channel: the keys of {ISSUER} cannot be used: ")
+    assert authorization.startswith("back-channel: authorization-file of a cannot be used: ")
+    with pytest.raises(OSError, match="no-keys"):
+        transmitters_of(settings, store)

@@ -113,6 +113,29 @@ def test_a_file(home: Home) -> None:
     assert found.devices.later == "approve"
 
 
+def test_lists_of_sections(home: Home) -> None:
+    found = home.load(
+        """\
+        back-channel:
+          issuer: https://exchange.example
+          transmitters:
+            - {issuer: "https://a", audience: us, keys: keys.json}
+          receivers:
+            - {name: pay, url: "https://pay.example", audience: pay, authorization-file: /etc/pay}
+        """
+    ).back_channel
+    assert found.transmitters[0].keys == home.path / "keys.json"
+    assert found.receivers[0].authorization_file == Path("/etc/pay")
+    assert home.load("back-channel: {transmitters: }").back_channel.transmitters == ()
+
+
+def test_a_fault_in_a_list_of_sections(home: Home) -> None:
+    (fault,) = home.faults("back-channel:\n  transmitters:\n    - {issuer: a, audience: b, keys: c, key: d}")
+    assert ":3:41: unknown key 'key'; did you mean 'keys'?" in fault
+    (fault,) = home.faults(WATCHWORD_BACK_CHANNEL__TRANSMITTERS="x")
+    assert "unknown variable" in fault
+
+
 def test_where_relative_paths_start(home: Home) -> None:
     """Beside `config`, so that it works from everywhere; beside the file, where it is not in there."""
     assert home.load().policies == home.path / "policies"

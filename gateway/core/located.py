@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from types import NoneType
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
 from pydantic.fields import FieldInfo
@@ -83,11 +83,12 @@ class Shape(BaseModel):
     @field_validator("*", mode="before")
     @classmethod
     def _nothing(cls, value: Any, info: ValidationInfo) -> Any:
-        """A key without a value is null in YAML. For a section that is an empty one, else unclear."""
+        """A key without a value is null in YAML. For a section, or a list of some, it is empty."""
         if value is not None or info.context is None:
             return value
-        if nested_shape(cls.model_fields[str(info.field_name)]):
-            return {}
+        field = cls.model_fields[str(info.field_name)]
+        if nested_shape(field):
+            return () if is_list(field) else {}
         raise ValueError("must not be nothing; leave the key out instead")
 
 
@@ -130,6 +131,11 @@ def nested_shape(field: FieldInfo) -> type[Shape] | None:
     """The shape that a field of another holds (or may hold), if it is one."""
     kinds = (field.annotation, *get_args(field.annotation))
     return next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Shape)), None)
+
+
+def is_list(field: FieldInfo) -> bool:
+    """Whether a field holds many of what `nested_shape` says, one after the other."""
+    return get_origin(field.annotation) is tuple
 
 
 def _fault(document: Document, shape: type[Shape], at: Trail, detail: ErrorDetails) -> Fault:
@@ -198,6 +204,8 @@ def _describe_kind(value: object) -> str:
 def _known_keys(shape: type[Shape], loc: Sequence[str | int]) -> list[str]:
     """The keys of the shape that `loc` leads to, from field to field."""
     for step in loc:
+        if isinstance(step, int):  # a place in a list, whose shape the step before has led to
+            continue
         field = next(field for field in shape.model_fields.values() if field.alias == step)
         shape = nested_shape(field) or shape
     return [str(field.alias) for field in shape.model_fields.values()]

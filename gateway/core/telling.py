@@ -11,6 +11,21 @@ class Channel(StrEnum):
     WEBHOOK = "webhook"
 
 
+EVENTS = "events"
+"""Not a way to people: what programs that receive security events are told on, each on one of its own."""
+
+
+def events_channel(receiver: str) -> str:
+    """The channel on which one receiver of events is told; `receiver` is its name in the settings."""
+    return f"{EVENTS}:{receiver}"
+
+
+def channel_of(kind: str) -> str:
+    """On which channel a kind of message goes, such as `mail:device-new` or `events:payments:account`."""
+    first, _, rest = kind.partition(":")
+    return events_channel(rest.partition(":")[0]) if first == EVENTS else first
+
+
 _SECURITY, _DEVICES, _ACTIVITY, _PASSWORD = (
     f"/.watchword/{page}" for page in ("security", "devices", "activity", "password")
 )
@@ -43,6 +58,11 @@ TOLD: Mapping[str, str] = {
 
 COMMON = frozenset({"device-new", "device-revoked", "account-revoked"})
 """Of those, what takes no more than a password: kept apart, or it would wash the others off a page."""
+
+
+def is_by_transmitter(actor: str) -> bool:
+    """Whether an actor is another party that told us so, by a token (`gateway.core.security_event`)."""
+    return actor.startswith("transmitter:")
 
 
 def is_by_support(actor: str) -> bool:

@@ -93,7 +93,7 @@ class SignIns:
         if not 0 < len(subject) <= LONGEST_SUBJECT:
             subject = ""
         counter = await self._counter(subject, attempted.device_cookie)
-        place = _place(attempted.address)
+        place = place_of(attempted.address)
         attempt = await self._store.attempts.count("address", place, self._limits.by_address)
         if attempt.allowed:
             attempt = await self._store.attempts.begin(counter, subject, self._limits.by_account, now)
@@ -191,6 +191,6 @@ def _entry(event: str, subject: str, attempted: Attempted, now: float, about: st
     return AuditEntry(now, event, actor, subject, address=attempted.address, reason=about)
 
 
-def _place(address: str) -> str:
+def place_of(address: str) -> str:
     """Whose attempts count together: of IPv6, the network that one customer has to choose from (RFC 6177)."""
     return str(IPv6Network(f"{address}/64", strict=False)) if ":" in address else address

@@ -1,9 +1,12 @@
-"""All channels together: a worker for each, which wakes when this node has something to tell."""
+"""All channels together: a worker for each, which wakes when this node has something to tell.
+
+A receiver of events is a channel of its own, so that one that is down keeps no other waiting.
+"""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from gateway.core.telling import Channel
+from gateway.core.telling import Channel, events_channel
 from gateway.notice_settings import Notices
 from gateway.notices.letters import Letters
 from gateway.notices.mail import MailSender
@@ -19,10 +22,24 @@ _SELDOM_SECONDS = 3600.0
 
 
 class Office:
-    def __init__(self, store: Store, notices: Notices, service: str, metrics: Metrics, ring: Seals) -> None:
-        """`service` is what mails call us, `ring` proves their links. Made within a running event loop."""
+    def __init__(
+        self,
+        store: Store,
+        notices: Notices,
+        service: str,
+        metrics: Metrics,
+        ring: Seals,
+        *,
+        events: Mapping[str, Sender] = {},
+    ) -> None:
+        """`service` is what mails call us, `ring` proves their links; `events` are the senders to receivers
+        of events, by name. Made within a running event loop.
+        """
         self._metrics = metrics
         self._senders = _senders(notices, service, ring)
+        for receiver in store.outbox.receivers:
+            self._senders[events_channel(receiver)] = events.get(receiver, Nowhere())
+        used = {*notices.channels, *map(events_channel, events)}
         self._workers = {
             channel: Worker(
                 channel,
@@ -30,7 +47,7 @@ class Office:
                 store.outbox,
                 metrics,
                 keep=notices.keep,
-                idle_seconds=None if channel in notices.channels else _SELDOM_SECONDS,
+                idle_seconds=None if channel in used else _SELDOM_SECONDS,
             )
             for channel, sender in self._senders.items()
         }
@@ -48,15 +65,15 @@ class Office:
         for sender in self._senders.values():
             await sender.close()
 
-    def _hear(self, queued: Sequence[Channel], dropped: Sequence[Channel]) -> None:
+    def _hear(self, queued: Sequence[str], dropped: Sequence[str]) -> None:
         for channel in dropped:
             self._metrics.notice(channel, NoticeOutcome.DROPPED)
         for channel in queued:
             self._workers[channel].wake()
 
 
-def _senders(notices: Notices, service: str, ring: Seals) -> dict[Channel, Sender]:
-    senders: dict[Channel, Sender] = {channel: Nowhere() for channel in Channel}
+def _senders(notices: Notices, service: str, ring: Seals) -> dict[str, Sender]:
+    senders: dict[str, Sender] = {channel: Nowhere() for channel in Channel}
     if notices.mail is not None:
         letters = Letters.load("en", service, notices.address or "", ring)
         senders[Channel.MAIL] = MailSender(notices.mail, letters)

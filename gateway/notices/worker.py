@@ -9,7 +9,6 @@ from contextlib import suppress
 import structlog
 
 from gateway import clock
-from gateway.core.telling import Channel
 from gateway.errors import StoreUnavailable
 from gateway.notices.sending import NotSent, Sender
 from gateway.store.outbox import Message, Outbox
@@ -39,7 +38,7 @@ class Worker:
 
     def __init__(
         self,
-        channel: Channel,
+        channel: str,
         sender: Sender,
         outbox: Outbox,
         metrics: Metrics,

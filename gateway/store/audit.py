@@ -12,7 +12,7 @@ from typing import Any
 import structlog
 
 from gateway.core.records import Snapshot
-from gateway.core.telling import COMMON, TOLD, Channel
+from gateway.core.telling import COMMON, TOLD, Channel, channel_of, events_channel, is_by_transmitter
 from gateway.store.connection import Connection, time_text
 from gateway.store.keys import Shard, shard_of_subject
 
@@ -34,12 +34,16 @@ MOST_WAITING = 20
 MOST_HOURLY = 20
 """Mails about one event that an account is sent within an hour."""
 
+MOST_EVENTS_WAITING = 1000
+"""Events of one scope about one account that wait for one receiver; what is more is not told."""
+
 _log = structlog.get_logger("gateway.audit")
 
 
 @dataclass(frozen=True, slots=True)
 class AuditEntry:
-    """One thing that happened. `actor` is `account:<subject>`, `operator:<name>` or `cli:<user>`.
+    """One thing that happened. `actor` is `account:<subject>`, `operator:<name>`, `cli:<user>` or
+    `transmitter:<issuer>`.
 
     `token_id` tells an operator's tokens apart. `device_name` is what the device was called then: the
     store fills it in.
@@ -57,15 +61,20 @@ class AuditEntry:
     device_name: str = ""
 
 
-Follower = Callable[[Sequence[Channel], Sequence[Channel]], None]
+Follower = Callable[[Sequence[str], Sequence[str]], None]
 """Hears, after an entry, of a channel for each message that waits now, and for each that was too many."""
 
 
 class Audit:
-    def __init__(self, connection: Connection, channels: Collection[Channel] = ()) -> None:
-        """`channels` are the ones on which account holders are told."""
+    def __init__(
+        self, connection: Connection, channels: Collection[Channel] = (), receivers: Collection[str] = ()
+    ) -> None:
+        """`channels` are the ones on which account holders are told, `receivers` the names of the programs
+        that are told of revocations.
+        """
         self._connection = connection
         self._channels = channels
+        self._receivers = receivers
         self._follower: Follower | None = None
 
     def follow(self, follower: Follower) -> None:
@@ -114,6 +123,21 @@ class Audit:
         )
         return self._heard(answer), held
 
+    def events(self, shard: Shard, actor: str) -> dict[str, Any] | None:
+        """What a script that revokes something is to tell receivers; None for nothing.
+
+        What another party told us is not told on: of two gateways that tell each other, each would end
+        what the other one just did, for ever.
+        """
+        if not self._receivers or is_by_transmitter(actor):
+            return None
+        return {
+            "messages": [
+                {"id": shard.new_id(), "channel": events_channel(receiver)} for receiver in self._receivers
+            ],
+            "most_waiting": MOST_EVENTS_WAITING,
+        }
+
     def argument(self, entry: AuditEntry, *, also_to: str = "") -> dict[str, Any]:
         """An entry as scripts take it."""
         told = entry.event in TOLD and entry.subject != ""
@@ -139,7 +163,7 @@ class Audit:
         if dropped:
             _log.error("too many notices of one kind wait for an account", kinds=dropped)
         if self._follower is not None and (queued or dropped):
-            self._follower([_channel(kind) for kind in queued], [_channel(kind) for kind in dropped])
+            self._follower([channel_of(kind) for kind in queued], [channel_of(kind) for kind in dropped])
         return outcome
 
     async def latest(self, subject: str, most: int = 100) -> list[AuditEntry]:
@@ -190,11 +214,6 @@ def _pairs(entry: AuditEntry) -> list[str]:
     values = {field.name: getattr(entry, field.name) for field in fields(entry)} | {"at": time_text(entry.at)}
     del values["device_name"]
     return [str(part) for pair in values.items() for part in pair]
-
-
-def _channel(kind: str) -> Channel:
-    """On which way a kind of message goes, such as `mail:device-new`."""
-    return Channel(kind.partition(":")[0])
 
 
 def _order(entry_id: str) -> tuple[int, ...]:

@@ -18,14 +18,19 @@ from enum import StrEnum
 from typing import Protocol
 
 from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from gateway import clock, entropy
 from gateway.errors import KeyMissing, SealBroken
 
 KEY_BYTES = 32
 _NONCE_BYTES = 12
+_P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 
 
 class Seals(Protocol):
@@ -36,6 +41,8 @@ class Seals(Protocol):
     def open(self, sealed: bytes, *, bound_to: str) -> bytes: ...
 
     def operator_key(self) -> Ed25519PrivateKey: ...
+
+    def event_key(self) -> EllipticCurvePrivateKey: ...
 
     def tag(self, text: str) -> str: ...
 
@@ -95,6 +102,18 @@ class KeyRing:
         key = hmac.digest(self.operator_seed, b"watchword tags", hashlib.sha256)
         digest = hmac.digest(key, text.encode(), hashlib.sha256)
         return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+
+    def event_key(self) -> EllipticCurvePrivateKey:
+        """The P-256 key that signs events for other parties, of whom many know no Ed25519.
+
+        Derived from the operators' seed by HKDF-SHA256 (RFC 5869), so every node has the same one without a
+        further secret to hand out. 384 bits are taken, so that no private key is likelier than another
+        (FIPS 186-5 section A.2.1).
+        """
+        wide = HKDF(hashes.SHA256(), length=48, salt=None, info=b"watchword events").derive(
+            self.operator_seed
+        )
+        return ec.derive_private_key(int.from_bytes(wide, "big") % (_P256_ORDER - 1) + 1, ec.SECP256R1())
 
     def operator_key(self) -> Ed25519PrivateKey:
         return Ed25519PrivateKey.from_private_bytes(self.operator_seed)

@@ -38,14 +38,16 @@ audit                  stream  every change that someone would ask about
 told:<subject>         stream  of those about one account, the ones that its holder is told of
 activity:<subject>     stream  all others about it
 message:<id>           hash    something to tell a person, on one channel
-outbox:<channel>       zset    the ids of messages by when they are due, or their claim ends
+outbox:<channel>       zset    the ids of messages by when they are due, or their claim ends; a receiver of
+                               events has one of its own, `events:<name>`
 waiting:<subject>      hash    channel and event -> how many messages of these wait
+event:<sha256>         hash    one that another party sent: done_at, claimed_until
 hourly:<subject>       hash    the same -> how many mails within the hour that ends at `until`
 =====================  ======  ===============================================================
 
 `ww:meta` (no shard) holds what is fixed at first start, the number of shards; a sealed check value that
-tells whether the key ring fits the store; and the names of keys: `key:<name>` with when it was last known
-to seal, `retired:<name>` with when it was taken out.
+tells whether the key ring fits the store; the names of keys: `key:<name>` with when it was last known to
+seal, `retired:<name>` with when it was taken out; and `receiver:<name>` for each that events were ever for.
 """
 
 import hashlib

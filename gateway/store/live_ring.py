@@ -7,6 +7,7 @@ That costs one `stat` unless the file changed. What cannot be used is logged, an
 from pathlib import Path
 
 import structlog
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from gateway.errors import Faulty, KeyMissing
@@ -46,6 +47,9 @@ class LiveKeyRing:
 
     def operator_key(self) -> Ed25519PrivateKey:
         return self.current().operator_key()
+
+    def event_key(self) -> EllipticCurvePrivateKey:
+        return self.current().event_key()
 
     def tag(self, text: str) -> str:
         """As `KeyRing.tag`."""

@@ -1,5 +1,6 @@
 """Opening the store: connect, check that the server can be relied on, and prepare a new one."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from gateway.store.keys import MAX_SHARDS, META, Shard
 from gateway.store.last_seen import LastSeen
 from gateway.store.node import Node
 from gateway.store.outbox import Outbox
+from gateway.store.received_events import ReceivedEvents
 from gateway.store.recovery_codes import RecoveryCodes
 from gateway.store.resets import Resets
 from gateway.store.revocations import Revocations
@@ -36,6 +38,7 @@ from gateway.store.who import Who
 _ANOTHER_RING = "the key ring is not the one that the store was sealed with"
 _MOST_WAITING = 2 * MAX_SHARDS
 """Connections on which something is waited for: in a cluster, each shard's stream has one of its own."""
+_RECEIVER = "receiver:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +47,8 @@ class StoreOptions:
 
     `password` is that of the servers, `sentinel_password` that of sentinels, and `replicas` says how many
     there are of each primary. `channels` are the ones on which account holders are told what happens to
-    their accounts. `journal` is the folder where revocations are promised; without one, no promise outlives
-    the process.
+    their accounts; `receivers` the names of the programs that are told of revocations. `journal` is the
+    folder where revocations are promised; without one, no promise outlives the process.
     """
 
     url: str
@@ -59,6 +62,7 @@ class StoreOptions:
     channels: tuple[Channel, ...] = ()
     node: NodeOptions = field(default_factory=NodeOptions)
     journal: Path | None = None
+    receivers: tuple[str, ...] = ()
 
 
 class Store:
@@ -70,9 +74,11 @@ class Store:
         server: EmbeddedServer | None,
         limits: SessionLimits,
         options: StoreOptions,
+        receivers: Collection[str],
     ) -> None:
+        """`receivers` are those of the options, and those that other settings had before."""
         self.node = Node(connection, options.node)
-        self.audit = Audit(connection, options.channels)
+        self.audit = Audit(connection, options.channels, options.receivers)
         self.accounts = Accounts(connection, self.audit)
         self.sessions = Sessions(connection, self.audit, limits)
         self.devices = Devices(connection, self.audit)
@@ -88,7 +94,8 @@ class Store:
         self.finisher = Finisher(self.revocations, self._journal)
         self.last_seen = LastSeen(self.sessions)
         self.who = Who(self.sessions, self.node, self.last_seen)
-        self.outbox = Outbox(connection)
+        self.outbox = Outbox(connection, receivers)
+        self.received_events = ReceivedEvents(connection)
         self.resets = Resets(connection, self.audit, self.revocations)
         self.sealed = Sealed(connection)
         self._connection = connection
@@ -130,12 +137,14 @@ async def open_store(options: StoreOptions, ring: KeyRing, limits: SessionLimits
         if options.strict and (faults := await _faults(connection, doubts)):
             raise StoreUnavailable("the store cannot be relied on: " + "; ".join(faults))
         await _prepare(connection, ring)
+        receivers = await _receivers(connection, options.receivers)
     except BaseException:
         await connection.close()
         if server is not None:
             await server.stop()
         raise
-    return Store(connection, server, limits, options), [*doubts.faults, *doubts.shortfalls]
+    warnings = [*doubts.faults, *doubts.shortfalls]
+    return Store(connection, server, limits, options, receivers), warnings
 
 
 def _connected(options: StoreOptions, url: str) -> Connection:
@@ -185,6 +194,16 @@ async def _prepare(connection: Connection, ring: KeyRing) -> None:
     for name in ring.keys.keys() - known.used.keys() - known.retired.keys():
         if ring.state(name) is not KeyState.WAITING:
             await sealed.note_use(name, now)
+
+
+async def _receivers(connection: Connection, named: Collection[str]) -> frozenset[str]:
+    """All receivers of events that there ever were: somebody must give up what waits for one that is gone."""
+    meta = await connection.call(connection.redis.hgetall(META))
+    known = {name.removeprefix(_RECEIVER) for name in meta if name.startswith(_RECEIVER)}
+    for name in named:
+        if name not in known:
+            await connection.call(connection.redis.hset(META, f"{_RECEIVER}{name}", ""))
+    return frozenset(known.union(named))
 
 
 async def _demand_keys(sealed: Sealed, ring: KeyRing, meta: dict[str, str]) -> None:

@@ -4,10 +4,9 @@ A message is claimed for a while by one node, and taken up again by any of them 
 each is sent at least once, and its id, which stays the same, tells a repetition.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-from gateway.core.telling import Channel
 from gateway.store.audit import AuditEntry, entry_from
 from gateway.store.connection import Connection, time_text
 from gateway.store.keys import Shard, shard_of_id
@@ -17,23 +16,28 @@ from gateway.store.keys import Shard, shard_of_id
 class Message:
     """What is to be told. `to` is an e-mail address, or "" for a channel that needs none.
 
+    `channel` is a `Channel`, or that of a receiver of events (`events_channel`): then the entry is the
+    revocation `revocation_id`, with its session, its device, its subject, or none of them for everybody.
     `user_agent` is what the device of the entry calls itself. `attempts` counts the claims, this one too.
     """
 
     id: str
-    channel: Channel
+    channel: str
     to: str
     entry: AuditEntry
     user_agent: str
     attempts: int
+    revocation_id: str = ""
 
 
 class Outbox:
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, receivers: Collection[str] = ()) -> None:
+        """`receivers` are the names of all that events were ever for."""
         self._connection = connection
+        self.receivers = receivers
         self._first = 0
 
-    async def claim(self, channel: Channel, now: float, *, seconds: float, most: int) -> list[Message]:
+    async def claim(self, channel: str, now: float, *, seconds: float, most: int) -> list[Message]:
         """Take at most `most` messages whose time has come; for `seconds` nobody else gets them."""
         claimed: list[Message] = []
         for shard in self._shards():
@@ -58,7 +62,7 @@ class Outbox:
         """Let a claimed message wait until `at`; False when it is somebody else's now."""
         return await self._settle(message, at)
 
-    async def waiting(self, channel: Channel) -> int:
+    async def waiting(self, channel: str) -> int:
         """How many messages wait or are claimed, over all shards."""
         total = 0
         for index in range(self._connection.shards):
@@ -92,9 +96,10 @@ def _message_from(row: list[str]) -> Message:
     values = dict(zip(row[::2], row[1::2], strict=True))
     return Message(
         id=values["id"],
-        channel=Channel(values["channel"]),
+        channel=values["channel"],
         to=values["to"],
         entry=entry_from(values),
         user_agent=values["user_agent"],
         attempts=int(values["attempts"]),
+        revocation_id=values.get("revocation", ""),
     )

@@ -256,12 +256,15 @@ class Revocations:
         return [] if shard is None else [shard]
 
     async def _run(self, shard: Shard, order: Order, **more: Any) -> tuple[Told | None, bool]:
+        # One of everybody takes a step in each shard, and is told once.
+        tells = order.scope is not Scope.EVERYBODY or shard.index == 0
         answer, held = await self._audit.run_acknowledged(
             "revoke",
             shard,
             order.entries,
             replicas=self._acknowledge,
             within=_ACKNOWLEDGED_SECONDS,
+            events=self._audit.events(shard, order.actor) if tells else None,
             scope=order.scope,
             id=order.id,
             subject=order.subject,

@@ -24,6 +24,7 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from gateway.core.ending import Scope
 from gateway.core.reasons import Reason
+from gateway.core.security_event import Outcome
 from gateway.core.telling import Channel
 from gateway.errors import UpstreamFault
 from gateway.web.shared_metrics import shared_exposition
@@ -74,6 +75,9 @@ class Metrics:
         notices = Counter(
             "watchword_notices", "Attempts to tell people", ("channel", "outcome"), registry=registry
         )
+        events = Counter(
+            "watchword_events", "Events that other parties sent", ("outcome",), registry=registry
+        )
         self._requests = cache(requests.labels)
         self._seconds = cache(seconds.labels)
         self._upstream_failures = cache(failures.labels)
@@ -81,6 +85,7 @@ class Metrics:
         self._sign_ins = cache(sign_ins.labels)
         self._revocations = cache(revocations.labels)
         self._notices = cache(notices.labels)
+        self._events = cache(events.labels)
         self._count_of_the_store(registry)
         self._count_of_what_is_live(registry)
         self._notices_waiting, self._tunnels = _gauges(registry)
@@ -103,6 +108,8 @@ class Metrics:
     def _begin_at_zero(self) -> None:
         for scope in Scope:
             self._revocations(scope)  # a count from zero on: `rate()` misses the first of a series
+        for event_outcome in Outcome:
+            self._events(event_outcome)
         for channel in Channel:
             for outcome in NoticeOutcome:
                 self._notices(channel, outcome)
@@ -160,10 +167,14 @@ class Metrics:
     def revocation(self, scope: Scope) -> None:
         self._revocations(scope).inc()
 
-    def notice(self, channel: Channel, outcome: NoticeOutcome) -> None:
+    def event(self, outcome: Outcome) -> None:
+        """Another party sent an event, or what was none."""
+        self._events(outcome).inc()
+
+    def notice(self, channel: str, outcome: NoticeOutcome) -> None:
         self._notices(channel, outcome).inc()
 
-    def notices_waiting(self, channel: Channel, count: int) -> None:
+    def notices_waiting(self, channel: str, count: int) -> None:
         """How many notices wait in the store, as of now."""
         self._notices_waiting.labels(channel).set(count)
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import pytest
 from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 
-from gateway.core.located import Data, Document, Place, Shape, kebab, nearest, nested_shape, read
+from gateway.core.located import Data, Document, Place, Shape, is_list, kebab, nearest, nested_shape, read
 from gateway.core.values import Count, Name
 from gateway.errors import Fault
 
@@ -190,3 +190,22 @@ def test_words() -> None:
 def test_nested_shapes() -> None:
     assert nested_shape(Outer.model_fields["inner"]) is Inner
     assert nested_shape(Outer.model_fields["other"]) is None
+
+
+class Listing(Shape):
+    parts: tuple[Inner, ...] = ()
+    inner: Inner | None = None
+
+
+def test_lists_of_shapes() -> None:
+    assert is_list(Listing.model_fields["parts"])
+    assert not is_list(Listing.model_fields["inner"])
+    assert nested_shape(Listing.model_fields["parts"]) is Inner
+    assert read(located({"parts": None}), Listing, []) == Listing()
+
+
+def test_an_unknown_key_in_a_list_of_shapes() -> None:
+    faults: list[Fault] = []
+    read(located({"parts": [{"full-name": "a"}, {"full-name": "b", "wrong": 1}]}), Listing, faults)
+    assert len(faults) == 1
+    assert "unknown key 'wrong'" in faults[0].message

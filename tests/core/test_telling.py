@@ -1,6 +1,6 @@
 """What people are told of, and where it leads them."""
 
-from gateway.core.telling import TOLD, Channel
+from gateway.core.telling import TOLD, Channel, channel_of, events_channel, is_by_transmitter
 from gateway.core.values import _NAME
 
 
@@ -23,3 +23,14 @@ def test_what_happens_all_the_time_is_not_told() -> None:
 
 def test_channels_are_as_settings_and_metrics_name_them() -> None:
     assert list(Channel) == ["mail", "webhook"]
+
+
+def test_a_receiver_of_events_has_a_channel_of_its_own() -> None:
+    assert events_channel("payments") == "events:payments"
+    assert channel_of("events:payments:account") == "events:payments"
+    assert channel_of("mail:profile-changed:also") == Channel.MAIL
+
+
+def test_who_is_another_party() -> None:
+    assert is_by_transmitter("transmitter:https://login.example")
+    assert not any(map(is_by_transmitter, ("account:transmitter", "operator:grace", "cli:root", "gateway")))

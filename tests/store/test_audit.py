@@ -43,7 +43,7 @@ async def to_be_sent(store: Store) -> list[Message]:
 
 
 async def mailed_to(store: Store) -> set[str]:
-    return {message.to for message in await to_be_sent(store) if message.channel is Channel.MAIL}
+    return {message.to for message in await to_be_sent(store) if message.channel == Channel.MAIL}
 
 
 @every_size

@@ -96,6 +96,14 @@ def test_keys_are_not_shown() -> None:
     assert all(repr(key) not in shown for key in (*RING.keys.values(), RING.operator_seed))
 
 
+def test_the_key_of_events_is_the_same_at_each_start_and_another_in_another_ring() -> None:
+    numbers = [ring.event_key().private_numbers().private_value for ring in (RING, RING, new_keyring())]
+    assert numbers[0] == numbers[1] != numbers[2]
+    rotated = RING.with_new_key(1.0)
+    assert rotated.event_key().private_numbers().private_value == numbers[0]
+    assert str(numbers[0]) not in repr(RING)
+
+
 def test_the_operator_key_is_the_same_at_each_start() -> None:
     public = [RING.operator_key().public_key().public_bytes_raw() for _ in range(2)]
     assert public[0] == public[1] != new_keyring().operator_key().public_key().public_bytes_raw()

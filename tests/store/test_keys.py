@@ -150,6 +150,7 @@ async def test_all_that_is_about_an_account_is_in_one_shard(store: Store, valkey
 async def test_the_kinds_of_keys_are_those_described(store: Store, valkey: Redis) -> None:
     await whole_story(store)
     await store.node.start(Nobody())
+    await store.received_events.claim("https://login.example", "token-1", NOW, forget_at=NOW + 60)
     await store._connection.run("acknowledge", Shard(0), node=store.node.id, revocations=["0" * 32])
     rows = r"^([a-z]+)(?::<\w+>)? +(?:hash|set|zset|list|string|stream) "
     described = set(re.findall(rows, keys.__doc__ or "", re.MULTILINE))

@@ -1,13 +1,16 @@
 """Messages that wait: who gets them, for how long, and that none is lost or stays behind."""
 
+from collections.abc import AsyncIterator
 from itertools import chain
 
 import pytest
 from redis.asyncio import Redis
 from support.race import Race, ids_claimed
-from support.store import NOW, account_added, device_of, every_size, signed_in
+from support.resets import approved, completed
+from support.store import NOW, account_added, device_of, every_size, opened_store, signed_in
 
 from gateway.core.telling import TOLD, Channel
+from gateway.store import audit as audit_module
 from gateway.store.audit import AuditEntry
 from gateway.store.opening import Store
 from gateway.store.outbox import Message
@@ -146,3 +149,115 @@ async def test_four_processes_never_claim_the_same(store: Store, valkey_url: str
     await told(store, count=60)
     ids = list(chain.from_iterable(race(ids_claimed, valkey_url, NOW + 1)))
     assert len(ids) == len(set(ids)) == 60
+
+
+# --- word of revocations, for other programs
+
+RECEIVERS = ("payments", "chat")
+
+
+@pytest.fixture
+async def telling(valkey: Redis, valkey_url: str, request: pytest.FixtureRequest) -> AsyncIterator[Store]:
+    """A store whose revocations are told to two receivers."""
+    opened = await opened_store(valkey_url, shards=getattr(request, "param", 1), receivers=RECEIVERS)
+    yield opened
+    await opened.close()
+
+
+of_every_size = pytest.mark.parametrize("telling", [1, 64], indirect=True, ids=["1 shard", "64 shards"])
+
+WHY = {"reason": "test", "actor": "cli:root", "now": NOW + 1}
+
+
+async def events_of(store: Store, receiver: str = "payments") -> list[Message]:
+    return await store.outbox.claim(f"events:{receiver}", NOW + 1e6, seconds=60, most=5000)
+
+
+@of_every_size
+async def test_each_receiver_is_told_of_each_revocation_once(telling: Store) -> None:
+    session = await signed_in(telling)
+    snapshot = await telling.who.ask(session.cookie, NOW)
+    assert snapshot is not None
+    device = snapshot.session.device_id
+    done = [
+        await telling.revocations.session(session.session_id, **WHY),
+        await telling.revocations.device(device, **WHY),
+        await telling.revocations.account("ada", **WHY),
+        await telling.revocations.account("ada", disable=True, **WHY),
+        await telling.revocations.everybody(**WHY),
+    ]
+    for receiver in RECEIVERS:
+        all_events = await events_of(telling, receiver)
+        assert len(all_events) == len(done), "also of everybody, which takes a step in each shard"
+        events = {event.revocation_id: event for event in all_events}
+        assert set(events) == {each.revocation_id for each in done if each}
+        about = [events[each.revocation_id].entry for each in done if each]
+        assert [(entry.subject, entry.session_id, entry.device_id) for entry in about] == [
+            ("ada", session.session_id, ""),
+            ("ada", "", device),
+            ("ada", "", ""),
+            ("ada", "", ""),
+            ("", "", ""),
+        ]
+        assert {(entry.event, entry.actor, entry.reason, entry.at) for entry in about} == {
+            ("session-revoked", "cli:root", "test", NOW + 1)
+        }
+
+
+@of_every_size
+async def test_an_event_that_is_done_is_forgotten(telling: Store, valkey: Redis) -> None:
+    await signed_in(telling)
+    await telling.revocations.account("ada", **WHY)
+    await telling.revocations.everybody(**WHY)
+    for receiver in RECEIVERS:
+        for event in await events_of(telling, receiver):
+            assert await telling.outbox.again(event, NOW + 2e6)
+            assert await telling.outbox.done(event)
+        assert await telling.outbox.waiting(f"events:{receiver}") == 0
+    assert await valkey.keys("*:waiting:*") == []
+
+
+async def test_what_changes_nothing_is_not_told(telling: Store) -> None:
+    assert await telling.revocations.account("nobody", **WHY) is None
+    assert await telling.revocations.session("0" * 32, **WHY) is None
+    assert await events_of(telling) == []
+
+
+async def test_what_another_party_told_us_is_not_told_on(telling: Store) -> None:
+    """Of two gateways that tell each other, each would end for ever what the other one just ended."""
+    await signed_in(telling)
+    await telling.revocations.account("ada", reason="told", actor="transmitter:https://a", now=NOW)
+    assert await events_of(telling) == []
+
+
+async def test_a_reset_is_told(telling: Store) -> None:
+    reset = await approved(telling)
+    assert await completed(telling, reset)
+    (event,) = await events_of(telling)
+    entry = event.entry
+    assert (entry.subject, entry.session_id, entry.reason) == ("ada", "", f"reset {reset.id}")
+
+
+async def test_one_account_cannot_fill_the_store(telling: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(audit_module, "MOST_EVENTS_WAITING", 2)
+    heard: list[tuple[list[str], list[str]]] = []
+    telling.audit.follow(lambda queued, dropped: heard.append((list(queued), list(dropped))))
+    for _ in range(3):
+        session = await signed_in(telling)
+        await telling.revocations.session(session.session_id, **WHY)
+    channels = [f"events:{receiver}" for receiver in RECEIVERS]
+    assert [pair for pair in heard if "events:chat" in (*pair[0], *pair[1])] == [
+        (channels, []),
+        (channels, []),
+        ([], channels),
+    ]
+    assert len(await events_of(telling)) == 2
+    await telling.revocations.account("ada", **WHY)
+    assert len(await events_of(telling)) == 1, "another scope is counted apart"
+
+
+async def test_receivers_of_before_are_known(telling: Store, valkey_url: str) -> None:
+    other = await opened_store(valkey_url, receivers=("new",))
+    assert set(other.outbox.receivers) == {"payments", "chat", "new"}
+    await other.close()
+    assert set(telling.outbox.receivers) == set(RECEIVERS)

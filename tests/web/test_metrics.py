@@ -9,6 +9,7 @@ from support.metrics import samples
 
 from gateway.core.ending import Scope
 from gateway.core.reasons import Reason
+from gateway.core.security_event import Outcome
 from gateway.core.telling import Channel
 from gateway.errors import UpstreamFault
 from gateway.web.metrics import NO_APP, Metrics, NoticeOutcome
@@ -56,6 +57,13 @@ def test_notices_are_counted_by_channel_and_outcome() -> None:
     found = samples(metrics)
     assert found["notices_total", "mail", "given-up"] == 1
     assert found["notices_waiting", "webhook"] == 7
+
+
+def test_events_of_other_parties_are_counted_by_outcome() -> None:
+    metrics = Metrics()
+    metrics.event(Outcome.REVOKED)
+    found = samples(metrics)
+    assert [found["events_total", outcome] for outcome in Outcome] == [1, 0, 0, 0, 0]
 
 
 def test_tunnels_are_counted_while_they_are_open() -> None:

@@ -173,13 +173,38 @@ local function raised(epoch)
   return string.format('%.0f', math.max((tonumber(epoch) or 0) + 1, tonumber(args.floor)))
 end
 
+-- Of which kinds messages were queued in this step, and of which there were too many.
+local queued, dropped = {}, {}
+
+-- Let word of a revocation wait for each receiver of events, on a channel of its own: one that is down keeps
+-- no other waiting. args: scope, id, now, entry, events {messages {id, channel}, most_waiting}
+local function tell_receivers(subject)
+  local waiting = key('waiting', subject)
+  for _, message in ipairs(args.events.messages) do
+    local kind = message.channel .. ':' .. args.scope
+    if (tonumber(redis.call('HGET', waiting, kind)) or 0) >= args.events.most_waiting then
+      dropped[#dropped + 1] = kind
+    else
+      redis.call('HINCRBY', waiting, kind, 1)
+      redis.call('HSET', key('message', message.id), 'id', message.id, 'channel', message.channel, 'to', '',
+        'kind', kind, 'user_agent', '', 'attempts', '0', 'revocation', args.entry.id, 'event', 'session-revoked',
+        'subject', subject, 'session_id', args.scope == 'session' and args.id or '',
+        'device_id', args.scope == 'device' and args.id or '', 'actor', args.entry.actor,
+        'reason', args.entry.reason, 'at', args.now)
+      redis.call('ZADD', key('outbox', message.channel), args.now, message.id)
+      queued[#queued + 1] = kind
+    end
+  end
+end
+
 -- What became of a revocation is kept for so many seconds: until then it takes place only once.
 local REMEMBER_SECONDS = 86400
 
 -- Say what was ended, to whoever asks later and to every node; what a revoker has to know to wait for them:
 -- the account, the place in the feed, and the nodes that there are.
--- args: scope, id, now, entry {id, reason, actor}, and perhaps session (which goes on)
+-- args: scope, id, now, entry {id, reason, actor}, and perhaps session (which goes on), events
 local function tell_revocation(subject, epoch)
+  if args.events then tell_receivers(subject or '') end
   redis.call('XADD', key('revocations'), 'MAXLEN', '~', 10000, '*', 'revocation', args.entry.id,
     'scope', args.scope, 'id', args.id or '', 'subject', subject or '', 'reason', args.entry.reason,
     'actor', args.entry.actor, 'at', args.now)
@@ -198,9 +223,6 @@ local function close_reset(id, subject)
   redis.call('ZREM', key('due'), id)
   expire_at(key('reset', id), args.forget_at)
 end
-
--- Of which kinds messages were queued in this step, and of which there were too many.
-local queued, dropped = {}, {}
 
 -- Where a message goes: '' for a channel that needs no address, nil where there is nobody to be told.
 local function addressee(message, account)

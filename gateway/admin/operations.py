@@ -1,5 +1,7 @@
 """What operators can do."""
 
+from typing import TypedDict
+
 from gateway.admin.call import Call, Outcome, Refused
 from gateway.admin.orders import (
     Order,
@@ -33,6 +35,12 @@ from gateway.web.metrics import Metrics
 
 MOST_LISTED = 1000
 USUALLY_LISTED = 100
+
+
+class _Why(TypedDict):
+    reason: str
+    actor: str
+    now: float
 
 
 class Operations:
@@ -105,18 +113,15 @@ class Operations:
             view = Pending.said(pending.revocation_id, Scope(pending.scope))
             return Outcome(view, None, status=202, location=view.status)
         self._metrics.revocation(revocation.scope)
-        entry = call.entry(
-            f"{revocation.scope}-revoked",
-            revocation.subject,
-            session_id=order.id if isinstance(order, RevokeSession) else "",
-            device_id=order.id if isinstance(order, RevokeDevice) else "",
-            reason=order.reason,
-        )
+        # The others are on record already, in the step that did it.
+        everybody = isinstance(order, RevokeEverybody)
+        entry = call.entry("everybody-revoked", reason=order.reason) if everybody else None
         if revocation.confirmation is None:
             view = Pending.said(revocation.revocation_id, revocation.scope)
             return Outcome(view, entry, status=202, location=view.status)
-        confirmed = Confirmation.said(revocation.revocation_id, revocation.scope, revocation.confirmation)
-        return Outcome(confirmed, entry)
+        return Outcome(
+            Confirmation.said(revocation.revocation_id, revocation.scope, revocation.confirmation), entry
+        )
 
     async def revocation(self, call: Call) -> Outcome:
         """What became of a revocation: the address that a pending one was answered with."""
@@ -131,20 +136,32 @@ class Operations:
         return Outcome(Confirmation.said(revocation_id, scope, confirmation), entry)
 
     async def _carry_out(self, order: Order, call: Call) -> Revocation:
-        revocations, why, actor, now = self._store.revocations, order.reason, call.actor, call.now
-        done: Revocation | None
+        revocations = self._store.revocations
+        why: _Why = {"reason": order.reason, "actor": call.actor, "now": call.now}
+        done: Revocation | None = None
         match order:
             case RevokeSession():
-                done = await revocations.session(order.id, reason=why, actor=actor, now=now)
                 about = f"session {order.id}"
+                session = await self._store.sessions.find(order.id)
+                if session is not None:
+                    entry = call.entry(
+                        "session-revoked", session.subject, session_id=order.id, reason=order.reason
+                    )
+                    done = await revocations.session(order.id, **why, entries=[entry])
             case RevokeDevice():
-                done = await revocations.device(order.id, reason=why, actor=actor, now=now)
                 about = f"device {order.id}"
+                device = await self._store.devices.find(order.id)
+                if device is not None:
+                    entry = call.entry(
+                        "device-revoked", device.subject, device_id=order.id, reason=order.reason
+                    )
+                    done = await revocations.device(order.id, **why, entries=[entry])
             case RevokeAccount():
-                done = await revocations.account(order.subject, reason=why, actor=actor, now=now)
                 about = f"account {recordable(order.subject)}"
+                entry = call.entry("account-revoked", order.subject, reason=order.reason)
+                done = await revocations.account(order.subject, **why, entries=[entry])
             case RevokeEverybody():
-                return await revocations.everybody(reason=why, actor=actor, now=now)
+                return await revocations.everybody(**why)
         if done is None:
             raise Refused(Reason.NOT_FOUND, f"There is no such {order.scope}.", about=about)
         return done

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from gateway import clock
 from gateway.errors import StoreUnavailable
@@ -12,8 +13,8 @@ from gateway.store.keys import Shard
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """A revocation that is in the feed of a shard. `waits`: the nodes that there were then, and after how
-    many seconds of silence each of them trusts nothing any more.
+    """A revocation that is in the feed of a shard. `waits`: the nodes that there are, and after how many
+    seconds of silence each of them trusts nothing any more.
     """
 
     shard: Shard
@@ -31,12 +32,11 @@ class Confirmation:
     elapsed_ms: float
 
 
-def told_from(shard: Shard, revocation_id: str, answer: Sequence[object]) -> Told:
-    """What `tell_revocation` gave."""
-    subject, _, nodes = answer
-    said = pairs(nodes)  # type: ignore[arg-type]  # a list of texts, by the script
-    waits = {node: float(words.split()[1]) for node, words in said.items()}
-    return Told(shard, revocation_id, str(subject), waits)
+def told_from(shard: Shard, revocation_id: str, answer: Sequence[Any]) -> Told:
+    """What the script gave (`tell_revocation`)."""
+    subject, nodes = answer
+    waits = {node: float(said.split()[1]) for node, said in pairs(nodes).items()}
+    return Told(shard, revocation_id, subject, waits)
 
 
 class Confirmer:
@@ -47,31 +47,27 @@ class Confirmer:
         """Wait for every node, or until its lease is over; how many have answered, and how many have not.
 
         To be called once enough replicas hold the revocation, from when on no lease is renewed without it.
+        Of several shards, each node has a lease on each: counted is the shard that most did not answer in.
         """
         began = clock.boottime()
-        silent: set[str] = set()
-        nodes: set[str] = set()
-        for each in told:
-            nodes |= each.waits.keys()
-            silent |= await self._silent(each, began)
-        return len(nodes - silent), len(silent)
+        silent = [await self._silent(each, began) for each in told]
+        worst = max(silent, default=0)
+        return max((len(each.waits) for each in told), default=0) - worst, worst
 
-    async def _silent(self, told: Told, began: float) -> set[str]:
-        """The nodes whose time passed without an answer."""
+    async def _silent(self, told: Told, began: float) -> int:
+        """How many nodes have not answered when their time is over."""
         missing, key = dict(told.waits), told.shard.key("acks", told.revocation_id)
         while missing:
             left = began + max(missing.values()) - clock.boottime()
             if left <= 0:
                 break
-            node = await self._next(key, min(left, LONGEST_BLOCK))
-            if node is not None:
+            for node in await self._answered(key, min(left, LONGEST_BLOCK)):
                 missing.pop(node, None)
-        return set(missing)
+        return len(missing)
 
-    async def _next(self, key: str, seconds: float) -> str | None:
+    async def _answered(self, key: str, seconds: float) -> list[str]:
         try:
             return await self._connection.pop(key, block=max(0.01, seconds))
         except StoreUnavailable:
-            # The leases run out without it.
-            await asyncio.sleep(seconds)
-            return None
+            await asyncio.sleep(seconds)  # the leases run out without it
+            return []

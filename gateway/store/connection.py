@@ -24,6 +24,11 @@ from gateway.store.sentinel import SentinelClient
 
 T = TypeVar("T")
 
+_MOST_POPPED = 1000
+
+_PUSHED_SECONDS = 86_400
+"""For how long a list is kept that nobody empties."""
+
 LONGEST_BLOCK = 1.0
 """Seconds that a command may wait in the server for something to come."""
 
@@ -121,21 +126,46 @@ class Connection:
         return outcome, held
 
     async def read_streams(
-        self, after: Mapping[str, str], *, block: float, most: int
+        self,
+        after: Mapping[str, str],
+        *,
+        block: float,
+        most: int,
+        pushes: Sequence[tuple[str, str]] = (),
     ) -> dict[str, list[tuple[str, dict[str, str]]]]:
         """What came in each of these streams after an entry's id, once there is something, or after `block`
         seconds. All of them are of one of the `groups`. Raises StoreUnavailable.
+
+        Before it waits, each of `pushes`, a value, is put at the end of a list of the same group: in one
+        round trip with the reading.
+        """
+        streams: dict[Any, Any] = dict(after)
+        milliseconds = max(1, round(block * 1000))
+
+        async def read(server: Redis) -> Any:
+            if not pushes:
+                return await server.xread(streams, count=most, block=milliseconds)
+            pipeline = server.pipeline(transaction=False)
+            for key, value in pushes:
+                pipeline.rpush(key, value)
+                pipeline.expire(key, _PUSHED_SECONDS)
+            pipeline.xread(streams, count=most, block=milliseconds)
+            return (await pipeline.execute())[-1]
+
+        with store_errors():
+            return dict(await _on_server(self._blocking, next(iter(after)), read))
+
+    async def pop(self, key: str, *, block: float) -> list[str]:
+        """All that is in a list, once there is something; nothing after `block` seconds.
+
+        Raises StoreUnavailable.
         """
         with store_errors():
-            streams: dict[Any, Any] = dict(after)
-            found: Any = await self._blocking.xread(streams, count=most, block=max(1, round(block * 1000)))
-        return dict(found)
-
-    async def pop(self, key: str, *, block: float) -> str | None:
-        """The first of a list, once there is one; None after `block` seconds. Raises StoreUnavailable."""
-        with store_errors():
             found: Any = await self._blocking.blpop([key], timeout=block)
-        return None if found is None else str(found[1])
+            if found is None:
+                return []
+            more: Any = await self.redis.lpop(key, _MOST_POPPED)
+        return [found[1], *(more or ())]
 
     def groups(self) -> list[list[Shard]]:
         """The shards, those together whose streams can be read together.

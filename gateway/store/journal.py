@@ -22,6 +22,9 @@ from gateway.store.audit import AuditEntry, entry_from
 
 _SUFFIX = ".journal"
 
+_LARGEST = 256 * 1024
+"""Bytes from which a journal is emptied once nothing in it is unfinished: that takes the disk a while."""
+
 _log = structlog.get_logger("gateway.store")
 
 
@@ -74,10 +77,10 @@ class Journal:
             self._in_hand.discard(revocation_id)
             if self._open.pop(revocation_id, None) is None:
                 return
-            if self._file is not None and not self._open:
+            if self._file is not None and not self._open and self._file.tell() > _LARGEST:
                 self._file.truncate(0)
-                return
-            self._write(json.dumps({"done": revocation_id}), durably=False)
+            else:
+                self._write(json.dumps({"done": revocation_id}), durably=False)
 
     def unfinished(self) -> list[Order]:
         """What was begun, is not done, and is in nobody's hand."""

@@ -9,7 +9,6 @@ counts until what is known to have ended was ended again (`recovery`).
 import asyncio
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from typing import Any
 
 import structlog
 
@@ -198,18 +197,26 @@ class Node:
             await asyncio.sleep(_PAUSE_SECONDS)
 
     async def _follow_group(self, group: Sequence[Shard]) -> None:
-        """Follow for as long as these shards are on one server, and it answers."""
+        """Follow for as long as these shards are on one server, and it answers.
+
+        What was applied is acknowledged with the next reading. If that is lost, whoever waits does so until
+        the lease is over.
+        """
         standings = {shard.key("feed"): self.standings[shard.index] for shard in group}
+        applied: list[tuple[str, str]] = []
         while True:
             joined = {key: each.position.entry for key, each in standings.items() if each.joined}
             if not joined:
                 await asyncio.sleep(_PAUSE_SECONDS)
                 continue
             try:
-                found = await self._connection.read_streams(joined, block=LONGEST_BLOCK, most=_MOST_AT_ONCE)
+                found = await self._connection.read_streams(
+                    joined, block=LONGEST_BLOCK, most=_MOST_AT_ONCE, pushes=applied
+                )
+                applied = []
                 for key, rows in found.items():
                     if standings[key].position.entry == joined[key]:  # it went on from elsewhere meanwhile
-                        await self._apply(standings[key], [entry_from(*row) for row in rows])
+                        applied += await self._apply(standings[key], [entry_from(*row) for row in rows])
             except StoreUnavailable as error:
                 _log.warning("the feed cannot be read", error=str(error))
                 return
@@ -217,17 +224,16 @@ class Node:
                 _log.exception("this should not happen")
                 return
 
-    async def _apply(self, standing: Standing, entries: Iterable[FeedEntry]) -> None:
+    async def _apply(self, standing: Standing, entries: Iterable[FeedEntry]) -> list[tuple[str, str]]:
+        """Apply what came; for each revocation, where to say so, and who does."""
         applied = []
         for entry in entries:
             if not standing.apply(entry, self.surroundings):
                 await self._missed(standing)
-                return
+                break
             if entry.ending is not None and entry.ending.revocation_id:
-                applied.append(entry.ending.revocation_id)
-        if applied:
-            with suppress(StoreUnavailable):  # then whoever waits does so until the lease is over
-                await self._acknowledge(standing.shard, applied)
+                applied.append((standing.shard.key("acks", entry.ending.revocation_id), self.id))
+        return applied
 
     async def _missed(self, standing: Standing) -> None:
         """An entry is not the next one: find out what happened, and go on from where the feed is."""
@@ -237,6 +243,3 @@ class Node:
             await self._renew(standing)
             if standing.position == position:  # the last one is there, and one after it was taken out
                 await self._recover(standing, "broken", await self._recovery.tail(standing.shard))
-
-    async def _acknowledge(self, shard: Shard, revocations: Sequence[str]) -> Any:
-        return await self._connection.run("acknowledge", shard, node=self.id, revocations=list(revocations))

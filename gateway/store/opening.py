@@ -119,6 +119,7 @@ class Store:
 
     async def close(self) -> None:
         """Close the connection, and stop the server if it is our own."""
+        await self.revocations.settled()
         self._journal.close()
         await self._connection.close()
         if self._server is not None:

@@ -7,7 +7,7 @@ since replicas do not answer or the store does not, the work goes on (`Finisher`
 import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from gateway import clock
@@ -73,6 +73,7 @@ class Revocations:
         self._journal = journal
         self._acknowledge = acknowledge
         self._confirmer = Confirmer(connection)
+        self._settling: dict[str, tuple[Scope, Confirmation, asyncio.Task[None]]] = {}
 
     async def session(
         self,
@@ -180,6 +181,8 @@ class Revocations:
             return None
         if (order := self._journal.knows(revocation_id)) is not None:
             return order.scope, None
+        if (settling := self._settling.get(revocation_id)) is not None:
+            return settling[:2]
         key = shard.key("revocation", revocation_id)
         row = await self._connection.call(self._connection.redis.hgetall(key))
         if not row:
@@ -188,6 +191,11 @@ class Revocations:
             return Scope(row["scope"]), None
         confirmation = Confirmation(int(row["nodes"]), int(row["silent"]), float(row["elapsed_ms"]))
         return Scope(row["scope"]), confirmation
+
+    async def settled(self) -> None:
+        """Wait until all that is confirmed is noted as such."""
+        if self._settling:
+            await asyncio.wait([task for *_, task in self._settling.values()])
 
     async def confirm(self, shard: Shard, revocation_id: str, answer: Sequence[object]) -> None:
         """Wait for the nodes after a script of another part that revoked something on the way."""
@@ -283,16 +291,17 @@ class Revocations:
             return None
         nodes, silent = await self._confirmer.wait(outcome.told)
         confirmation = Confirmation(nodes, silent, round((clock.stopwatch() - began) * 1000, 3))
-        with suppress(StoreUnavailable):  # then its status says pending, and whoever asks again is told
-            await self._connection.run(
-                "settle_revocation",
-                outcome.told[0].shard,
-                revocation=order.revocation_id,
-                nodes=nodes,
-                silent=silent,
-                elapsed_ms=confirmation.elapsed_ms,
-            )
+        settling = asyncio.create_task(self._settle(outcome.told[0], confirmation))
+        self._settling[order.revocation_id] = (order.scope, confirmation, settling)
+        settling.add_done_callback(lambda _: self._settling.pop(order.revocation_id, None))
         return confirmation
+
+    async def _settle(self, told: Told, confirmation: Confirmation) -> None:
+        """Note that it is confirmed, for whoever asks later; nobody waits for that."""
+        with suppress(StoreUnavailable):  # then its status says pending, for as long as it is known
+            await self._connection.run(
+                "settle_revocation", told.shard, revocation=told.revocation_id, **asdict(confirmation)
+            )
 
     def _shard(self, subject: str) -> Shard:
         return shard_of_subject(subject, self._connection.shards)

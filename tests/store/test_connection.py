@@ -321,6 +321,6 @@ async def test_a_reader_of_streams_waits_longer_than_for_an_answer(server: Serve
         entry = await valkey.xadd("one", {"n": "1"})
         await valkey.rpush("list", "a")
         assert await reading == {"one": [(entry, {"n": "1"})]}
-        assert await popping == "a"
-    assert await store._connection.pop("list", block=0.01) is None
+        assert await popping == ["a"]
+    assert await store._connection.pop("list", block=0.01) == []
     await store.close()

@@ -14,7 +14,7 @@ from support.store import NOW
 
 from gateway.core.ending import Scope
 from gateway.store.audit import AuditEntry
-from gateway.store.journal import Journal, Order, _line_of, _orders_in
+from gateway.store.journal import _LARGEST, Journal, Order, _line_of, _orders_in
 
 ENTRY = AuditEntry(NOW, "account-revoked", "account:ada", "ada", reason="lost ä")
 ORDER = Order("0" * 32, Scope.ACCOUNT, None, "ada", "lost", "account:ada", NOW, True, (ENTRY,))
@@ -37,9 +37,24 @@ def test_what_is_done_leaves_nothing_behind(tmp_path: Path) -> None:
     journal = Journal(tmp_path, "a")
     journal.begin(ORDER)
     journal.end(ORDER.revocation_id)
-    assert (tmp_path / "a.journal").stat().st_size == 0
+    assert list(_orders_in((tmp_path / "a.journal").read_bytes())) == []
     journal.close()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_journal_does_not_grow_for_ever(tmp_path: Path) -> None:
+    journal = Journal(tmp_path, "a")
+    journal.begin(ANOTHER)
+    sizes = []
+    for _ in range(3000):
+        journal.begin(ORDER)
+        journal.end(ORDER.revocation_id)
+        sizes.append((tmp_path / "a.journal").stat().st_size)
+    assert max(sizes) > _LARGEST  # something in it is unfinished
+    journal.end(ANOTHER.revocation_id)
+    assert (tmp_path / "a.journal").stat().st_size == 0
+    journal.begin(ORDER)
+    assert list(_orders_in((tmp_path / "a.journal").read_bytes())) == [ORDER]
 
 
 def test_the_file_is_its_owners_alone(tmp_path: Path) -> None:

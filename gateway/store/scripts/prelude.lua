@@ -200,21 +200,21 @@ end
 -- What became of a revocation is kept for so many seconds: until then it takes place only once.
 local REMEMBER_SECONDS = 86400
 
--- Say what was ended, to whoever asks later and to every node; what a revoker has to know to wait for them:
--- the account, the place in the feed, and the nodes that there are.
+-- Say what was ended, to whoever asks later and to every node. Gives what a revoker has to know to wait for
+-- them: the account, and the nodes that there are.
 -- args: scope, id, now, entry {id, reason, actor}, and perhaps session (which goes on), events
 local function tell_revocation(subject, epoch)
   if args.events then tell_receivers(subject or '') end
   redis.call('XADD', key('revocations'), 'MAXLEN', '~', 10000, '*', 'revocation', args.entry.id,
     'scope', args.scope, 'id', args.id or '', 'subject', subject or '', 'reason', args.entry.reason,
     'actor', args.entry.actor, 'at', args.now)
-  local seq = feed('ended', 'revocation', args.entry.id, 'scope', args.scope, 'id', args.id or '',
+  feed('ended', 'revocation', args.entry.id, 'scope', args.scope, 'id', args.id or '',
     'subject', subject or '', 'epoch', epoch or 0, 'kept', args.session or '', 'reason', args.entry.reason,
     'at', args.now)
   local record = key('revocation', args.entry.id)
-  redis.call('HSET', record, 'scope', args.scope, 'subject', subject or '', 'seq', seq, 'at', args.now)
+  redis.call('HSET', record, 'scope', args.scope, 'subject', subject or '', 'at', args.now)
   redis.call('EXPIRE', record, REMEMBER_SECONDS)
-  return { subject or '', seq, redis.call('HGETALL', key('nodes')) }
+  return { subject or '', redis.call('HGETALL', key('nodes')) }
 end
 
 -- Take a case out of what has to be looked at, and keep its record until args.forget_at.

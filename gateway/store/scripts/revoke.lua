@@ -6,10 +6,10 @@
 -- What tell_revocation gives; asked again by the same entry.id, it changes nothing. It writes even then, or
 -- WAIT would ask of a connection that wrote nothing whether replicas hold what it wrote.
 local record = key('revocation', args.entry.id)
-local done = redis.call('HMGET', record, 'subject', 'seq')
-if done[1] then
+local done = redis.call('HGET', record, 'subject')
+if done then
   redis.call('EXPIRE', record, REMEMBER_SECONDS)
-  return { done[1], tonumber(done[2]), redis.call('HGETALL', key('nodes')) }
+  return { done, redis.call('HGETALL', key('nodes')) }
 end
 local epoch
 local subject = args.subject

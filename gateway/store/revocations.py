@@ -173,16 +173,21 @@ class Revocations:
             return True
         return False
 
-    async def status(self, revocation_id: str) -> tuple[Scope, Confirmation | None] | None:
-        """What became of a revocation of the last day; None when none is known by this id."""
+    async def status(
+        self, revocation_id: str, *, owner: str | None = None
+    ) -> tuple[Scope, Confirmation | None] | None:
+        """What became of a revocation of the last day; None when none is known by this id.
+
+        With `owner`, only of one of what is that account's.
+        """
         shard = shard_of_id(revocation_id, self._connection.shards)
         if shard is None:
             return None
         if (order := self._journal.knows(revocation_id)) is not None:
-            return order.scope, None
+            return (order.scope, None) if owner in (None, order.subject) else None
         key = shard.key("revocation", revocation_id)
         row = await self._connection.call(self._connection.redis.hgetall(key))
-        if not row:
+        if not row or owner not in (None, row["subject"]):
             return None
         if "nodes" not in row:
             return Scope(row["scope"]), None

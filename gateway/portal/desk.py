@@ -345,7 +345,7 @@ class Desk:
         return await seen_through(revoking, self.metrics)
 
     async def end_all(self, inbound: Inbound, snapshot: Snapshot) -> Ended | None:
-        """Force logout: every session of the person ends, this one included. None when the account is gone."""
+        """Force logout: every session of the person ends, this one included. None for no such account."""
         revoking = self.store.revocations.account(
             snapshot.account.subject,
             reason="force logout by the account holder",

@@ -16,9 +16,10 @@ _log = structlog.get_logger("gateway.portal")
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A revocation by an account holder. Without a `confirmation` it is not certain yet, and the work goes on.
+    """A revocation by an account holder.
 
-    `answered`: the store has taken it; if not, it may take place only later.
+    Without a `confirmation` it is not certain yet, and the work goes on. `answered`: the store has taken
+    it; if not, it may take place only later.
     """
 
     id: str

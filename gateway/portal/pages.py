@@ -223,8 +223,9 @@ class Pages:
     ) -> str:
         """The account's factors, as the session `session_id` may see them through, and its protections.
 
-        `about` is what the notice is about, `ended` what has ended by it. `removing` is the factor whose removal just failed, and why.
-        `may_add` is false when the account has as many as it can have. `locked`: no code counts at present.
+        `about` is what the notice is about, `ended` what has ended by it. `removing` is the factor whose
+        removal just failed, and why. `may_add` is false when the account has as many as it can have.
+        `locked`: no code counts at present.
         """
         factor_id, trouble = removing or (None, None)
         return self.render(
@@ -311,7 +312,7 @@ class Pages:
         )
 
     def signed_out(self, app: str, *, everywhere: bool = False, ended: Ended | None = None) -> str:
-        """After signing out here, or after all sessions were ended. `ended`: how that is confirmed is said."""
+        """After signing out here, or after all sessions were ended: by `ended`, if that is to be said."""
         t = self._texts
         key = "signed_out_everywhere" if everywhere else "signed_out"
         home = _Link("/", t("back_to", app=app))
@@ -327,13 +328,15 @@ class Pages:
 
     def under_way(self, scope: Scope, *, signed_out: bool) -> str:
         """Something will have ended, which is not certain yet. `signed_out`: with the session that asked."""
-        t = self._texts
+        t, everywhere = self._texts, scope is Scope.ACCOUNT
         sign_in = _Link("/.watchword/sign-in", t("sign_in.submit"))
         return self._message(
             t("under_way.title"),
             t(f"under_way.{scope}"),
             t("under_way.next"),
+            *([t("under_way.advice")] if everywhere else ()),
             first=sign_in if signed_out else _Link("/.watchword/devices", t("under_way.devices")),
+            second=_Link("/.watchword/password", t("password.link")) if everywhere else None,
         )
 
     def _message(

@@ -576,7 +576,8 @@ def test_what_is_under_way_leads_to_where_one_can_go(scope: Scope) -> None:
     for signed_out, way_on in ((True, "/.watchword/sign-in"), (False, "/.watchword/devices")):
         page = Parsed(PAGES.under_way(scope, signed_out=signed_out))
         assert "being ended." in page.text
-        assert [link["href"] for link in page.all("a")][1:] == [way_on]
+        password = ["/.watchword/password"] if scope is Scope.ACCOUNT else []
+        assert [link["href"] for link in page.all("a")][1:] == [way_on, *password]
 
 
 def test_signed_out_here_or_everywhere() -> None:

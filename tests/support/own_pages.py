@@ -31,7 +31,7 @@ def alert(html: str) -> str:
 
 def what_was_done(html: str) -> str:
     """What the page says was just done."""
-    (found,) = re.findall(r'class="notice" role="status">([^<]*)<', html)
+    (found,) = re.findall(r'class="(?:notice|warning)" role="status">([^<]*)<', html)
     return " ".join(found.split())
 
 

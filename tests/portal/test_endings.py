@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from redis.asyncio import Redis
 from support.gateway import PASSWORD, QUICK
 from support.identity import snapshot_of
 from support.metrics import samples
@@ -169,6 +170,27 @@ async def test_what_the_store_does_not_answer_to_is_under_way(short_path: Path, 
         assert await store.sessions.list("ada") != [], "they are there,"
         account = await store.accounts.find("ada")
         assert account is not None and account.epoch != person.session.account_epoch, "and over"
+        await store.close()
+
+
+async def test_signing_out_is_under_way_where_the_store_takes_no_writes(
+    short_path: Path, tmp_path: Path
+) -> None:
+    with running_server(short_path, *LIKE_OURS) as server:
+        store = await opened_store(server.url, journal=tmp_path)
+        cookies = [(await signed_in(store)).cookie for _ in range(2)]
+        people = [await snapshot_of(store, cookie) for cookie in cookies]
+        desk = desk_of(store)
+        async with Redis.from_url(server.url) as redis:
+            await redis.config_set("min-replicas-to-write", 1)
+            page = await Forms(desk, PAGES, STATIC).sign_out(asking(people[0], cookies[0]))
+            call = await Api(desk).sign_out(asking(people[1], cookies[1]))
+            await redis.config_set("min-replicas-to-write", 0)
+        assert (page.status, forgets_session(page)) == (202, True)
+        assert "The session is being ended." in text_of(page)
+        assert (call.status, forgets_session(call)) == (204, True)
+        await store.finisher.finish()
+        assert await store.sessions.list("ada") == []
         await store.close()
 
 

@@ -11,7 +11,7 @@ from gateway.store.audit import entry_of
 from gateway.store.factors import Rotation
 from gateway.store.keys import Shard
 from gateway.store.opening import Store
-from gateway.store.revocations import NewPassword
+from gateway.store.revocations import NewPassword, Revocation
 
 _COUNTER = "password-change"
 """Of its own, and by device, so that a stolen session can neither guess freely nor keep its owner from
@@ -32,9 +32,10 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """The session goes on under a new cookie."""
+    """The session goes on under a new cookie; `revocation` ended all others."""
 
     session_cookie: str
+    revocation: Revocation
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,7 @@ class PasswordChanges:
         if changed is None:
             return ChangeRefused(Reason.SESSION_REVOKED)
         await self.store.attempts.succeed(counter, account.subject)
-        return Changed(new_cookie)
+        return Changed(new_cookie, changed)
 
 
 def _unfit(new: str, current: str, subject: str) -> Unfit | None:

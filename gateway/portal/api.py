@@ -14,9 +14,10 @@ from gateway.identity.sign_in import SignInRefused
 from gateway.portal.account_app import action_of
 from gateway.portal.call import Call
 from gateway.portal.desk import Desk, fields_of, text_field
+from gateway.portal.endings import Ended
 from gateway.portal.protection import Protection, find_protection, protections_of
 from gateway.portal.qr import qr_svg
-from gateway.portal.replies import as_json, moment, no_content
+from gateway.portal.replies import as_json, ended_answer, moment, no_content
 from gateway.store.challenges import Challenge
 from gateway.store.factors import FactorRefused
 from gateway.web.problems import code_problem, problem
@@ -42,7 +43,8 @@ class Api:
         return as_json(answer, cookies=self._desk.cookies_of(outcome))
 
     async def sign_out(self, call: Call) -> web.Response:
-        return no_content(await self._desk.sign_out(call.visit))
+        await self._desk.sign_out(call.visit)
+        return no_content(self._desk.forget_session())
 
     async def me(self, call: Call) -> web.Response:
         snapshot = call.person
@@ -125,7 +127,10 @@ class Api:
         )
         if isinstance(outcome, ChangeRefused):
             return refused_password(outcome)
-        return no_content(self._desk.session_cookie(outcome.session_cookie))
+        cookie, done = self._desk.session_cookie(outcome.session_cookie), outcome.revocation
+        if done.confirmation is None:
+            return ended_answer(Ended(done.revocation_id, done.scope, None), cookies=(cookie,))
+        return no_content(cookie)
 
     async def show_challenge(self, call: Call) -> web.Response:
         snapshot = await self._desk.identify(call.visit)

@@ -22,6 +22,7 @@ from gateway.identity.recovery import Recovery
 from gateway.identity.second_factor import CodeRefused, CodeTaken, Enrolment, GivenCode, SecondFactor
 from gateway.identity.sign_in import Attempted, SignedIn, SignInRefused, SignIns
 from gateway.identity.step_up import RESUME_SECONDS, Approved, StepUps, grant_for
+from gateway.portal.endings import Ended, seen_through
 from gateway.portal.protection import Protection
 from gateway.store.audit import AuditEntry, entry_of
 from gateway.store.challenges import Challenge
@@ -91,14 +92,15 @@ class Desk:
         """The Set-Cookie value of a code that gave the session a new cookie."""
         return (self.session_cookie(taken.session_cookie),) if taken.session_cookie else ()
 
-    async def sign_out(self, visit: Visit) -> str:
-        """End the session that asks, if it is one; the Set-Cookie value that forgets its cookie."""
+    async def sign_out(self, visit: Visit) -> Ended | None:
+        """End the session that asks, if it is one."""
         snapshot = await self.identify(visit)
-        if snapshot is not None:
-            await self.end_session(visit.inbound, snapshot, snapshot.session.id, "signed out")
-        return self.forget_session()
+        if snapshot is None:
+            return None
+        return await self.end_session(visit.inbound, snapshot, snapshot.session.id, "signed out")
 
     def forget_session(self) -> str:
+        """The Set-Cookie value that forgets a session's cookie."""
         return self.jar.forget(CookieKind.SESSION)
 
     async def open_challenge(self, snapshot: Snapshot, challenge_id: str, now: float) -> Challenge | None:
@@ -317,9 +319,9 @@ class Desk:
         owner = snapshot.account.subject
         return await self.store.devices.rename(device_id, name, owner, entries=[entry]) or Reason.NOT_FOUND
 
-    async def end_device(self, inbound: Inbound, snapshot: Snapshot, device_id: str) -> bool:
-        """Revoke a device, and with it every session on it; False when there is none such."""
-        ended = await self.store.revocations.device(
+    async def end_device(self, inbound: Inbound, snapshot: Snapshot, device_id: str) -> Ended | None:
+        """Revoke a device, and with it every session on it; None when there is none such."""
+        revoking = self.store.revocations.device(
             device_id,
             reason="revoked by its owner",
             actor=f"account:{snapshot.account.subject}",
@@ -327,12 +329,12 @@ class Desk:
             owner=snapshot.account.subject,
             entries=[self.entry(inbound, snapshot, "device-revoked", device_id)],
         )
-        if ended:
-            self.metrics.revocation(Scope.DEVICE)
-        return ended is not None
+        return await seen_through(revoking, self.metrics)
 
-    async def end_session(self, inbound: Inbound, snapshot: Snapshot, session_id: str, reason: str) -> bool:
-        ended = await self.store.revocations.session(
+    async def end_session(
+        self, inbound: Inbound, snapshot: Snapshot, session_id: str, reason: str
+    ) -> Ended | None:
+        revoking = self.store.revocations.session(
             session_id,
             reason=reason,
             actor=f"account:{snapshot.account.subject}",
@@ -340,20 +342,24 @@ class Desk:
             owner=snapshot.account.subject,
             entries=[self.entry(inbound, snapshot, "session-revoked", f"{session_id}: {reason}")],
         )
-        if ended:
-            self.metrics.revocation(Scope.SESSION)
-        return ended is not None
+        return await seen_through(revoking, self.metrics)
 
-    async def end_all(self, inbound: Inbound, snapshot: Snapshot) -> None:
-        """Force logout: every session of the person ends, this one included."""
-        await self.store.revocations.account(
+    async def end_all(self, inbound: Inbound, snapshot: Snapshot) -> Ended | None:
+        """Force logout: every session of the person ends, this one included. None for no such account."""
+        revoking = self.store.revocations.account(
             snapshot.account.subject,
             reason="force logout by the account holder",
             actor=f"account:{snapshot.account.subject}",
             now=inbound.now,
             entries=[self.entry(inbound, snapshot, "account-revoked", "force logout")],
         )
-        self.metrics.revocation(Scope.ACCOUNT)
+        return await seen_through(revoking, self.metrics)
+
+    async def became_of(self, snapshot: Snapshot, revocation_id: str) -> Ended | None:
+        """What became of something that was ended in the last day; None unless it was the person's own."""
+        owner = snapshot.account.subject
+        found = await self.store.revocations.status(revocation_id, owner=owner)
+        return None if found is None else Ended(revocation_id, *found)
 
     def entry(self, inbound: Inbound, snapshot: Snapshot, event: str, about: str) -> AuditEntry:
         """What the person did, for the audit stream; `about` says to what, or why."""

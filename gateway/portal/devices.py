@@ -12,16 +12,20 @@ from gateway.core.records import Device, DeviceState, Session, Snapshot
 from gateway.identity.device_names import LONGEST_NAME
 from gateway.portal.call import Call, Handler
 from gateway.portal.desk import Desk, fields_of, text_field
+from gateway.portal.endings import Ended
 from gateway.portal.pages import Holder, Notice, Pages, Trouble
 from gateway.portal.replies import (
     DEVICES,
     as_json,
+    ended_answer,
+    ended_of,
     holder_of,
     lead_to,
+    lead_to_notice,
     moment,
-    no_content,
     notice_of,
     page,
+    under_way,
 )
 from gateway.web.problems import problem, status_of
 from gateway.web.routes import Route
@@ -81,6 +85,7 @@ class Devices:
             sessions=await self._desk.sessions(person, now),
             now=now,
             notice=notice_of(call),
+            ended=await ended_of(call, self._desk),
             naming=naming,
         )
         return page(html, status=status_of(naming[1].reason) if naming else 200)
@@ -103,26 +108,37 @@ class Devices:
 
     async def revoke(self, call: Call) -> web.Response:
         device_id = call.captured["id"]
-        done = await self._desk.end_device(call.inbound, call.person, device_id)
+        ended = await self._desk.end_device(call.inbound, call.person, device_id)
         if device_id == call.person.session.device_id:
-            return self._signed_out(call)
-        return lead_to(f"{DEVICES}?notice={Notice.DEVICE_REVOKED}" if done else DEVICES)
+            return self._signed_out(call, ended)
+        return self._ended(ended, Notice.DEVICE_REVOKED)
 
     async def revoke_session(self, call: Call) -> web.Response:
         session_id = call.captured["id"]
-        done = await self._desk.end_session(call.inbound, call.person, session_id, _REVOKED)
+        ended = await self._desk.end_session(call.inbound, call.person, session_id, _REVOKED)
         if session_id == call.person.session.id:
-            return self._signed_out(call)
-        return lead_to(f"{DEVICES}?notice={Notice.SESSION_REVOKED}" if done else DEVICES)
+            return self._signed_out(call, ended)
+        return self._ended(ended, Notice.SESSION_REVOKED)
 
     async def revoke_all(self, call: Call) -> web.Response:
-        await self._desk.end_all(call.inbound, call.person)
-        return self._signed_out(call, everywhere=True)
+        ended = await self._desk.end_all(call.inbound, call.person)
+        return self._signed_out(call, ended, everywhere=True)
 
-    def _signed_out(self, call: Call, *, everywhere: bool = False) -> web.Response:
+    def _ended(self, ended: Ended | None, notice: Notice) -> web.Response:
+        """Where somebody lands who ended something else than what they are in."""
+        if ended is None:
+            return lead_to(DEVICES)
+        if not ended.answered:
+            return under_way(self._pages, ended)  # the page of devices would have nobody to ask
+        return lead_to_notice(DEVICES, notice, ended.id)
+
+    def _signed_out(self, call: Call, ended: Ended | None, *, everywhere: bool = False) -> web.Response:
         """Where somebody lands who ended the very session that they are in."""
-        html = self._pages.signed_out(call.visit.app.title, everywhere=everywhere)
-        return page(html, cookies=(self._desk.forget_session(),))
+        cookie = self._desk.forget_session()
+        if ended is not None and ended.confirmation is None:
+            return under_way(self._pages, ended, cookie)
+        html = self._pages.signed_out(call.visit.app.title, everywhere=everywhere, ended=ended)
+        return page(html, cookies=(cookie,))
 
     # JSON
 
@@ -147,8 +163,8 @@ class Devices:
         return as_json({"id": device.id, "state": device.state, "confirmed": device.is_confirmed})
 
     async def revoke_call(self, call: Call) -> web.Response:
-        done = await self._desk.end_device(call.inbound, call.person, call.captured["id"])
-        return no_content() if done else problem(Reason.NOT_FOUND)
+        ended = await self._desk.end_device(call.inbound, call.person, call.captured["id"])
+        return ended_answer(ended) if ended else problem(Reason.NOT_FOUND)
 
     async def sessions_call(self, call: Call) -> web.Response:
         current = call.person.session.id
@@ -156,12 +172,14 @@ class Devices:
         return as_json([_session(session, current) for session in sessions])
 
     async def revoke_session_call(self, call: Call) -> web.Response:
-        done = await self._desk.end_session(call.inbound, call.person, call.captured["id"], _REVOKED)
-        return no_content() if done else problem(Reason.NOT_FOUND)
+        ended = await self._desk.end_session(call.inbound, call.person, call.captured["id"], _REVOKED)
+        return ended_answer(ended) if ended else problem(Reason.NOT_FOUND)
 
     async def revoke_all_call(self, call: Call) -> web.Response:
-        await self._desk.end_all(call.inbound, call.person)
-        return as_json({"revoked": "all sessions"}, cookies=(self._desk.forget_session(),))
+        ended = await self._desk.end_all(call.inbound, call.person)
+        if ended is None:
+            return problem(Reason.NOT_FOUND)  # the account is gone meanwhile
+        return ended_answer(ended, cookies=(self._desk.forget_session(),), revoked="all sessions")
 
     def _device(self, device: Device, person: Snapshot) -> dict[str, Any]:
         return {
@@ -193,9 +211,13 @@ def devices_page(
     sessions: Iterable[Session],
     now: float,
     notice: Notice | None = None,
+    ended: Ended | None = None,
     naming: tuple[str, Trouble] | None = None,
 ) -> str:
-    """Devices with their sessions, as `person` sees them. `naming` is what could not be renamed, and why."""
+    """Devices with their sessions, as `person` sees them.
+
+    `ended` is what has ended by what the notice says. `naming` is what could not be renamed, and why.
+    """
     by_use = sorted(sessions, key=lambda session: -session.last_used_at)
     shown = [
         _Shown(
@@ -215,6 +237,7 @@ def devices_page(
         has_factor=person.account.confirmed_factors > 0,
         now=now,
         notice=notice,
+        ended=ended,
         naming=device_id,
         error=pages.said("devices", trouble),
         longest=LONGEST_NAME,

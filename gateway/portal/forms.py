@@ -19,11 +19,14 @@ from gateway.portal.protection import find_protection, protections_of
 from gateway.portal.replies import (
     SECURITY,
     codes_page,
+    ended_of,
     holder_of,
     lead_to,
+    lead_to_notice,
     notice_of,
     page,
     trouble_with,
+    under_way,
 )
 from gateway.portal.static_files import StaticFiles
 from gateway.store.challenges import Challenge
@@ -83,7 +86,10 @@ class Forms:
         return lead_to(return_to, *self._desk.cookies_of(outcome))
 
     async def sign_out(self, call: Call) -> web.Response:
-        cookie = await self._desk.sign_out(call.visit)
+        ended = await self._desk.sign_out(call.visit)
+        cookie = self._desk.forget_session()
+        if ended is not None and not ended.answered:
+            return under_way(self._pages, ended, cookie)
         return page(self._pages.signed_out(call.visit.app.title), cookies=(cookie,))
 
     # Step-up
@@ -152,6 +158,7 @@ class Forms:
             call.inbound.now,
             notice=notice,
             about=about,
+            ended=await ended_of(call, self._desk),
             may_add=call.person.account.confirmed_factors < MOST_FACTORS,
             removing=removing,
             session_id=call.person.session.id,
@@ -195,7 +202,8 @@ class Forms:
         )
         if isinstance(outcome, Changed):
             cookie = self._desk.session_cookie(outcome.session_cookie)
-            return lead_to(f"{SECURITY}?notice={Notice.PASSWORD_CHANGED}", cookie)
+            ended = outcome.revocation.revocation_id
+            return lead_to_notice(SECURITY, Notice.PASSWORD_CHANGED, ended, cookie)
         if outcome.reason is Reason.SESSION_REVOKED:
             return lead_to(SECURITY)
         trouble = Trouble(outcome.reason, outcome.retry_after, unfit=outcome.unfit)

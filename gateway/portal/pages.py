@@ -12,6 +12,7 @@ from enum import StrEnum
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from gateway.core.ending import Scope
 from gateway.core.policy.model import OWN_APP
 from gateway.core.profile import Unfit
 from gateway.core.reasons import Reason
@@ -19,6 +20,7 @@ from gateway.core.records import Device, Factor
 from gateway.core.reset import LiveReset
 from gateway.errors import UpstreamFault
 from gateway.identity.passwords import LONGEST, SHORTEST
+from gateway.portal.endings import Ended
 from gateway.portal.protection import Protection
 from gateway.portal.qr import qr_svg
 from gateway.portal.static_files import StaticFiles
@@ -212,6 +214,7 @@ class Pages:
         *,
         notice: Notice | None = None,
         about: str = "",
+        ended: Ended | None = None,
         may_add: bool = True,
         removing: tuple[str, Trouble] | None = None,
         session_id: str = "",
@@ -220,8 +223,9 @@ class Pages:
     ) -> str:
         """The account's factors, as the session `session_id` may see them through, and its protections.
 
-        `about` is what the notice is about. `removing` is the factor whose removal just failed, and why.
-        `may_add` is false when the account has as many as it can have. `locked`: no code counts at present.
+        `about` is what the notice is about, `ended` what has ended by it. `removing` is the factor whose
+        removal just failed, and why. `may_add` is false when the account has as many as it can have.
+        `locked`: no code counts at present.
         """
         factor_id, trouble = removing or (None, None)
         return self.render(
@@ -232,6 +236,7 @@ class Pages:
             now=now,
             notice=notice,
             about=about,
+            ended=ended,
             may_add=may_add,
             removing=factor_id,
             session_id=session_id,
@@ -306,8 +311,8 @@ class Pages:
             reference=reference,
         )
 
-    def signed_out(self, app: str, *, everywhere: bool = False) -> str:
-        """After signing out here, or after all sessions were ended."""
+    def signed_out(self, app: str, *, everywhere: bool = False, ended: Ended | None = None) -> str:
+        """After signing out here, or after all sessions were ended: by `ended`, if that is to be said."""
         t = self._texts
         key = "signed_out_everywhere" if everywhere else "signed_out"
         home = _Link("/", t("back_to", app=app))
@@ -316,8 +321,22 @@ class Pages:
         return self._message(
             t(f"{key}.title"),
             t(f"{key}.body"),
+            *([t.confirmed(ended.confirmation)] if ended and ended.confirmation else ()),
             first=_Link("/.watchword/sign-in", t("sign_in.submit")),
             second=password if everywhere else home,
+        )
+
+    def under_way(self, scope: Scope, *, signed_out: bool) -> str:
+        """Something will have ended, which is not certain yet. `signed_out`: with the session that asked."""
+        t, everywhere = self._texts, scope is Scope.ACCOUNT
+        sign_in = _Link("/.watchword/sign-in", t("sign_in.submit"))
+        return self._message(
+            t("under_way.title"),
+            t(f"under_way.{scope}"),
+            t("under_way.next"),
+            *([t("under_way.advice")] if everywhere else ()),
+            first=sign_in if signed_out else _Link("/.watchword/devices", t("under_way.devices")),
+            second=_Link("/.watchword/password", t("password.link")) if everywhere else None,
         )
 
     def _message(

@@ -2,19 +2,30 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
 from aiohttp import web
 
+from gateway.core.ending import Scope
 from gateway.core.reasons import Reason
 from gateway.core.records import Snapshot
 from gateway.identity.second_factor import CodeRefused
 from gateway.portal.call import Call
+from gateway.portal.desk import Desk
+from gateway.portal.endings import Ended
 from gateway.portal.pages import PAGE_HEADERS, Holder, Notice, Pages, Trouble
 
 SECURITY = "/.watchword/security"
 DEVICES = "/.watchword/devices"
+
+_ENDED = {
+    Notice.DEVICE_REVOKED: Scope.DEVICE,
+    Notice.SESSION_REVOKED: Scope.SESSION,
+    Notice.PASSWORD_CHANGED: Scope.ACCOUNT,
+}
+"""What has ended where a notice says so."""
 
 _ABOUT_CODES = {
     Reason.WRONG_CODE,
@@ -53,6 +64,14 @@ def as_json(value: Any, *, status: int = 200, cookies: tuple[str, ...] = ()) -> 
         },
     )
     return _with(answer, cookies)
+
+
+def ended_answer(ended: Ended, *, cookies: tuple[str, ...] = (), **more: str) -> web.Response:
+    """What was ended, as JSON: 200 once no gateway accepts it, 202 while that is not certain."""
+    said: dict[str, Any] = {"id": ended.id, "confirmed": ended.confirmation is not None}
+    if ended.confirmation is not None:
+        said |= asdict(ended.confirmation)
+    return as_json({**said, **more}, status=202 if ended.confirmation is None else 200, cookies=cookies)
 
 
 def no_content(*cookies: str) -> web.Response:
@@ -96,6 +115,25 @@ def notice_of(call: Call) -> Notice | None:
     """What the address says was just done."""
     name = call.query("notice")
     return Notice(name) if name in set(Notice) else None
+
+
+def lead_to_notice(address: str, notice: Notice, revocation_id: str, *cookies: str) -> web.Response:
+    """Lead to a page that says that something has ended, and what is known of that by then."""
+    return lead_to(f"{address}?notice={notice}&of={revocation_id}", *cookies)
+
+
+async def ended_of(call: Call, desk: Desk) -> Ended | None:
+    """What became of what the address says was just ended; None unless it was the person's own."""
+    notice, revocation_id = notice_of(call), call.query("of")
+    if notice not in _ENDED or revocation_id is None:
+        return None
+    ended = await desk.became_of(call.person, revocation_id)
+    return ended if ended is not None and ended.scope is _ENDED[notice] else None
+
+
+def under_way(pages: Pages, ended: Ended, *cookies: str) -> web.Response:
+    """Where somebody lands who ended something that is not certain yet: with `cookies`, signed out by it."""
+    return page(pages.under_way(ended.scope, signed_out=bool(cookies)), status=202, cookies=cookies)
 
 
 def trouble_with(refused: CodeRefused) -> Trouble | None:

@@ -1,10 +1,13 @@
 """Every word that an account holder reads, from one catalogue for each language in ``languages/``."""
 
+import math
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any, Self
+
+from gateway.store.confirming import Confirmation
 
 _UNITS = (("year", 31_536_000), ("month", 2_592_000), ("day", 86_400), ("hour", 3_600), ("minute", 60))
 
@@ -32,9 +35,9 @@ class Texts:
     def __contains__(self, key: str) -> bool:
         return key in self.entries
 
-    def counted(self, key: str, count: int) -> str:
+    def counted(self, key: str, count: int, **values: object) -> str:
         """The text called `key` in the form that `count` takes."""
-        return self(f"{key}.{_PLURALS[self.language](count)}", count=count)
+        return self(f"{key}.{_PLURALS[self.language](count)}", count=count, **values)
 
     def ago(self, seconds: float) -> str:
         """How long ago, in the largest unit that fits: "3 hours ago"."""
@@ -62,6 +65,13 @@ class Texts:
             if seconds <= most * length:
                 return self.counted(f"wait.{unit}", -(-seconds // length))
         return self.counted("wait.day", -(-seconds // 86_400))
+
+    def confirmed(self, by: Confirmation) -> str:
+        """That something is over everywhere, who has said so, and within which time."""
+        ms = max(1, math.ceil(by.elapsed_ms))
+        within = self("confirmed.ms", count=ms) if ms < 1000 else self.wait(math.ceil(ms / 1000))
+        said = self.counted("confirmed.by", by.nodes, within=within) if by.nodes else self("confirmed.alone")
+        return f"{said} {self.counted('confirmed.silent', by.silent)}" if by.silent else said
 
     def roughly(self, seconds: int) -> str:
         """A length of time, to half a minute: "30 seconds", "1 minute", "2½ minutes"."""

@@ -61,6 +61,16 @@ class _Outcome:
     held: bool
 
 
+@dataclass(frozen=True, slots=True)
+class _Settling:
+    """A confirmation that is being noted."""
+
+    scope: Scope
+    subject: str
+    confirmation: Confirmation
+    task: asyncio.Task[None]
+
+
 class Revocations:
     """Each raises RevocationPending if the store did not answer, and the work goes on."""
 
@@ -73,7 +83,7 @@ class Revocations:
         self._journal = journal
         self._acknowledge = acknowledge
         self._confirmer = Confirmer(connection)
-        self._settling: dict[str, tuple[Scope, Confirmation, asyncio.Task[None]]] = {}
+        self._settling: dict[str, _Settling] = {}
 
     async def session(
         self,
@@ -174,18 +184,23 @@ class Revocations:
             return True
         return False
 
-    async def status(self, revocation_id: str) -> tuple[Scope, Confirmation | None] | None:
-        """What became of a revocation of the last day; None when none is known by this id."""
+    async def status(
+        self, revocation_id: str, *, owner: str | None = None
+    ) -> tuple[Scope, Confirmation | None] | None:
+        """What became of a revocation of the last day; None when none is known by this id.
+
+        With `owner`, only of one of what is that account's.
+        """
         shard = shard_of_id(revocation_id, self._connection.shards)
         if shard is None:
             return None
         if (order := self._journal.knows(revocation_id)) is not None:
-            return order.scope, None
+            return (order.scope, None) if owner in (None, order.subject) else None
         if (settling := self._settling.get(revocation_id)) is not None:
-            return settling[:2]
+            return (settling.scope, settling.confirmation) if owner in (None, settling.subject) else None
         key = shard.key("revocation", revocation_id)
         row = await self._connection.call(self._connection.redis.hgetall(key))
-        if not row:
+        if not row or owner not in (None, row["subject"]):
             return None
         if "nodes" not in row:
             return Scope(row["scope"]), None
@@ -195,7 +210,7 @@ class Revocations:
     async def settled(self) -> None:
         """Wait until all that is confirmed is noted as such."""
         if self._settling:
-            await asyncio.wait([task for *_, task in self._settling.values()])
+            await asyncio.wait([each.task for each in self._settling.values()])
 
     async def confirm(self, shard: Shard, revocation_id: str, answer: Sequence[object]) -> None:
         """Wait for the nodes after a script of another part that revoked something on the way."""
@@ -292,7 +307,8 @@ class Revocations:
         nodes, silent = await self._confirmer.wait(outcome.told)
         confirmation = Confirmation(nodes, silent, round((clock.stopwatch() - began) * 1000, 3))
         settling = asyncio.create_task(self._settle(outcome.told[0], confirmation))
-        self._settling[order.revocation_id] = (order.scope, confirmation, settling)
+        subject = outcome.told[0].subject
+        self._settling[order.revocation_id] = _Settling(order.scope, subject, confirmation, settling)
         settling.add_done_callback(lambda _: self._settling.pop(order.revocation_id, None))
         return confirmation
 

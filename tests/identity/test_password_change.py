@@ -75,6 +75,8 @@ async def test_a_new_password_ends_every_other_session(
     assert (await snapshot_of(store, changed.session_cookie)).session.id == ada.session_id
     (revocation,) = await store.revocations.list()
     assert (revocation.scope, revocation.subject, revocation.actor) == ("account", "ada", "account:ada")
+    assert replace(changed.revocation, confirmation=None) == revocation
+    assert changed.revocation.confirmation is not None
 
 
 @pytest.mark.parametrize(

@@ -39,6 +39,7 @@ async def test_name_and_password_are_changed(
     await page.get_by_label("New password").fill(NEW)
     await page.get_by_role("button", name="Change password").click()
     await expect(page.get_by_role("status")).to_contain_text("every other session has ended")
+    await expect(page.get_by_role("status")).to_contain_text("This holds everywhere: 1 server confirmed it")
 
     await elsewhere.goto("/")
     await expect(elsewhere).to_have_url(re.compile("/.watchword/sign-in"))

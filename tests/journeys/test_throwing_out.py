@@ -9,6 +9,7 @@ from support.running_demo import Demo
 from support.steps import sign_in
 
 SIGN_IN = re.compile("/.watchword/sign-in")
+CONFIRMED = re.compile(r"This holds everywhere: 1 server confirmed it within \d+ (ms|seconds?)\.")
 
 
 async def another_browser(browser: Browser, demo: Demo) -> Page:
@@ -31,7 +32,8 @@ async def test_force_logout_ends_the_sessions_of_every_browser(
     await expect(here.get_by_text("This device")).to_have_count(1)
     await photograph(here, "devices")
     await here.get_by_role("button", name="Force logout from all sessions").click()
-    await expect(here.get_by_role("heading", level=1)).to_be_visible()
+    await expect(here.get_by_role("heading", level=1)).to_have_text("You are signed out everywhere")
+    await expect(here.locator("main")).to_contain_text(CONFIRMED)
     await photograph(here, "signed-out-everywhere")
 
     # The other browser still shows the exchange; its next click lands on the sign-in page.
@@ -42,7 +44,7 @@ async def test_force_logout_ends_the_sessions_of_every_browser(
 
 
 async def test_one_device_is_revoked_and_the_other_stays(
-    demo: Demo, browser: Browser, person: BrowserContext
+    demo: Demo, browser: Browser, person: BrowserContext, photograph: Photographer
 ) -> None:
     here = await person.new_page()
     await sign_in(here, demo)
@@ -52,7 +54,11 @@ async def test_one_device_is_revoked_and_the_other_stays(
     other = here.locator(".device").filter(has_not_text="This device")
     await other.locator("form[action$='/revoke'] button").first.click()
     await expect(here).to_have_url(re.compile("notice=device-revoked"))
+    await expect(here.get_by_role("status")).to_have_text(
+        re.compile(f"^The device was revoked and its sessions ended\\. {CONFIRMED.pattern}$")
+    )
     await expect(here.locator(".device")).to_have_count(1)
+    await photograph(here, "device-revoked")
 
     await there.goto("/withdrawals")
     await expect(there).to_have_url(SIGN_IN)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from support.gateway import PASSWORD, POLICY, Client, OpenScene, Scene
-from support.own_pages import alert, leads_to, listed, page, problem
+from support.own_pages import alert, confirmed, leads_to, listed, page, problem, what_was_done
 from support.store import NOW
 
 from gateway.portal.replies import moment as at
@@ -28,15 +28,17 @@ async def test_devices_and_sessions_are_shown_and_ended(scene: Scene) -> None:
     html = page(await ada.visit(f"GET {OWN}/devices"))
     assert (html.count(">This device<"), html.count(">This session<")) == (1, 1)
     device, session = re.findall(r'action="([^"]*/revoke)"', html)[-2:]  # this device comes first
-    ended = f"{OWN}/devices?notice=session-revoked"
-    assert leads_to(await ada.visit(f"POST {session}", {})) == ended
-    assert "The session was ended." in page(await ada.visit(f"GET {ended}"))
+    ended = leads_to(await ada.visit(f"POST {session}", {}))
+    assert ended.startswith(f"{OWN}/devices?notice=session-revoked&of=")
+    assert what_was_done(page(await ada.visit(f"GET {ended}"))).startswith(
+        "The session was ended. This holds everywhere: 1 server confirmed it within "
+    )
     assert leads_to(await ada.visit(f"POST {session}", {})) == f"{OWN}/devices"
     assert leads_to(await other.visit("GET /")).startswith(f"{OWN}/sign-in")
-    revoked = f"{OWN}/devices?notice=device-revoked"
-    assert leads_to(await ada.visit(f"POST {device}", {})) == revoked
+    revoked = leads_to(await ada.visit(f"POST {device}", {}))
+    assert revoked.startswith(f"{OWN}/devices?notice=device-revoked&of=")
     html = page(await ada.visit(f"GET {revoked}"))
-    assert "The device was revoked" in html
+    assert what_was_done(html).startswith("The device was revoked and its sessions ended. This holds every")
     assert html.count('class="card device') == 1
     for address in (device, session):
         assert leads_to(await ada.visit(f"GET {address}")) == f"{OWN}/devices"
@@ -68,7 +70,9 @@ async def test_force_logout(scene: Scene) -> None:
     ada, other = await scene.signed_in(), await scene.signed_in()
     old = ada.with_cookies(session=ada.session)
     answer = await ada.visit(f"POST {OWN}/sessions/revoke-all", {})
-    assert "You are signed out everywhere" in page(answer)
+    html = page(answer)
+    assert "You are signed out everywhere" in html
+    assert re.search(r"<p>This holds everywhere: 1 server confirmed it within \d+ ms\.</p>", html)
     assert "ww-session" not in ada.cookies
     for client in (old, other):
         way_in = leads_to(await client.visit("GET /x"))
@@ -122,9 +126,10 @@ async def test_sessions_and_devices_are_revoked(scene: Scene) -> None:
     for kind in ("session", "device"):
         other = (await me(await scene.signed_in()))[kind]
         revoked = await ada.call(f"DELETE {API}/{kind}s/{other}")
-        assert (revoked.status, revoked.body) == (204, b"")
+        confirmed(revoked)
     answer = await ada.call(f"POST {API}/sessions/revoke-all")
-    assert (answer.status, answer.json) == (200, {"revoked": "all sessions"})
+    assert answer.json["revoked"] == "all sessions"
+    confirmed(answer)
     assert "ww-session" not in ada.cookies
 
 
@@ -155,6 +160,36 @@ async def test_other_peoples_records_are_not_there(scene: Scene) -> None:
         assert problem(renamed) == (404, "not-found"), device
     assert await me(eve) == theirs
     assert [device["name"] for device in await listed(eve, "devices")] == ["Unknown device"]
+
+
+# --- what is certain everywhere, and what is not yet
+
+
+async def test_nobody_is_told_what_became_of_what_others_ended(scene: Scene) -> None:
+    ada, eve = await scene.signed_in(), await scene.signed_in("eve")
+    other = (await me(await scene.signed_in("eve")))["device"]
+    theirs = confirmed(await eve.call(f"DELETE {API}/devices/{other}"))
+    assert "This holds everywhere" in what_was_done(await shown(eve, f"notice=device-revoked&of={theirs}"))
+    plain = "The device was revoked and its sessions ended."
+    for of in (theirs, UNKNOWN, "x", "%3Cscript%3E", f"{theirs}&of={theirs}"):
+        assert what_was_done(await shown(ada, f"notice=device-revoked&of={of}")) == plain
+    everybody = await scene.gateway.store.revocations.everybody(reason="test", actor="test", now=NOW)
+    await ada.sign_in("ada")
+    assert what_was_done(await shown(ada, f"notice=device-revoked&of={everybody.revocation_id}")) == plain
+
+
+async def test_what_ended_is_told_of_what_the_notice_says(scene: Scene) -> None:
+    ada = await scene.signed_in()
+    other = (await me(await scene.signed_in()))["session"]
+    ended = confirmed(await ada.call(f"DELETE {API}/sessions/{other}"))
+    assert "This holds everywhere" in what_was_done(await shown(ada, f"notice=session-revoked&of={ended}"))
+    for notice in ("device-revoked", "device-renamed"):
+        assert "This holds everywhere" not in what_was_done(await shown(ada, f"notice={notice}&of={ended}"))
+    assert 'class="notice"' not in await shown(ada, f"of={ended}")
+
+
+async def shown(client: Client, query: str) -> str:
+    return page(await client.visit(f"GET {OWN}/devices?{query}"))
 
 
 # --- names
@@ -280,7 +315,7 @@ async def test_device_sessions_and_grants_end_together(scene: Scene) -> None:
     assert snapshot is not None and len(snapshot.grants) == 1
     open_one = await lost.call("POST /api/transfers", {"amount": 13, "address": "bc1q"})
     device = (await me(lost))["device"]
-    assert (await ada.call(f"DELETE {API}/devices/{device}")).status == 204
+    assert (await ada.call(f"DELETE {API}/devices/{device}")).status == 200
     assert problem(await lost.call("POST /api/transfers", {"amount": 12.5, "address": "bc1q"})) == (
         401,
         "device-revoked",

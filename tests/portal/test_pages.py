@@ -23,6 +23,7 @@ from support.sample_pages import (
     session,
 )
 
+from gateway.core.ending import Scope
 from gateway.core.reasons import Reason
 from gateway.core.records import Device, DeviceState, FactorState
 from gateway.errors import UpstreamFault
@@ -553,6 +554,30 @@ def test_every_refusal_says_what_next(
     assert len(page.all("p")) == 3
     links = [link["href"] for link in page.all("a")][1:]
     assert links == ([""] if repeatable else []) + (["/"] if app else [])
+
+
+def test_what_is_certain_is_said_and_what_is_not() -> None:
+    assert "ended. This holds everywhere: 2 servers confirmed it within 3 ms." in notice_of(
+        "devices, revoked"
+    )
+    assert "1 server did not answer, and lets nobody in unchecked." in notice_of("devices, session ended")
+    assert "Some of our servers have not confirmed that yet" in notice_of("devices, revoked, pending")
+    assert "This holds everywhere: 2 servers" in notice_of("security, password changed")
+    assert "This holds everywhere" in EVERYTHING["signed out everywhere"]
+    assert "This holds everywhere" not in EVERYTHING["signed out"]
+
+
+def notice_of(name: str) -> str:
+    return " ".join(Parsed(EVERYTHING[name]).text.split())
+
+
+@pytest.mark.parametrize("scope", [Scope.SESSION, Scope.DEVICE, Scope.ACCOUNT])
+def test_what_is_under_way_leads_to_where_one_can_go(scope: Scope) -> None:
+    for signed_out, way_on in ((True, "/.watchword/sign-in"), (False, "/.watchword/devices")):
+        page = Parsed(PAGES.under_way(scope, signed_out=signed_out))
+        assert "being ended." in page.text
+        password = ["/.watchword/password"] if scope is Scope.ACCOUNT else []
+        assert [link["href"] for link in page.all("a")][1:] == [way_on, *password]
 
 
 def test_signed_out_here_or_everywhere() -> None:

@@ -1,14 +1,32 @@
 """What every answer of ours has in common, whatever it says."""
 
+import json
+
 import pytest
 from aiohttp import web
+from support.sample_pages import PAGES
 
+from gateway.core.ending import Scope
 from gateway.core.reasons import Reason
 from gateway.identity.second_factor import CodeRefused
-from gateway.portal.pages import PAGE_HEADERS, Trouble
-from gateway.portal.replies import as_json, lead_to, moment, no_content, page, trouble_with
+from gateway.portal.endings import Ended
+from gateway.portal.pages import PAGE_HEADERS, Notice, Trouble
+from gateway.portal.replies import (
+    as_json,
+    ended_answer,
+    lead_to,
+    lead_to_notice,
+    moment,
+    no_content,
+    page,
+    trouble_with,
+    under_way,
+)
+from gateway.store.confirming import Confirmation
 
 COOKIES = ("a=1; Path=/", "b=2; Path=/")
+ENDED = Ended("7", Scope.SESSION, Confirmation(nodes=2, silent=1, elapsed_ms=2.718))
+PENDING = Ended("7", Scope.SESSION, None)
 
 
 @pytest.mark.parametrize(
@@ -18,8 +36,12 @@ COOKIES = ("a=1; Path=/", "b=2; Path=/")
         (lead_to("/x", *COOKIES), 303),
         (as_json({}, cookies=COOKIES), 200),
         (no_content(*COOKIES), 204),
+        (ended_answer(ENDED, cookies=COOKIES), 200),
+        (ended_answer(PENDING, cookies=COOKIES), 202),
+        (lead_to_notice("/x", Notice.SESSION_REVOKED, "7", *COOKIES), 303),
+        (under_way(PAGES, PENDING, *COOKIES), 202),
     ],
-    ids=["page", "lead_to", "as_json", "no_content"],
+    ids=["page", "lead_to", "as_json", "no_content", "ended", "pending", "lead_to_notice", "under_way"],
 )
 def test_each_carries_its_cookies_and_is_kept_by_no_cache(answer: web.Response, status: int) -> None:
     assert answer.status == status
@@ -29,6 +51,23 @@ def test_each_carries_its_cookies_and_is_kept_by_no_cache(answer: web.Response, 
 
 def test_json_is_read_as_nothing_else() -> None:
     assert as_json({}).headers["X-Content-Type-Options"] == "nosniff"
+
+
+def test_what_was_ended_is_told_with_its_numbers() -> None:
+    assert read(ended_answer(ENDED, revoked="all")) == {
+        "id": "7",
+        "confirmed": True,
+        "nodes": 2,
+        "silent": 1,
+        "elapsed_ms": 2.718,
+        "revoked": "all",
+    }
+    assert read(ended_answer(PENDING)) == {"id": "7", "confirmed": False}
+
+
+def read(answer: web.Response) -> object:
+    assert isinstance(answer.body, bytes)
+    return json.loads(answer.body)
 
 
 def test_a_page_has_every_protection() -> None:

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.core.ending import Scope
 from gateway.core.reasons import Reason
 from gateway.core.telling import TOLD
 from gateway.errors import UpstreamFault
@@ -13,6 +14,7 @@ from gateway.portal.activity import REASONS
 from gateway.portal.pages import Notice
 from gateway.portal.texts import Texts
 from gateway.settings import Resets
+from gateway.store.confirming import Confirmation
 
 PORTAL = files("gateway.portal")
 ENGLISH = Texts.load("en")
@@ -54,6 +56,8 @@ COMPOSED = {
     "activity.item.": Resets().evidence,
     f"devices.{Reason.UNFIT_NAME}.": ["empty", "long", "unseen"],
     "words.": ["first", "second"],
+    "confirmed.": ["alone", "ms"],
+    "under_way.": [Scope.DEVICE, Scope.SESSION, Scope.ACCOUNT],
 }
 RESET_ENDS = ("reset_stopped", "reset_over", "reset_link")
 REFUSALS = [
@@ -135,6 +139,28 @@ def test_a_seed_has_its_words(seed: int) -> None:
     assert one in ENGLISH("words.first").split()
     assert other in ENGLISH("words.second").split()
     assert words == ENGLISH.words(f"{seed:032x}")
+
+
+@pytest.mark.parametrize(
+    ("nodes", "silent", "ms", "said"),
+    [
+        (1, 0, 0.2, "This holds everywhere: 1 server confirmed it within 1 ms."),
+        (2, 0, 2.01, "This holds everywhere: 2 servers confirmed it within 3 ms."),
+        (8, 0, 999.2, "This holds everywhere: 8 servers confirmed it within 1 second."),
+        (8, 0, 1000.2, "This holds everywhere: 8 servers confirmed it within 2 seconds."),
+        (
+            *(2, 1, 3078.3),
+            "This holds everywhere: 2 servers confirmed it within 4 seconds. "
+            "1 server did not answer, and lets nobody in unchecked.",
+        ),
+        (0, 2, 3078.3, "This holds everywhere. 2 servers did not answer, and let nobody in unchecked."),
+        (0, 0, 1.0, "This holds everywhere."),
+    ],
+)
+def test_a_confirmation_is_told_without_promising_too_much(
+    nodes: int, silent: int, ms: float, said: str
+) -> None:
+    assert ENGLISH.confirmed(Confirmation(nodes, silent, ms)) == said
 
 
 def test_every_pair_of_words_can_come_up() -> None:

@@ -29,6 +29,8 @@ async def test_what_the_store_did_not_answer_to_takes_place_later(short_path: Pa
             await store.revocations.account("ada", **WHY)
         known = await store.revocations.status(pending.value.revocation_id)
         assert known == (Scope.ACCOUNT, None)
+        assert await store.revocations.status(pending.value.revocation_id, owner="ada") == known
+        assert await store.revocations.status(pending.value.revocation_id, owner="bob") is None
         os.kill(server.process.pid, signal.SIGCONT)
         await store.finisher.finish()
         assert not await lives(store, session.cookie)

@@ -168,6 +168,21 @@ async def test_who_is_out(store: Store, scope: Scope, left: list[bool]) -> None:
 
 
 @every_size
+async def test_what_became_of_a_revocation_is_told_by_owner(store: Store) -> None:
+    laptop = await signed_in(store)
+    await account_added(store, "bob")
+    ended = await store.revocations.session(laptop.session_id, **WHY)
+    assert ended is not None
+    known = (Scope.SESSION, ended.confirmation)
+    status = store.revocations.status
+    assert [await status(ended.revocation_id, owner=owner) for owner in (None, "ada")] == [known, known]
+    assert await status(ended.revocation_id, owner="bob") is None
+    everybody = await store.revocations.everybody(**WHY)
+    assert await status(everybody.revocation_id) == (Scope.EVERYBODY, everybody.confirmation)
+    assert await status(everybody.revocation_id, owner="ada") is None
+
+
+@every_size
 async def test_after_a_revocation_one_may_sign_in_again(store: Store) -> None:
     await signed_in(store)
     await store.revocations.account("ada", **WHY)

@@ -29,6 +29,12 @@ def alert(html: str) -> str:
     return str(said)
 
 
+def what_was_done(html: str) -> str:
+    """What the page says was just done."""
+    (found,) = re.findall(r'class="(?:notice|warning)" role="status">([^<]*)<', html)
+    return " ".join(found.split())
+
+
 def action_of(html: str, part: str) -> str:
     """Where the form leads whose address has `part` in it."""
     found = [address for address in re.findall(r'action="([^"]*)"', html) if part in address]
@@ -40,6 +46,17 @@ def problem(answer: Answer) -> tuple[int, str]:
     """Status and reason of a call that was refused."""
     assert answer.header(b"content-type") == [b"application/problem+json"], answer
     return answer.status, answer.json["reason"]
+
+
+def confirmed(answer: Answer) -> str:
+    """The id of what a call has ended, which the only gateway there is has confirmed."""
+    assert answer.status == 200, answer
+    said = answer.json
+    assert said.pop("elapsed_ms") > 0
+    found = str(said.pop("id"))
+    said.pop("revoked", None)
+    assert said == {"confirmed": True, "nodes": 1, "silent": 0}
+    return found
 
 
 async def listed(client: Client, kind: str) -> Any:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 
+from gateway.core.ending import Scope
 from gateway.core.policy.model import Action, App, Need, Protect
 from gateway.core.profile import Unfit
 from gateway.core.reasons import Reason
@@ -10,11 +11,13 @@ from gateway.core.reset import LiveReset
 from gateway.errors import UpstreamFault
 from gateway.portal.activity import Happening
 from gateway.portal.devices import devices_page
+from gateway.portal.endings import Ended
 from gateway.portal.pages import Asked, Holder, Notice, Pages, Trouble
 from gateway.portal.protection import Protection
 from gateway.portal.static_files import StaticFiles
 from gateway.portal.texts import Texts
 from gateway.portal.waiting import Wait, waiting_page
+from gateway.store.confirming import Confirmation
 
 NOW = 1_778_000_000.0
 """2026-05-05 16:53:20 UTC."""
@@ -45,6 +48,9 @@ class Strings:
 
 
 SEED = "5eed" * 8
+
+ENDED = Ended("d" * 32, Scope.DEVICE, Confirmation(nodes=2, silent=0, elapsed_ms=2.718))
+SILENT = Confirmation(nodes=2, silent=1, elapsed_ms=3078.3)
 
 
 def device(
@@ -301,6 +307,9 @@ def everything(strings: Strings = Strings()) -> dict[str, str]:
         "unlock, wrong": p.render(
             "unlock.html", holder=holder, error=p.said("recovery", Trouble(Reason.WRONG_RECOVERY_CODE))
         ),
+        "security, password changed": p.security(
+            holder, factors, protections(strings), NOW, notice=Notice.PASSWORD_CHANGED, ended=ENDED
+        ),
         "security, full": p.security(holder, factors, protections(strings), NOW, may_add=False),
         "security, removing": p.security(
             holder, factors, protections(strings), NOW, removing=(factors[0].id, wrong)
@@ -330,6 +339,23 @@ def everything(strings: Strings = Strings()) -> dict[str, str]:
             now=NOW,
             notice=Notice.DEVICE_AUTHORISED,
         ),
+        **{
+            f"devices, {name}": devices_page(
+                p,
+                holder,
+                person(ours, current),
+                devices=[ours, other],
+                sessions=[current],
+                now=NOW,
+                notice=notice,
+                ended=ended,
+            )
+            for name, notice, ended in (
+                ("revoked", Notice.DEVICE_REVOKED, ENDED),
+                ("session ended", Notice.SESSION_REVOKED, replace(ENDED, confirmation=SILENT)),
+                ("revoked, pending", Notice.DEVICE_REVOKED, replace(ENDED, confirmation=None)),
+            )
+        },
         "activity": activity(strings, happened(strings)),
         "activity, none": activity(strings, []),
         "activity, full": activity(strings, happened(strings), most=4),
@@ -380,7 +406,9 @@ def everything(strings: Strings = Strings()) -> dict[str, str]:
         "refused": p.refused(UpstreamFault.TIMEOUT, 504, "7f3a91c2", app=strings.app, repeatable=True),
         "refused, no app": p.refused(Reason.UNKNOWN_HOST, 421, "7f3a91c2"),
         "signed out": p.signed_out(strings.app),
-        "signed out everywhere": p.signed_out(strings.app, everywhere=True),
+        "signed out everywhere": p.signed_out(strings.app, everywhere=True, ended=ENDED),
+        "under way": p.under_way(Scope.DEVICE, signed_out=False),
+        "under way, signed out": p.under_way(Scope.ACCOUNT, signed_out=True),
     }
 
 

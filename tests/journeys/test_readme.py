@@ -32,6 +32,8 @@ async def test_curl_alone_can_do_the_whole_story(demo: Demo, tmp_path: Path) -> 
     assert process.returncode == 0, said
     assert said.count('"status": "processing"') == 2, said
     assert '"revoked"' in said
+    assert re.search(r'"confirmed": true, "nodes": 1, "silent": 0, "elapsed_ms": [0-9.]+', said), said
+    assert "closed with 1008: the session was ended" in said
     assert '"reason": "no-session"' in said.splitlines()[-1]
 
 

@@ -20,10 +20,10 @@ INSTALL_WATCHWORD = $(PIP) install --no-deps --no-build-isolation --editable .
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint format pictures lock clean
+.PHONY: help demo test lint format pictures bench-revocation lock clean
 
 help: ## list these chores
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.run ## a gateway in front of a small exchange, to try it out (ARGS="--port 9000")
 	@$(BIN)/watchword demo $(ARGS)
@@ -43,6 +43,9 @@ format: $(VENV)/.dev ## put the code into its one style
 
 pictures: $(VENV)/.dev ## photograph every page on the journeys, for docs/pictures
 	TEST_PICTURES=docs/pictures $(BIN)/pytest -n 2 tests/journeys
+
+bench-revocation: $(VENV)/.dev ## how fast revocations are confirmed (ARGS="--sessions 20000" for a short one)
+	@$(BIN)/python -m bench.revocation $(ARGS)
 
 LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-header $(ARGS)

@@ -27,8 +27,8 @@ PEOPLE = 200
 REVOCATIONS = 300
 SOCKETS = 1000
 ROUNDS = 5
-PAUSE_SECONDS = 0.004
-"""Between two requests of one client of the load: moderate, about a third of what the machine can do."""
+PAUSE_SECONDS = 0.05
+"""Between two requests of one client of the load, which has two for each node: a moderate one."""
 
 
 @dataclass

@@ -16,22 +16,27 @@ from gateway.store.feed import FeedEntry, Position
 V = TypeVar("V")
 
 MOST_REMEMBERED = 100_000
-"""Sessions, devices and accounts whose end is remembered, of each; the ones told longest ago give way."""
+"""Sessions, devices and accounts whose end a node remembers, of each; the ones told longest ago give way."""
 
-MOST_LOGGED = 10_000
-"""Entries of one shard that can be repeated: as many as its feed keeps."""
+MOST_LOGGED = 20_000
+"""Entries of feeds that a node can repeat."""
+
+_LEAST = 1000
+"""Of both, for each shard, however many there are."""
 
 
 class Known:
-    """Of one shard."""
+    """Of one shard, of so many."""
 
-    def __init__(self) -> None:
+    def __init__(self, shards: int = 1) -> None:
+        self._most = max(_LEAST, MOST_REMEMBERED // shards)
+        self._most_logged = max(_LEAST, MOST_LOGGED // shards)
         self._global_epoch = 0
         self._accounts: OrderedDict[str, int] = OrderedDict()
         self._sessions: OrderedDict[str, float] = OrderedDict()
         self._devices: OrderedDict[str, float] = OrderedDict()
         self._base = Position()
-        self._log: deque[FeedEntry] = deque(maxlen=MOST_LOGGED)
+        self._log: deque[FeedEntry] = deque(maxlen=self._most_logged)
 
     def begin(self, base: Position) -> None:
         """Entries will be told from `base` on; what was told before cannot be repeated from here."""
@@ -40,7 +45,7 @@ class Known:
 
     def learn(self, entry: FeedEntry) -> None:
         """Take the next entry of the feed."""
-        if len(self._log) == MOST_LOGGED:
+        if len(self._log) == self._most_logged:
             self._base = Position(self._log[0].seq, self._log[0].id)
         self._log.append(entry)
         if entry.ending is not None:
@@ -49,14 +54,20 @@ class Known:
     def _remember(self, ending: Ending, at: float) -> None:
         match ending.scope:
             case Scope.SESSION:
-                _keep(self._sessions, ending.id, at)
+                self._keep(self._sessions, ending.id, at)
             case Scope.DEVICE:
-                _keep(self._devices, ending.id, at)
+                self._keep(self._devices, ending.id, at)
             case Scope.ACCOUNT:
                 before = self._accounts.get(ending.subject, 0)
-                _keep(self._accounts, ending.subject, max(before, ending.epoch))
+                self._keep(self._accounts, ending.subject, max(before, ending.epoch))
             case Scope.EVERYBODY:
                 self._global_epoch = max(self._global_epoch, ending.epoch)
+
+    def _keep(self, remembered: OrderedDict[str, V], name: str, value: V) -> None:
+        remembered[name] = value
+        remembered.move_to_end(name)
+        if len(remembered) > self._most:
+            remembered.popitem(last=False)
 
     def saw_global_epoch(self, epoch: int | None) -> bool:
         """Remember an epoch that the store told; False when it is missing, or lower than one before."""
@@ -86,10 +97,3 @@ class Known:
         """What ended after a position of `positions`, oldest first."""
         later = takewhile(lambda entry: entry.seq > position.seq, reversed(self._log))
         return [entry for entry in later if entry.ending is not None][::-1]
-
-
-def _keep(remembered: OrderedDict[str, V], name: str, value: V) -> None:
-    remembered[name] = value
-    remembered.move_to_end(name)
-    if len(remembered) > MOST_REMEMBERED:
-        remembered.popitem(last=False)

@@ -36,7 +36,9 @@ class Node:
     def __init__(self, connection: Connection, options: NodeOptions) -> None:
         self.id = entropy.identifier()
         self.options = options
-        self.standings = [Standing(Shard(index), options) for index in range(connection.shards)]
+        self.standings = [
+            Standing(Shard(index), options, connection.shards) for index in range(connection.shards)
+        ]
         self.surroundings: Surroundings = Nobody()
         self._connection = connection
         self._recovery = Recovery(connection)

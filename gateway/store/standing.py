@@ -87,11 +87,11 @@ class Nobody:
 
 
 class Standing:
-    def __init__(self, shard: Shard, options: NodeOptions) -> None:
+    def __init__(self, shard: Shard, options: NodeOptions, shards: int = 1) -> None:
         self.shard = shard
         self.near = NearCache(options.most_cached)
         self.lease = Lease(options.lease, options.grace)
-        self.known = Known()
+        self.known = Known(shards)
         self.position = Position()
         self.joined = False
         self.renewing = asyncio.Lock()

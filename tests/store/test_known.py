@@ -72,8 +72,8 @@ def test_what_can_be_repeated() -> None:
 
 
 def test_a_log_that_is_full_begins_later(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MOST_LOGGED", 3)
-    known = Known()
+    monkeypatch.setattr(module, "_LEAST", 3)
+    known = Known(shards=10**6)
     for seq in range(1, 6):
         known.learn(ended(seq, Ending(f"r{seq}", Scope.ACCOUNT, subject="ada", epoch=seq)))
     assert list(known.positions())[-1] == Position(2, "2-0")
@@ -81,8 +81,8 @@ def test_a_log_that_is_full_begins_later(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_the_ends_told_longest_ago_are_forgotten_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MOST_REMEMBERED", 2)
-    known = Known()
+    monkeypatch.setattr(module, "_LEAST", 2)
+    known = Known(shards=10**6)
     for seq, number in enumerate((1, 2, 1, 3), start=1):
         known.learn(ended(seq, Ending("", Scope.SESSION, id=f"ada-{number}", subject="ada")))
     told = [known.contradicts(snapshot_of("ada", number)) for number in (1, 2, 3)]

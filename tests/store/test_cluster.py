@@ -154,7 +154,7 @@ async def test_reading_and_waiting_go_to_the_key(shared_cluster: Clustered, behi
         entry = await behind.xadd(feed, {"n": "1"})
         await behind.rpush(acks, "node")
         assert await reading == {feed: [(entry, {"n": "1"})]}
-        assert await popping == "node"
+        assert await popping == ["node"]
     await store.close()
 
 

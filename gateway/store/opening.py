@@ -88,9 +88,7 @@ class Store:
         self.attempts = Attempts(connection)
         self.choices = Choices(connection, self.audit)
         self._journal = Journal(options.journal, self.node.id)
-        self.revocations = Revocations(
-            connection, self.audit, self._journal, acknowledge=options.node.acknowledge
-        )
+        self.revocations = Revocations(connection, self.audit, self._journal, self.node)
         self.finisher = Finisher(self.revocations, self._journal)
         self.last_seen = LastSeen(self.sessions)
         self.who = Who(self.sessions, self.node, self.last_seen)

@@ -20,6 +20,7 @@ from gateway.store.connection import Connection, time_text
 from gateway.store.factors import Rotation
 from gateway.store.journal import Journal, Order
 from gateway.store.keys import Shard, shard_of_id, shard_of_subject
+from gateway.store.node import Node
 
 _ACKNOWLEDGED_SECONDS = 1.0
 """How long replicas may take to hold a revocation before its answer is that it is pending."""
@@ -74,15 +75,13 @@ class _Settling:
 class Revocations:
     """Each raises RevocationPending if the store did not answer, and the work goes on."""
 
-    def __init__(
-        self, connection: Connection, audit: Audit, journal: Journal, *, acknowledge: int = 0
-    ) -> None:
-        """`acknowledge`: how many replicas must hold a revocation."""
+    def __init__(self, connection: Connection, audit: Audit, journal: Journal, node: Node) -> None:
+        """`node` is what this process is of the store, or would be."""
         self._connection = connection
         self._audit = audit
         self._journal = journal
-        self._acknowledge = acknowledge
-        self._confirmer = Confirmer(connection)
+        self._options = node.options
+        self._confirmer = Confirmer(connection, node)
         self._settling: dict[str, _Settling] = {}
 
     async def session(
@@ -212,6 +211,11 @@ class Revocations:
         if self._settling:
             await asyncio.wait([each.task for each in self._settling.values()])
 
+    @property
+    def replicated(self) -> bool | None:
+        """What a script of another part has to be told that revokes something on the way."""
+        return self._options.replicated
+
     async def confirm(self, shard: Shard, revocation_id: str, answer: Sequence[object]) -> None:
         """Wait for the nodes after a script of another part that revoked something on the way."""
         await self._confirmer.wait([told_from(shard, revocation_id, answer)])
@@ -285,7 +289,7 @@ class Revocations:
             "revoke",
             shard,
             order.entries,
-            replicas=self._acknowledge,
+            replicas=self._options.acknowledge,
             within=_ACKNOWLEDGED_SECONDS,
             events=self._audit.events(shard, order.actor) if tells else None,
             scope=order.scope,
@@ -294,11 +298,12 @@ class Revocations:
             now=time_text(order.at),
             floor=first_epoch(order.at),
             disable=order.disable or None,
+            replicated=self._options.replicated,
             **more,
             entry={"id": order.revocation_id, "reason": order.reason, "actor": order.actor},
         )
         told = None if answer is None else told_from(shard, order.revocation_id, answer)
-        return told, held >= self._acknowledge
+        return told, held >= self._options.acknowledge
 
     async def _confirmed(self, order: Order, outcome: _Outcome, began: float) -> Confirmation | None:
         """Wait for every node. None where too few replicas hold it: then nothing is certain yet."""

@@ -27,6 +27,11 @@ class NodeOptions:
     most_cached: int = 100_000
 
     @property
+    def replicated(self) -> bool | None:
+        """As scripts are told it: nothing where there is one server."""
+        return True if self.replicas else None
+
+    @property
     def prove(self) -> int:
         """How many replicas must hold what was written after a read, for the read to be believed without a
         lease. With the servers that hold a confirmed revocation these are more than there are, so one has
@@ -95,6 +100,9 @@ class Standing:
         """Renewals that began."""
         self.proven = 0
         """The latest of them by which a read was proven."""
+        self.primary = ""
+        self.primary_since = 0.0
+        """The process that a renewal was last acknowledged on, and since when (boot time)."""
 
     def apply(self, entry: FeedEntry, surroundings: Surroundings) -> bool:
         """Take an entry of the feed; False when it is not the next one.
@@ -110,6 +118,11 @@ class Standing:
         self.position = Position(entry.seq, entry.id)
         self.lease.applied(entry.seq)
         return True
+
+    def acknowledged_on(self, primary: str, now: float) -> None:
+        """Enough replicas hold what was just written to this process."""
+        if primary != self.primary:
+            self.primary, self.primary_since = primary, now
 
     def distrust(self) -> None:
         """Keep nothing of what was read, until there is a new lease."""

@@ -197,11 +197,17 @@ local function tell_receivers(subject)
   end
 end
 
+-- Which process this is, for whoever has replicas to think of: another one may have been the primary before.
+-- args: replicated
+local function run_id()
+  return args.replicated and string.match(redis.call('INFO', 'server'), 'run_id:(%x+)') or ''
+end
+
 -- What became of a revocation is kept for so many seconds: until then it takes place only once.
 local REMEMBER_SECONDS = 86400
 
 -- Say what was ended, to whoever asks later and to every node. Gives what a revoker has to know to wait for
--- them: the account, and the nodes that there are.
+-- them: the account, the nodes that there are, and which process told them.
 -- args: scope, id, now, entry {id, reason, actor}, and perhaps session (which goes on), events
 local function tell_revocation(subject, epoch)
   if args.events then tell_receivers(subject or '') end
@@ -214,7 +220,7 @@ local function tell_revocation(subject, epoch)
   local record = key('revocation', args.entry.id)
   redis.call('HSET', record, 'scope', args.scope, 'subject', subject or '', 'at', args.now)
   redis.call('EXPIRE', record, REMEMBER_SECONDS)
-  return { subject or '', redis.call('HGETALL', key('nodes')) }
+  return { subject or '', redis.call('HGETALL', key('nodes')), run_id() }
 end
 
 -- Take a case out of what has to be looked at, and keep its record until args.forget_at.

@@ -1,0 +1,85 @@
+"""Faults on real processes, and what the judge says.
+
+    python -m bench.faults [--seeds 4] [--seed 7] [--only kill-primary] [--small] [--markdown FILE]
+
+Runs each fault with several seeds, prints a table, and ends with 1 where something was violated: then the
+command is printed that repeats the run, and its history is kept.
+"""
+
+import argparse
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import uvloop
+
+from bench.faults.faults import FAULTS
+from bench.faults.history import History
+from bench.faults.judge import judge
+from bench.faults.running import run
+from bench.faults.servers import DidNotStart
+from bench.faults.table import Row, markdown, plain, row_of
+
+_KEPT = Path("fault-histories")
+_SHOWN = 5
+
+
+def main() -> int:
+    arguments = _arguments()
+    seeds = [arguments.seed] if arguments.seed is not None else list(range(arguments.seeds))
+    names = arguments.only or list(FAULTS)
+    rows, failed = [], 0
+    for name in names:
+        histories = []
+        for seed in seeds:
+            history, well = _one(name, seed, small=arguments.small)
+            failed += not well
+            histories += [history] if history is not None else []
+        rows.append(row_of(name, histories))
+    print(f"\n{plain(rows)}")
+    if arguments.markdown:
+        arguments.markdown.write_text(_document(rows, len(seeds)))
+    return 1 if failed else 0
+
+
+def _one(name: str, seed: int, *, small: bool) -> tuple[History | None, bool]:
+    """A run and its verdict, told as it comes."""
+    again = f'make faults ARGS="--seed {seed} --only {name}{" --small" if small else ""}"'
+    try:
+        history = uvloop.run(run(name, seed, small=small))
+    except (TimeoutError, AssertionError, DidNotStart) as error:
+        print(f"{name}, seed {seed}: no verdict: {error!r}\n  again: {again}", flush=True)
+        return None, False
+    violations = judge(history)
+    counted = f"{len(history.requests)} requests, {len(history.revocations)} revocations"
+    print(f"{name}, seed {seed}: {counted}, {len(violations) or 'no'} violations", flush=True)
+    if not violations:
+        return history, True
+    _KEPT.mkdir(exist_ok=True)
+    file = _KEPT / f"{name}-{seed}.json"
+    history.save(file)
+    for violation in violations[:_SHOWN]:
+        print(f"  {violation.rule}: {violation.what}")
+    print(f"  again: {again}\n  history: {file}", flush=True)
+    return history, False
+
+
+def _document(rows: list[Row], seeds: int) -> str:
+    said = "".join(f"- `{name}`: {fault.what}\n" for name, fault in FAULTS.items())
+    return f"Made by `make faults`, {seeds} seeds each, {datetime.now(UTC):%d %B %Y}.\n\n{markdown(rows)}\n{said}"
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--seeds", type=int, default=4, help="so many runs of each fault, from seed 0")
+    parser.add_argument("--seed", type=int, help="one run of each, with this seed")
+    parser.add_argument("--only", action="append", choices=list(FAULTS), help="this fault; may be repeated")
+    parser.add_argument("--small", action="store_true", help="the short set that the tests run")
+    parser.add_argument("--markdown", type=Path, help="write the table for a document here")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

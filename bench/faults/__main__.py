@@ -7,6 +7,7 @@ command is printed that repeats the run, and its history is kept.
 """
 
 import argparse
+import shutil
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -45,28 +46,30 @@ def main() -> int:
 def _one(name: str, seed: int, *, small: bool) -> tuple[History | None, bool]:
     """A run and its verdict, told as it comes."""
     again = f'make faults ARGS="--seed {seed} --only {name}{" --small" if small else ""}"'
+    kept = _KEPT / f"{name}-{seed}"
+    shutil.rmtree(kept, ignore_errors=True)
     try:
-        history = uvloop.run(run(name, seed, small=small))
+        history = uvloop.run(run(name, seed, small=small, logs=kept))
     except (TimeoutError, AssertionError, DidNotStart) as error:
-        print(f"{name}, seed {seed}: no verdict: {error!r}\n  again: {again}", flush=True)
+        print(f"{name}, seed {seed}: no verdict: {error!r}\n  again: {again}\n  logs: {kept}", flush=True)
         return None, False
     violations = judge(history)
     counted = f"{len(history.requests)} requests, {len(history.revocations)} revocations"
     print(f"{name}, seed {seed}: {counted}, {len(violations) or 'no'} violations", flush=True)
     if not violations:
+        shutil.rmtree(kept)
         return history, True
-    _KEPT.mkdir(exist_ok=True)
-    file = _KEPT / f"{name}-{seed}.json"
-    history.save(file)
+    history.save(kept / "history.json")
     for violation in violations[:_SHOWN]:
         print(f"  {violation.rule}: {violation.what}")
-    print(f"  again: {again}\n  history: {file}", flush=True)
+    print(f"  again: {again}\n  history and logs: {kept}", flush=True)
     return history, False
 
 
 def _document(rows: list[Row], seeds: int) -> str:
     said = "".join(f"- `{name}`: {fault.what}\n" for name, fault in FAULTS.items())
-    return f"Made by `make faults`, {seeds} seeds each, {datetime.now(UTC):%d %B %Y}.\n\n{markdown(rows)}\n{said}"
+    made = f"Made by `make faults`, {seeds} seeds each, {datetime.now(UTC):%d %B %Y}."
+    return f"{made}\n\n{markdown(rows)}\n{said}"
 
 
 def _arguments() -> argparse.Namespace:

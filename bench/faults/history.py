@@ -1,4 +1,4 @@
-"""What was asked and answered while something broke, by one clock: the harness's CLOCK_MONOTONIC, in seconds."""
+"""What was asked and answered while something broke, in seconds of one clock: the harness's CLOCK_MONOTONIC."""
 
 import json
 from dataclasses import asdict, dataclass, field

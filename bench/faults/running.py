@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import shutil
 import tempfile
 from contextlib import AsyncExitStack
 from dataclasses import replace
@@ -17,18 +18,24 @@ LONGEST_RUN = 150.0
 _SETTLING_SECONDS = 40.0
 
 
-async def run(fault: str, seed: int, *, small: bool = False) -> History:
+async def run(fault: str, seed: int, *, small: bool = False, logs: Path | None = None) -> History:
     """Inject a fault, and tell what was asked and answered meanwhile. Nothing of it is left over.
 
-    `small`: two gateways if they suffice, and few requests.
+    `small`: two gateways if they suffice, and few requests. `logs` is a folder for what the processes said.
     """
     plans = FAULTS[fault].plans
     plan = plans[0] if small else plans[seed % len(plans)]
     if small:
         plan = replace(plan, clients=3, pause=0.08, accounts=8)
     with tempfile.TemporaryDirectory(prefix="ww-faults-") as folder:
-        async with asyncio.timeout(LONGEST_RUN):
-            return await _run(fault, seed, plan, Path(folder))
+        try:
+            async with asyncio.timeout(LONGEST_RUN):
+                return await _run(fault, seed, plan, Path(folder))
+        finally:
+            if logs is not None:
+                logs.mkdir(parents=True, exist_ok=True)
+                for log in Path(folder).glob("*.log"):
+                    shutil.copy(log, logs)
 
 
 async def _run(fault: str, seed: int, plan: Plan, folder: Path) -> History:

@@ -1,4 +1,4 @@
-"""What was asked and answered while something broke, in seconds of one clock: the harness's CLOCK_MONOTONIC."""
+"""What was asked and answered while something broke. All times are seconds of one clock, the harness's."""
 
 import json
 from dataclasses import asdict, dataclass, field

@@ -1,6 +1,6 @@
 """Faults on real processes, and what the judge says.
 
-    python -m bench.faults [--seeds 4] [--seed 7] [--only kill-primary] [--small] [--markdown FILE]
+    python -m bench.faults [--seeds 4] [--seed 7] [--only kill-primary] [--short] [--markdown FILE]
 
 Runs each fault with several seeds, prints a table, and ends with 1 where something was violated: then the
 command is printed that repeats the run, and its history is kept.
@@ -14,7 +14,7 @@ from pathlib import Path
 
 import uvloop
 
-from bench.faults.faults import FAULTS
+from bench.faults.faults import FAULTS, SHORT
 from bench.faults.history import History
 from bench.faults.judge import judge
 from bench.faults.running import run
@@ -28,14 +28,11 @@ _SHOWN = 5
 def main() -> int:
     arguments = _arguments()
     seeds = [arguments.seed] if arguments.seed is not None else list(range(arguments.seeds))
-    names = arguments.only or list(FAULTS)
+    names = arguments.only or list(SHORT if arguments.short else FAULTS)
     rows, failed = [], 0
     for name in names:
-        histories = []
-        for seed in seeds:
-            history, well = _one(name, seed, small=arguments.small)
-            failed += not well
-            histories += [history] if history is not None else []
+        histories = [history for seed in seeds if (history := _one(name, seed)) is not None]
+        failed += len(seeds) - len(histories) + sum(bool(judge(history)) for history in histories)
         rows.append(row_of(name, histories))
     print(f"\n{plain(rows)}")
     if arguments.markdown:
@@ -43,27 +40,31 @@ def main() -> int:
     return 1 if failed else 0
 
 
-def _one(name: str, seed: int, *, small: bool) -> tuple[History | None, bool]:
-    """A run and its verdict, told as it comes."""
-    again = f'make faults ARGS="--seed {seed} --only {name}{" --small" if small else ""}"'
+def _one(name: str, seed: int) -> History | None:
+    """A run, and its verdict told as it comes; None where there can be no verdict."""
+    again = f'make faults ARGS="--seed {seed} --only {name}"'
     kept = _KEPT / f"{name}-{seed}"
     shutil.rmtree(kept, ignore_errors=True)
+    if name in SHORT:
+        faults, plan = SHORT[name].faults, SHORT[name].plan
+    else:
+        faults, plan = (name,), FAULTS[name].plan(seed)
     try:
-        history = uvloop.run(run(name, seed, small=small, logs=kept))
+        history = uvloop.run(run(faults, seed, plan, logs=kept))
     except (TimeoutError, AssertionError, DidNotStart) as error:
         print(f"{name}, seed {seed}: no verdict: {error!r}\n  again: {again}\n  logs: {kept}", flush=True)
-        return None, False
+        return None
     violations = judge(history)
     counted = f"{len(history.requests)} requests, {len(history.revocations)} revocations"
     print(f"{name}, seed {seed}: {counted}, {len(violations) or 'no'} violations", flush=True)
     if not violations:
         shutil.rmtree(kept)
-        return history, True
+        return history
     history.save(kept / "history.json")
     for violation in violations[:_SHOWN]:
         print(f"  {violation.rule}: {violation.what}")
     print(f"  again: {again}\n  history and logs: {kept}", flush=True)
-    return history, False
+    return history
 
 
 def _document(rows: list[Row], seeds: int) -> str:
@@ -78,8 +79,13 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--seeds", type=int, default=4, help="so many runs of each fault, from seed 0")
     parser.add_argument("--seed", type=int, help="one run of each, with this seed")
-    parser.add_argument("--only", action="append", choices=list(FAULTS), help="this fault; may be repeated")
-    parser.add_argument("--small", action="store_true", help="the short set that the tests run")
+    parser.add_argument(
+        "--only",
+        action="append",
+        choices=[*FAULTS, *SHORT],
+        help="this fault, or group of them; may be repeated",
+    )
+    parser.add_argument("--short", action="store_true", help="groups of faults, as the tests run them")
     parser.add_argument("--markdown", type=Path, help="write the table for a document here")
     return parser.parse_args()
 

@@ -225,9 +225,10 @@ class People:
         deadline = time.monotonic() + within
         while self._under_way and time.monotonic() < deadline:
             await asyncio.sleep(0.05)
-        for _ in range(3):  # a gateway that came back has taken up what it found by then
-            await self._find_unanswered()
-            await asyncio.sleep(0.7)
+        if any(order.known_as is None and order.status in {0, 503} for order in self.revocations):
+            for _ in range(3):  # a gateway that came back has taken up what it found by then
+                await self._find_unanswered()
+                await asyncio.sleep(0.7)
         while any(map(_pending, self.revocations)) and time.monotonic() < deadline:
             await asyncio.sleep(0.1)
 

@@ -2,13 +2,14 @@
 
 import asyncio
 import os
+import random
 import shutil
 import signal
 import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,6 +22,8 @@ from gateway.store.embedded import server_binary
 PATIENCE = 60.0
 """Seconds until a process has come up, or ended. Slow machines are no defect."""
 
+_PORTS = range(20_000, 30_000)
+
 _LIBFAKETIME = (
     "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1",
     "/usr/lib/aarch64-linux-gnu/faketime/libfaketime.so.1",
@@ -28,15 +31,20 @@ _LIBFAKETIME = (
 )
 
 
+NO_LIBFAKETIME = "no libfaketime found: install it (Debian: apt install libfaketime)"
+
+
 class DidNotStart(Exception):
     """A process of the harness did not come up, so nothing can be said."""
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port that nobody listens on. It stays free while its process is down: clients get others."""
+    while True:
+        port = random.choice(_PORTS)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 @dataclass
@@ -201,6 +209,11 @@ class Gateway(Process):
         raise DidNotStart(f"a gateway, 30 times: see {self.log}")
 
 
+def find_libfaketime() -> str | None:
+    """The path of the library that lies about the time to one process, or None."""
+    return next((path for path in _LIBFAKETIME if Path(path).exists()), None)
+
+
 def move_clock(file: Path, seconds: int) -> None:
     """Let the wall clock of whoever reads this file be wrong by so much."""
     new = file.with_suffix(".new")
@@ -209,9 +222,9 @@ def move_clock(file: Path, seconds: int) -> None:
 
 
 def _wrong_clock(file: Path) -> Mapping[str, str]:
-    library = next((path for path in _LIBFAKETIME if Path(path).exists()), None)
+    library = find_libfaketime()
     if library is None:
-        raise DidNotStart("to move a clock takes libfaketime: apt-get install libfaketime")
+        raise DidNotStart(NO_LIBFAKETIME)
     return {
         "LD_PRELOAD": library,
         "FAKETIME_TIMESTAMP_FILE": str(file),

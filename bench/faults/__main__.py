@@ -7,10 +7,14 @@ command is printed that repeats the run, and its history is kept.
 """
 
 import argparse
+import asyncio
 import shutil
+import signal
 import sys
+from collections.abc import Coroutine
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import uvloop
 
@@ -34,9 +38,9 @@ def main() -> int:
         histories = [history for seed in seeds if (history := _one(name, seed)) is not None]
         failed += len(seeds) - len(histories) + sum(bool(judge(history)) for history in histories)
         rows.append(row_of(name, histories))
+        if arguments.markdown:  # so that a run that is ended has said something
+            arguments.markdown.write_text(_document(rows, len(seeds)))
     print(f"\n{plain(rows)}")
-    if arguments.markdown:
-        arguments.markdown.write_text(_document(rows, len(seeds)))
     return 1 if failed else 0
 
 
@@ -50,7 +54,7 @@ def _one(name: str, seed: int) -> History | None:
     else:
         faults, plan = (name,), FAULTS[name].plan(seed)
     try:
-        history = uvloop.run(run(faults, seed, plan, logs=kept))
+        history = uvloop.run(_ended_by_sigterm(run(faults, seed, plan, logs=kept)))
     except (TimeoutError, AssertionError, DidNotStart) as error:
         print(f"{name}, seed {seed}: no verdict: {error!r}\n  again: {again}\n  logs: {kept}", flush=True)
         return None
@@ -65,6 +69,13 @@ def _one(name: str, seed: int) -> History | None:
         print(f"  {violation.rule}: {violation.what}")
     print(f"  again: {again}\n  history and logs: {kept}", flush=True)
     return history
+
+
+async def _ended_by_sigterm(work: Coroutine[Any, Any, History]) -> History:
+    """As by Ctrl-C: what was started is ended."""
+    task = asyncio.ensure_future(work)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    return await task
 
 
 def _document(rows: list[Row], seeds: int) -> str:

@@ -20,7 +20,7 @@ INSTALL_WATCHWORD = $(PIP) install --no-deps --no-build-isolation --editable .
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint format pictures bench-revocation lock clean
+.PHONY: help demo test faults lint format pictures bench-revocation lock clean
 
 help: ## list these chores
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,6 +30,9 @@ demo: $(VENV)/.run ## a gateway in front of a small exchange, to try it out (ARG
 
 test: $(VENV)/.dev ## every test (ARGS="-k devices" picks some)
 	@$(BIN)/pytest -n 2 --dist loadfile $(ARGS)
+
+faults: $(VENV)/.dev ## break everything under load, half an hour (ARGS="--seed 7 --only kill-primary")
+	@$(BIN)/python -m bench.faults $(ARGS)
 
 lint: $(VENV)/.dev ## style, types, and the walls between the layers
 	$(BIN)/ruff check

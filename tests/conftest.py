@@ -3,16 +3,19 @@
 Helpers that are not fixtures live in `tests/support/`, which pyproject.toml puts on the path:
 `from support import chromium`. With `--import-mode=importlib`, test files cannot import each other.
 
-Only this file may skip a test, and only for a missing Chromium or redis-server; `.ci/run` sets
-TEST_REQUIRE_BROWSER=1 and TEST_REQUIRE_REDIS=1, which turn that skip into a failure.
+Only this file may skip a test, and only for a missing Chromium, redis-server or libfaketime; `.ci/run` sets
+TEST_REQUIRE_BROWSER=1, TEST_REQUIRE_REDIS=1 and TEST_REQUIRE_FAKETIME=1, which turn that skip into a failure.
 """
 
+import os
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
 from hypothesis import settings
 from playwright.async_api import Browser, async_playwright
 from support import chromium, servers
+
+from bench.faults.servers import NO_LIBFAKETIME, find_libfaketime
 
 pytest_plugins = ["support.store", "support.nodes", "support.race", "support.gateway", "support.commands"]
 
@@ -58,8 +61,20 @@ def watched(redis_path: str) -> Iterator[servers.Replicated]:
         yield running
 
 
+@pytest.fixture(scope="session")
+def libfaketime() -> str:
+    """What moves the wall clock of one process."""
+    path = find_libfaketime()
+    if path is None and os.environ.get("TEST_REQUIRE_FAKETIME") == "1":
+        pytest.fail(NO_LIBFAKETIME)
+    if path is None:
+        pytest.skip(NO_LIBFAKETIME)
+    return path
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     skipped = [str(report.longrepr) for report in terminalreporter.stats.get("skipped", ())]
-    for what, missing in (("browser", chromium.MISSING), ("Sentinel", servers.MISSING)):
+    lacking = (("browser", chromium.MISSING), ("Sentinel", servers.MISSING), ("wall clock", NO_LIBFAKETIME))
+    for what, missing in lacking:
         if any(missing in why for why in skipped):
             terminalreporter.write_line(f"The {what} tests did not run: {missing}.", yellow=True)

@@ -15,11 +15,12 @@ from importlib import resources
 from typing import Any, TypeVar
 
 from redis.asyncio import Redis
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import NoScriptError
 
 from gateway.errors import StoreUnavailable
 from gateway.store.cluster import Cluster
 from gateway.store.keys import Meta, Shard
+from gateway.store.majority import FAILURES
 from gateway.store.sentinel import SentinelClient
 
 T = TypeVar("T")
@@ -38,7 +39,7 @@ def store_errors() -> Iterator[None]:
     """Turn whatever the client library raises into StoreUnavailable."""
     try:
         yield
-    except (RedisError, OSError, TimeoutError) as error:
+    except FAILURES as error:
         raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
 
 

@@ -8,6 +8,11 @@ from redis.exceptions import RedisError
 
 T = TypeVar("T")
 
+FAILURES = (RedisError, OSError, TimeoutError, RuntimeError)
+"""What a client of the store fails with. RuntimeError is uvloop's, for what is written to a connection that
+was lost just then.
+"""
+
 
 async def most_answers(asked: Sequence[Awaitable[T]]) -> list[T]:
     """What more than half of them answer, whoever is quickest; or all who answer, where those are fewer.
@@ -25,7 +30,7 @@ async def most_answers(asked: Sequence[Awaitable[T]]) -> list[T]:
                 failure = one.exception()
                 if failure is None:
                     answers.append(one.result())
-                elif not isinstance(failure, RedisError | OSError | TimeoutError):
+                elif not isinstance(failure, FAILURES):
                     raise failure
     finally:
         for one in running:

@@ -92,12 +92,15 @@ class Node:
         now = clock.boottime()
         return sum(standing.lease.holds(now) for standing in self.standings), len(self.standings)
 
-    async def believe(self, standing: Standing) -> None:
+    async def believe(self, standing: Standing, said_by: str) -> None:
         """Know that what was just read is not behind a revocation that was confirmed before the read began.
+
+        What the primary of now has acknowledged proves nothing of a read from the one before it, which may
+        be alone, or be a replica that lags: both have to be of the process that is named.
 
         Raises StoreUnavailable where that cannot be told.
         """
-        if self.options.prove == 0 or standing.lease.holds(clock.boottime()):
+        if self.options.prove == 0 or standing.leased_by(said_by, clock.boottime()):
             return
         asked = standing.begun
         async with standing.renewing:
@@ -105,6 +108,8 @@ class Node:
                 await self._renew(standing)
             if standing.proven <= asked:
                 raise StoreUnavailable("too few replicas answer to know that this is the primary")
+            if standing.proven_on != said_by:
+                raise StoreUnavailable("another server is the primary than the one that was asked")
 
     def contradicts(self, standing: Standing, snapshot: Snapshot) -> bool:
         """Whether the store takes back the end of this session; that is told as an alarm."""
@@ -170,7 +175,7 @@ class Node:
         if held >= self.options.prove:
             acknowledged = held >= self.options.acknowledge
             standing.lease.renewed(Renewal(sent_at, int(tail), acknowledged=acknowledged))
-            standing.proven = turn
+            standing.proven, standing.proven_on = turn, primary
         await self._bury(standing, pairs(nodes))
 
     async def _recover(self, standing: Standing, history: str, tail: Position) -> None:

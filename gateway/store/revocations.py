@@ -6,7 +6,6 @@ since replicas do not answer or the store does not, the work goes on (`Finisher`
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -178,10 +177,13 @@ class Revocations:
         """Carry out again what was promised; whether it is done. Raises StoreUnavailable."""
         began = clock.stopwatch()
         outcome = await self._carried_out(order)
-        if outcome is None or await self._confirmed(order, outcome, began) is not None:
+        if outcome is None:
             self._journal.end(order.revocation_id)
             return True
-        return False
+        if await self._confirmed(order, outcome, began) is None:
+            return False
+        await asyncio.wait([self._settling[order.revocation_id].task])
+        return self._journal.knows(order.revocation_id) is None
 
     async def status(
         self, revocation_id: str, *, owner: str | None = None
@@ -193,10 +195,10 @@ class Revocations:
         shard = shard_of_id(revocation_id, self._connection.shards)
         if shard is None:
             return None
-        if (order := self._journal.knows(revocation_id)) is not None:
-            return (order.scope, None) if owner in (None, order.subject) else None
         if (settling := self._settling.get(revocation_id)) is not None:
             return (settling.scope, settling.confirmation) if owner in (None, settling.subject) else None
+        if (order := self._journal.knows(revocation_id)) is not None:
+            return (order.scope, None) if owner in (None, order.subject) else None
         key = shard.key("revocation", revocation_id)
         row = await self._connection.call(self._connection.redis.hgetall(key))
         if not row or owner not in (None, row["subject"]):
@@ -249,12 +251,13 @@ class Revocations:
             finally:
                 await promising
             confirmation = None if outcome is None else await self._confirmed(order, outcome, began)
-            if outcome is None or confirmation is not None:
+            if outcome is None:
                 self._journal.end(order.revocation_id)
         except StoreUnavailable as error:
             raise RevocationPending(str(error), order.revocation_id, order.scope) from error
         finally:
-            self._journal.put_down(order.revocation_id)
+            if order.revocation_id not in self._settling:
+                self._journal.put_down(order.revocation_id)
         return None if outcome is None else _done(order, outcome, confirmation)
 
     async def _with_password(self, order: Order, **change: Any) -> Revocation | None:
@@ -311,18 +314,27 @@ class Revocations:
             return None
         nodes, silent = await self._confirmer.wait(outcome.told)
         confirmation = Confirmation(nodes, silent, round((clock.stopwatch() - began) * 1000, 3))
-        settling = asyncio.create_task(self._settle(outcome.told[0], confirmation))
+        settling = asyncio.create_task(self._settle(order, outcome.told[0], confirmation))
         subject = outcome.told[0].subject
         self._settling[order.revocation_id] = _Settling(order.scope, subject, confirmation, settling)
         settling.add_done_callback(lambda _: self._settling.pop(order.revocation_id, None))
         return confirmation
 
-    async def _settle(self, told: Told, confirmation: Confirmation) -> None:
-        """Note that it is confirmed, for whoever asks later; nobody waits for that."""
-        with suppress(StoreUnavailable):  # then its status says pending, for as long as it is known
+    async def _settle(self, order: Order, told: Told, confirmation: Confirmation) -> None:
+        """Note that it is confirmed, for whoever asks later; nobody waits for that.
+
+        Where that fails it stays promised, or its status would say pending for good.
+        """
+        try:
             await self._connection.run(
                 "settle_revocation", told.shard, revocation=told.revocation_id, **asdict(confirmation)
             )
+        except StoreUnavailable:
+            if self._journal.knows(order.revocation_id) is None:
+                await asyncio.to_thread(self._journal.begin, replace(order, entries=()))
+            self._journal.put_down(order.revocation_id)
+        else:
+            self._journal.end(order.revocation_id)
 
     def _shard(self, subject: str) -> Shard:
         return shard_of_subject(subject, self._connection.shards)

@@ -14,10 +14,10 @@ from redis.asyncio import Redis
 from redis.asyncio.connection import SSLConnection, parse_url
 from redis.asyncio.sentinel import SentinelConnectionPool, SentinelManagedConnection
 from redis.exceptions import ConnectionError as NoConnectionError
-from redis.exceptions import MasterDownError, RedisError
+from redis.exceptions import MasterDownError
 
 from gateway.core.store_address import Host, StoreAddress
-from gateway.store.majority import most_answers
+from gateway.store.majority import FAILURES, most_answers
 
 
 class _Sentinels:
@@ -108,7 +108,7 @@ class SentinelClient(Redis):
             self._asking = asyncio.create_task(self._ask())
 
     async def _ask(self) -> None:
-        with suppress(RedisError, OSError, TimeoutError):  # then whoever connects asks, and fails
+        with suppress(*FAILURES):  # then whoever connects asks, and fails
             await self._pool.get_master_address()  # type: ignore[no-untyped-call]
 
     async def aclose(self, close_connection_pool: bool | None = True) -> None:

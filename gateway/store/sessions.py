@@ -77,6 +77,14 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True)
+class Reading:
+    """What a cookie leads to, if anywhere, and which process of the store said so ("" where there is one)."""
+
+    found: Found | None
+    said_by: str
+
+
+@dataclass(frozen=True, slots=True)
 class Use:
     """That a session was used: when, from where, and when it is over if it is not used again."""
 
@@ -159,13 +167,15 @@ class Sessions:
         """A session cookie's value: the shard that holds the session, and 256 random bits."""
         return f"{shard.index:02x}.{entropy.token()}"
 
-    async def read(self, cookie: str, now: float) -> Found | None:
-        """What the store tells of who sends this cookie, in one round trip; None when it leads nowhere."""
+    async def read(self, cookie: str, now: float, *, replicated: bool | None = None) -> Reading:
+        """What the store tells of who sends this cookie, in one round trip."""
         shard = self.shard_of_cookie(cookie)
         if shard is None:
-            return None
-        found = await self._connection.run("identify", shard, cookie=hash_of(cookie))
-        return None if found is None else _found_from(found, now)
+            return Reading(None, "")
+        said_by, *found = await self._connection.run(
+            "identify", shard, cookie=hash_of(cookie), replicated=replicated
+        )
+        return Reading(_found_from(found, now) if found else None, said_by)
 
     async def touch(self, uses: Sequence[Use], now: float) -> None:
         """Note that sessions of one shard were used; of those that ended meanwhile, nothing is noted."""

@@ -99,7 +99,8 @@ class Standing:
         self.begun = 0
         """Renewals that began."""
         self.proven = 0
-        """The latest of them by which a read was proven."""
+        self.proven_on = ""
+        """The latest of them by which a read was proven, and of which process."""
         self.primary = ""
         self.primary_since = 0.0
         """The process that a renewal was last acknowledged on, and since when (boot time)."""
@@ -123,6 +124,10 @@ class Standing:
         """Enough replicas hold what was just written to this process."""
         if primary != self.primary:
             self.primary, self.primary_since = primary, now
+
+    def leased_by(self, process: str, now: float) -> bool:
+        """Whether the lease holds, and what this process tells counts under it."""
+        return process == self.primary and self.lease.holds(now)
 
     def distrust(self) -> None:
         """Keep nothing of what was read, until there is a new lease."""

@@ -38,8 +38,9 @@ class Who:
         if standing is None:
             return None
         turn = standing.near.turn
-        found = await self._sessions.read(cookie, now)
-        await self._node.believe(standing)
+        reading = await self._sessions.read(cookie, now, replicated=self._node.options.replicated)
+        await self._node.believe(standing, reading.said_by)
+        found = reading.found
         if found is None:
             return None
         snapshot = found.snapshot
@@ -47,7 +48,7 @@ class Who:
             return snapshot
         if self._node.contradicts(standing, snapshot):
             return replace(snapshot, global_epoch=None)
-        if standing.lease.holds(clock.boottime()):
+        if standing.leased_by(reading.said_by, clock.boottime()):
             standing.near.put(_key(cookie), snapshot, found.until, turn=turn)
         return snapshot
 

@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+import uvloop
 from hypothesis import given
 from hypothesis import strategies as st
 from redis import exceptions
@@ -324,3 +325,14 @@ async def test_a_reader_of_streams_waits_longer_than_for_an_answer(server: Serve
         assert await popping == ["a"]
     assert await store._connection.pop("list", block=0.01) == []
     await store.close()
+
+
+def test_what_uvloop_says_of_a_lost_connection_is_an_answer_that_did_not_come(valkey_url: str) -> None:
+    async def write_to_what_is_lost() -> None:
+        _, writer = await asyncio.open_unix_connection(valkey_url.removeprefix("unix://"))
+        writer.transport.abort()
+        await writer.wait_closed()
+        with pytest.raises(StoreUnavailable, match="closed"), store_errors():
+            writer.writelines([b"PING\r\n"])
+
+    uvloop.run(write_to_what_is_lost())

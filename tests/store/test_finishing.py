@@ -5,6 +5,7 @@ import signal
 from pathlib import Path
 
 import pytest
+from redis.asyncio import Redis
 from support.nodes import WHY
 from support.store import LIKE_OURS, NOW, account_added, opened_store, running_server, signed_in
 
@@ -37,6 +38,27 @@ async def test_what_the_store_did_not_answer_to_takes_place_later(short_path: Pa
         known = await store.revocations.status(pending.value.revocation_id)
         assert known is not None and known[1] is not None
         assert len(await store.revocations.list()) == 1  # though it may have taken place before, unheard
+        await store.close()
+        assert list(tmp_path.iterdir()) == []
+
+
+async def test_what_could_not_be_noted_as_confirmed_is_noted_later(short_path: Path, tmp_path: Path) -> None:
+    with running_server(short_path, *LIKE_OURS) as server:
+        store = await opened_store(server.url, journal=tmp_path)
+        session = await signed_in(store)
+        # A server that is full still deletes: the session ends, and there is no room to note it.
+        async with Redis.from_url(server.url) as client:
+            await client.config_set("maxmemory", "1")
+            done = await store.revocations.session(session.session_id, **WHY)
+            await store.revocations.settled()
+            assert done is not None and done.confirmation is not None
+            assert await store.revocations.status(done.revocation_id) == (Scope.SESSION, None)
+            await store.finisher.finish()
+            assert await store.revocations.status(done.revocation_id) == (Scope.SESSION, None)
+            await client.config_set("maxmemory", "0")
+        await store.finisher.finish()
+        known = await store.revocations.status(done.revocation_id)
+        assert known is not None and known[1] is not None
         await store.close()
         assert list(tmp_path.iterdir()) == []
 

@@ -1,14 +1,20 @@
 """Reads of a node that has no lease."""
 
+import asyncio
+from contextlib import AsyncExitStack
+from pathlib import Path
+
 import pytest
 from redis.asyncio import Redis
-from support.nodes import WHY, Join
-from support.store import NOW, signed_in
+from support.nodes import WHY, Join, until
+from support.store import NOW, opened_store, signed_in
 
+from bench.faults.proxy import Proxy
+from bench.faults.servers import Server
 from gateway.core.ending import Scope
 from gateway.errors import StoreUnavailable
 from gateway.store.opening import Store
-from gateway.store.standing import NodeOptions
+from gateway.store.standing import Nobody, NodeOptions
 
 # --- reads without a lease
 
@@ -35,3 +41,49 @@ async def test_without_its_one_replica_a_store_is_read_but_confirms_nothing(
     revocation = await node.revocations.account("ada", **WHY)
     assert revocation is not None and revocation.confirmation is None
     assert await node.revocations.status(revocation.revocation_id) == (Scope.ACCOUNT, None)
+
+
+async def three_servers(folder: Path, stack: AsyncExitStack) -> list[Server]:
+    """A primary, and two replicas that follow it."""
+    servers = [Server(folder / f"{number}.log", folder=folder / str(number)) for number in range(3)]
+    for server in servers:
+        stack.callback(server.kill)
+        await server.start()
+    for replica in servers[1:]:
+        await replica.follow(servers[0].port)
+        await replica.synchronised()
+    return servers
+
+
+async def test_case_34_the_new_primary_proves_nothing_of_what_the_old_one_said(tmp_path: Path) -> None:
+    """A read from the old side, and then a renewal on the new one: together they say nothing."""
+    options = NodeOptions(lease=0.3, grace=0.1, replicas=2, acknowledge=1)
+    async with AsyncExitStack() as stack:
+        old, heir, other = await three_servers(tmp_path, stack)
+        way = Proxy(old.port)
+        await way.start()
+        stack.push_async_callback(way.stop)
+        store = await opened_store(f"redis://127.0.0.1:{way.port}", node=options, replicas=2)
+        stack.push_async_callback(store.close)
+        session = await signed_in(store)
+        await store.node.start(Nobody())
+        await store.node._end_tasks()  # from here on it renews only where it has to
+        await heir.lead()
+        await other.follow(heir.port)
+        await other.synchronised()
+        operators = await opened_store(
+            f"redis://127.0.0.1:{heir.port}", node=options, replicas=2, strict=False
+        )
+        stack.push_async_callback(operators.close)
+        done = await operators.revocations.account("ada", **WHY)
+        assert done is not None and done.confirmation is not None
+        standing = store.node.standings[0]
+        async with standing.renewing:
+            asking = asyncio.create_task(store.who.ask(session.cookie, NOW + 2))
+            await until(lambda: bool(standing.renewing._waiters))  # the old one has answered
+            way.point_at(heir.port)
+            await store._connection.redis.connection_pool.disconnect()  # it has noticed
+        with pytest.raises(StoreUnavailable, match="another server is the primary"):
+            await asking
+        found = await store.who.ask(session.cookie, NOW + 2)
+        assert found is not None and found.fault(NOW + 2) is not None

@@ -1,5 +1,7 @@
 """Who is asking, from memory and from the store, while revocations come in."""
 
+from typing import Any
+
 import pytest
 from redis.asyncio import Redis
 from support.nodes import WHY, Join, remembered, until
@@ -80,8 +82,8 @@ async def test_case_33_a_read_that_a_revocation_overtakes_is_not_kept(store: Sto
     session, (node, heard) = await signed_in(store), await join()
     read = node.sessions.read
 
-    async def read_slowly(cookie: str, now: float) -> object:
-        found = await read(cookie, now)
+    async def read_slowly(cookie: str, now: float, **options: Any) -> object:
+        found = await read(cookie, now, **options)
         await store.revocations.account("ada", **WHY)
         return found
 

@@ -3,8 +3,8 @@
 Helpers that are not fixtures live in `tests/support/`, which pyproject.toml puts on the path:
 `from support import chromium`. With `--import-mode=importlib`, test files cannot import each other.
 
-Only this file may skip a test, and only for a missing Chromium, redis-server or libfaketime; `.ci/run` sets
-TEST_REQUIRE_BROWSER=1, TEST_REQUIRE_REDIS=1 and TEST_REQUIRE_FAKETIME=1, which turn that skip into a failure.
+Only this file may skip a test, and only for a missing Chromium, redis-server, libfaketime or Spin; `.ci/run`
+sets TEST_REQUIRE_BROWSER=1 and the like for the others, which turns that skip into a failure.
 """
 
 import os
@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 from hypothesis import settings
 from playwright.async_api import Browser, async_playwright
-from support import chromium, servers
+from support import chromium, servers, spin
 
 from bench.faults.servers import NO_LIBFAKETIME, find_libfaketime
 
@@ -72,9 +72,20 @@ def libfaketime() -> str:
     return path
 
 
+@pytest.fixture(scope="session")
+def spin_path() -> str:
+    path = spin.find()
+    if path is None and spin.required():
+        pytest.fail(spin.MISSING)
+    if path is None:
+        pytest.skip(spin.MISSING)
+    return path
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     skipped = [str(report.longrepr) for report in terminalreporter.stats.get("skipped", ())]
     lacking = (("browser", chromium.MISSING), ("Sentinel", servers.MISSING), ("wall clock", NO_LIBFAKETIME))
+    lacking = (*lacking, ("model", spin.MISSING))
     for what, missing in lacking:
         if any(missing in why for why in skipped):
             terminalreporter.write_line(f"The {what} tests did not run: {missing}.", yellow=True)

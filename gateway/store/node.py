@@ -73,13 +73,6 @@ class Node:
         shard = shard_of_id(identifier, self._connection.shards)
         return None if shard is None else self.standings[shard.index]
 
-    def known_since(self, shard: Shard, primary: str) -> float | None:
-        """Since when (boot time) this process is known to be the primary of a shard, with replicas that
-        follow it; None if another one was, the last time that this node could write.
-        """
-        standing = self.standings[shard.index]
-        return standing.primary_since if standing.primary == primary and self._tasks else None
-
     def lets_pass(self, session_id: str) -> bool:
         """Whether a live connection of this session may go on."""
         standing = self.standing_of(session_id)
@@ -163,11 +156,13 @@ class Node:
         )
         tail, newest, history, global_epoch, nodes, primary = told
         if held >= self.options.acknowledge:
-            standing.acknowledged_on(primary, clock.boottime())
+            standing.primary = primary
         if not standing.joined:
             standing.go_on_from(Position(int(tail), newest))
         elif history != "known":
+            # This renewal told of it, and brings nothing else: the next one is of the store as it is now.
             await self._recover(standing, history, Position(int(tail), newest))
+            return
         if not standing.known.saw_global_epoch(None if global_epoch is None else int(global_epoch)):
             self.surroundings.alarm("the global epoch is missing, or lower than it was")
             standing.distrust()

@@ -92,7 +92,6 @@ class Resets:
             held_until=now + HELD_SECONDS,
             floor=first_epoch(now),
             scope=Scope.ACCOUNT,
-            replicated=self._revocations.replicated,
             events=self._audit.events(shard, _name_of(done.closed_by)),
             entry={
                 "id": revocation_id,

@@ -80,7 +80,7 @@ class Revocations:
         self._audit = audit
         self._journal = journal
         self._options = node.options
-        self._confirmer = Confirmer(connection, node)
+        self._confirmer = Confirmer(connection)
         self._settling: dict[str, _Settling] = {}
 
     async def session(
@@ -213,11 +213,6 @@ class Revocations:
         if self._settling:
             await asyncio.wait([each.task for each in self._settling.values()])
 
-    @property
-    def replicated(self) -> bool | None:
-        """What a script of another part has to be told that revokes something on the way."""
-        return self._options.replicated
-
     async def confirm(self, shard: Shard, revocation_id: str, answer: Sequence[object]) -> None:
         """Wait for the nodes after a script of another part that revoked something on the way."""
         await self._confirmer.wait([told_from(shard, revocation_id, answer)])
@@ -301,7 +296,6 @@ class Revocations:
             now=time_text(order.at),
             floor=first_epoch(order.at),
             disable=order.disable or None,
-            replicated=self._options.replicated,
             **more,
             entry={"id": order.revocation_id, "reason": order.reason, "actor": order.actor},
         )

@@ -102,8 +102,7 @@ class Standing:
         self.proven_on = ""
         """The latest of them by which a read was proven, and of which process."""
         self.primary = ""
-        self.primary_since = 0.0
-        """The process that a renewal was last acknowledged on, and since when (boot time)."""
+        """The process that a renewal was last acknowledged on."""
 
     def apply(self, entry: FeedEntry, surroundings: Surroundings) -> bool:
         """Take an entry of the feed; False when it is not the next one.
@@ -119,11 +118,6 @@ class Standing:
         self.position = Position(entry.seq, entry.id)
         self.lease.applied(entry.seq)
         return True
-
-    def acknowledged_on(self, primary: str, now: float) -> None:
-        """Enough replicas hold what was just written to this process."""
-        if primary != self.primary:
-            self.primary, self.primary_since = primary, now
 
     def leased_by(self, process: str, now: float) -> bool:
         """Whether the lease holds, and what this process tells counts under it."""

@@ -54,7 +54,7 @@ def test_a_proof_and_a_confirmation_have_a_server_in_common(replicas: int, ackno
 
 def test_under_a_lease_counts_what_the_process_says_that_acknowledged_it() -> None:
     standing = Standing(Shard(0), NodeOptions(lease=2.0, replicas=2, acknowledge=1))
-    standing.acknowledged_on("this one", 1.0)
+    standing.primary = "this one"
     standing.lease.renewed(Renewal(1.0, 0, acknowledged=True))
     assert standing.leased_by("this one", 1.5)
     assert not standing.leased_by("another one", 1.5)

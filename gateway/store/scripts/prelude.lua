@@ -207,7 +207,7 @@ end
 local REMEMBER_SECONDS = 86400
 
 -- Say what was ended, to whoever asks later and to every node. Gives what a revoker has to know to wait for
--- them: the account, the nodes that there are, and which process told them.
+-- them: the account, and the nodes that there are.
 -- args: scope, id, now, entry {id, reason, actor}, and perhaps session (which goes on), events
 local function tell_revocation(subject, epoch)
   if args.events then tell_receivers(subject or '') end
@@ -220,7 +220,7 @@ local function tell_revocation(subject, epoch)
   local record = key('revocation', args.entry.id)
   redis.call('HSET', record, 'scope', args.scope, 'subject', subject or '', 'at', args.now)
   redis.call('EXPIRE', record, REMEMBER_SECONDS)
-  return { subject or '', redis.call('HGETALL', key('nodes')), run_id() }
+  return { subject or '', redis.call('HGETALL', key('nodes')) }
 end
 
 -- Take a case out of what has to be looked at, and keep its record until args.forget_at.

@@ -9,7 +9,7 @@ local record = key('revocation', args.entry.id)
 local done = redis.call('HGET', record, 'subject')
 if done then
   redis.call('EXPIRE', record, REMEMBER_SECONDS)
-  return { done, redis.call('HGETALL', key('nodes')), run_id() }
+  return { done, redis.call('HGETALL', key('nodes')) }
 end
 local epoch
 local subject = args.subject

@@ -116,7 +116,10 @@ async def split_brain(world: World) -> None:
     world.follows[old].cut()
     await world.a_while(3.0, 6.0)
     await world.rejoin(old)
-    world.ways[lonely].point_at(world.store.port)
+    if world.random.random() < 0.5:
+        world.ways[lonely].point_at(world.store.port)
+    else:
+        world.ways[lonely].lead_new_ones_to(world.store.port)
     world.lost(since)
     await world.servers[old].synchronised()
 

@@ -88,6 +88,10 @@ class Proxy:
         self._target = port
         self.drop()
 
+    def lead_new_ones_to(self, port: int) -> None:
+        """Lead to another server from now on; what is connected stays where it is."""
+        self._target = port
+
     def cut(self) -> None:
         """Refuse everything."""
         self._open = False

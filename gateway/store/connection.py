@@ -15,7 +15,7 @@ from importlib import resources
 from typing import Any, TypeVar
 
 from redis.asyncio import Redis
-from redis.exceptions import NoScriptError
+from redis.exceptions import NoScriptError, ReadOnlyError
 
 from gateway.errors import StoreUnavailable
 from gateway.store.cluster import Cluster
@@ -91,7 +91,7 @@ class Connection:
                 return await server.eval(text, 1, shard.prefix, payload)
 
         with store_errors():
-            return await _on_server(self.redis, shard.prefix, evaluate)
+            return await self._written(shard, evaluate)
 
     async def run_acknowledged(
         self, script: str, shard: Shard | Meta, *, replicas: int, within: float, **arguments: Any
@@ -121,7 +121,7 @@ class Connection:
             return outcome, held
 
         with store_errors():
-            outcome, held = await _on_server(self.redis, shard.prefix, evaluate)
+            outcome, held = await self._written(shard, evaluate)
         if held < replicas:
             self._look_again()
         return outcome, held
@@ -199,6 +199,24 @@ class Connection:
         """Raises StoreUnavailable when a part of the store does not answer."""
         for server in await self.servers():
             await self.call(server.redis.ping())
+
+    async def _written(self, shard: Shard | Meta, evaluate: Callable[[Any], Awaitable[T]]) -> T:
+        """What a script gives. Where its server is a replica by now, the next one goes to the primary."""
+        try:
+            return await _on_server(self.redis, shard.prefix, evaluate)
+        except ReadOnlyError:
+            await self.reconnect()
+            raise
+
+    async def reconnect(self) -> None:
+        """Another server is the primary now: keep no connection for later that may be to the one before it.
+
+        Behind an address that was moved these would go on, and tell what that one knows.
+        """
+        self._look_again()
+        for client in (self.redis, self._blocking):
+            if not isinstance(client, Cluster):  # where connections are by server
+                await client.connection_pool.disconnect(inuse_connections=False)
 
     def _look_again(self) -> None:
         for client in (self.redis, self._blocking):

@@ -15,7 +15,7 @@ import structlog
 from gateway import clock, entropy
 from gateway.core.records import Snapshot
 from gateway.errors import StoreUnavailable
-from gateway.store.connection import LONGEST_BLOCK, Connection, pairs
+from gateway.store.connection import LONGEST_BLOCK, Connection, pairs, store_errors
 from gateway.store.feed import FeedEntry, Position, entry_from
 from gateway.store.keys import Shard, shard_of_id
 from gateway.store.lease import Renewal
@@ -155,8 +155,8 @@ class Node:
             replicated=self.options.replicated,
         )
         tail, newest, history, global_epoch, nodes, primary = told
-        if held >= self.options.acknowledge:
-            standing.primary = primary
+        if held >= self.options.acknowledge and standing.acknowledged_on(primary):
+            await self._led_elsewhere()
         if not standing.joined:
             standing.go_on_from(Position(int(tail), newest))
         elif history != "known":
@@ -172,6 +172,15 @@ class Node:
             standing.lease.renewed(Renewal(sent_at, int(tail), acknowledged=acknowledged))
             standing.proven, standing.proven_on = turn, primary
         await self._bury(standing, pairs(nodes))
+
+    async def _led_elsewhere(self) -> None:
+        """Read nothing more from the primary before: its feed may go on apart from the one of now."""
+        _log.warning("another server is the primary")
+        for reader in self._readers:
+            if reader is not asyncio.current_task():
+                reader.cancel()
+        with store_errors():
+            await self._connection.reconnect()
 
     async def _recover(self, standing: Standing, history: str, tail: Position) -> None:
         _log.warning("the feed went on without this node", shard=standing.shard.index, history=history)

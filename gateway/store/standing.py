@@ -119,6 +119,11 @@ class Standing:
         self.lease.applied(entry.seq)
         return True
 
+    def acknowledged_on(self, primary: str) -> bool:
+        """Enough replicas hold what was just written to this process; whether it was another one before."""
+        before, self.primary = self.primary, primary
+        return before not in ("", primary)
+
     def leased_by(self, process: str, now: float) -> bool:
         """Whether the lease holds, and what this process tells counts under it."""
         return process == self.primary and self.lease.holds(now)

@@ -1,13 +1,13 @@
 """Reads of a node that has no lease."""
 
 import asyncio
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
 from support.nodes import WHY, Join, until
-from support.store import NOW, opened_store, signed_in
+from support.store import NOW, account_added, opened_store, signed_in
 
 from bench.faults.proxy import Proxy
 from bench.faults.servers import Server
@@ -87,3 +87,55 @@ async def test_case_34_the_new_primary_proves_nothing_of_what_the_old_one_said(t
             await asking
         found = await store.who.ask(session.cookie, NOW + 2)
         assert found is not None and found.fault(NOW + 2) is not None
+
+
+async def test_a_node_that_is_led_to_a_new_primary_leaves_the_one_before(tmp_path: Path) -> None:
+    """An address that was moved leads new connections elsewhere; those that are there stay where they are."""
+    options = NodeOptions(lease=0.3, grace=0.1, replicas=2, acknowledge=1)
+    async with AsyncExitStack() as stack:
+        old, heir, other = await three_servers(tmp_path, stack)
+        way = Proxy(old.port)
+        await way.start()
+        stack.push_async_callback(way.stop)
+        store = await opened_store(f"redis://127.0.0.1:{way.port}", node=options, replicas=2)
+        stack.push_async_callback(store.close)
+        session = await signed_in(store)
+        await store.node.start(Nobody())
+        stack.push_async_callback(store.node._end_tasks)
+        standing = store.node.standings[0]
+        await until(lambda: standing.primary != "")
+        before = standing.primary
+        await heir.lead()
+        await other.follow(heir.port)
+        await other.synchronised()
+        way.lead_new_ones_to(heir.port)
+        await store._connection.redis.connection_pool.disconnect()  # all but the one that follows the feed
+        await until(lambda: standing.primary not in ("", before))
+        side = f"redis://127.0.0.1:{heir.port}"
+        operators = await opened_store(side, node=options, replicas=2, strict=False)
+        stack.push_async_callback(operators.close)
+        done = await operators.revocations.session(session.session_id, **WHY)
+        assert done is not None and done.confirmation is not None
+        await until(lambda: standing.position.seq > 0 and session.session_id in standing.known._sessions)
+        async with old.client() as client:
+            assert not [each for each in await client.client_list() if each["cmd"] == "xread"]
+
+
+async def test_a_store_that_became_a_replica_is_left_for_the_one_that_its_address_leads_to(
+    tmp_path: Path,
+) -> None:
+    async with AsyncExitStack() as stack:
+        old, heir, _ = await three_servers(tmp_path, stack)
+        way = Proxy(old.port)
+        await way.start()
+        stack.push_async_callback(way.stop)
+        store = await opened_store(f"redis://127.0.0.1:{way.port}", replicas=2)
+        stack.push_async_callback(store.close)
+        await heir.lead()
+        await old.follow(heir.port)
+        await old.synchronised()
+        way.lead_new_ones_to(heir.port)
+        for _ in range(3):  # the first one to be refused is enough to notice
+            with suppress(StoreUnavailable):
+                await account_added(store, "ada")
+        assert await store.accounts.find("ada") is not None

@@ -130,9 +130,9 @@ class Operations:
         if found is None:
             raise Refused(Reason.NOT_FOUND, "No such revocation is known, or it is older than a day.")
         scope, confirmation = found
+        if confirmation is None:  # also while the store, and with it the audit stream, does not answer
+            return Outcome(Pending.said(revocation_id, scope), None, status=202)
         entry = call.entry("revocations-read")
-        if confirmation is None:
-            return Outcome(Pending.said(revocation_id, scope), entry, status=202)
         return Outcome(Confirmation.said(revocation_id, scope, confirmation), entry)
 
     async def _carry_out(self, order: Order, call: Call) -> Revocation:

@@ -5,6 +5,7 @@ which says neither yes nor no. A script is sent by its hash and loaded again whe
 forgotten it (after a failover or SCRIPT FLUSH).
 """
 
+import asyncio
 import functools
 import hashlib
 import json
@@ -24,6 +25,9 @@ from gateway.store.majority import FAILURES
 from gateway.store.sentinel import SentinelClient
 
 T = TypeVar("T")
+
+_MOST_SCRIPTS = 80
+"""Scripts that run at a time, so that some of a client's connections are left for everything else."""
 
 _MOST_POPPED = 1000
 
@@ -70,10 +74,16 @@ class Server:
 class Connection:
     """A client of one store whose records are spread over `shards` shards, on one server or several."""
 
-    def __init__(self, redis: Redis, shards: int, blocking: Redis | None = None) -> None:
-        """`blocking` is for commands that wait in the server longer than `redis` waits for an answer."""
+    def __init__(
+        self, redis: Redis, shards: int, blocking: Redis | None = None, following: Redis | None = None
+    ) -> None:
+        """`blocking` is for commands that wait in the server longer than `redis` waits for an answer, and
+        `following` for what a node's memory depends on, which no number of requests may keep waiting.
+        """
         self.redis = redis
         self._blocking = blocking or redis
+        self._following = following or self._blocking
+        self._turns = asyncio.Semaphore(_MOST_SCRIPTS)
         self.shards = shards
 
     async def run(self, script: str, shard: Shard | Meta, **arguments: Any) -> Any:
@@ -90,19 +100,29 @@ class Connection:
             except NoScriptError:  # it did not run; sent as a whole it does, and is known from then on
                 return await server.eval(text, 1, shard.prefix, payload)
 
+        # A pool that has no connection left refuses at once; so many wait for their turn.
         with store_errors():
-            return await self._written(shard, evaluate)
+            async with self._turns:
+                return await self._written(self.redis, shard, evaluate)
 
     async def run_acknowledged(
-        self, script: str, shard: Shard | Meta, *, replicas: int, within: float, **arguments: Any
+        self,
+        script: str,
+        shard: Shard | Meta,
+        *,
+        replicas: int,
+        within: float,
+        apart: bool = False,
+        **arguments: Any,
     ) -> tuple[Any, int]:
         """Run a script as `run` does; what it returns, and how many replicas hold it after at most
-        `within` seconds. None are asked where `replicas`, the number that is waited for, is 0.
+        `within` seconds. None are asked where `replicas`, the number that is waited for, is 0. `apart`: not
+        on the connections of requests.
 
         WAIT counts only for the connection that wrote: both go there in one piece. Where too few hold it,
         the server may be the primary no longer, so we look who is.
         """
-        if replicas == 0:
+        if replicas == 0 and not apart:
             return await self.run(script, shard, **arguments), 0
         text, digest = _script(script)
         payload = _payload(arguments)
@@ -111,8 +131,9 @@ class Connection:
             for way in (("EVALSHA", digest), ("EVAL", text)):
                 pipeline = server.pipeline(transaction=False)
                 pipeline.execute_command(*way, 1, shard.prefix, payload)
-                pipeline.wait(replicas, max(1, round(within * 1000)))
-                outcome, held = await pipeline.execute(raise_on_error=False)
+                if replicas:
+                    pipeline.wait(replicas, max(1, round(within * 1000)))
+                outcome, held = [*await pipeline.execute(raise_on_error=False), 0][:2]
                 if not isinstance(outcome, NoScriptError):
                     break
             for answer in (outcome, held):
@@ -121,7 +142,7 @@ class Connection:
             return outcome, held
 
         with store_errors():
-            outcome, held = await self._written(shard, evaluate)
+            outcome, held = await self._written(self._following if apart else self.redis, shard, evaluate)
         if held < replicas:
             self._look_again()
         return outcome, held
@@ -154,7 +175,7 @@ class Connection:
             return (await pipeline.execute())[-1]
 
         with store_errors():
-            return dict(await _on_server(self._blocking, next(iter(after)), read))
+            return dict(await _on_server(self._following, next(iter(after)), read))
 
     async def pop(self, key: str, *, block: float) -> list[str]:
         """All that is in a list, once there is something; nothing after `block` seconds.
@@ -200,10 +221,12 @@ class Connection:
         for server in await self.servers():
             await self.call(server.redis.ping())
 
-    async def _written(self, shard: Shard | Meta, evaluate: Callable[[Any], Awaitable[T]]) -> T:
+    async def _written(
+        self, client: Redis, shard: Shard | Meta, evaluate: Callable[[Any], Awaitable[T]]
+    ) -> T:
         """What a script gives. Where its server is a replica by now, the next one goes to the primary."""
         try:
-            return await _on_server(self.redis, shard.prefix, evaluate)
+            return await _on_server(client, shard.prefix, evaluate)
         except ReadOnlyError:
             await self.reconnect()
             raise
@@ -214,12 +237,12 @@ class Connection:
         Behind an address that was moved these would go on, and tell what that one knows.
         """
         self._look_again()
-        for client in (self.redis, self._blocking):
+        for client in (self.redis, self._blocking, self._following):
             if not isinstance(client, Cluster):  # where connections are by server
                 await client.connection_pool.disconnect(inuse_connections=False)
 
     def _look_again(self) -> None:
-        for client in (self.redis, self._blocking):
+        for client in (self.redis, self._blocking, self._following):
             if isinstance(client, Cluster | SentinelClient):
                 client.look_again()
 
@@ -247,6 +270,7 @@ class Connection:
     async def close(self) -> None:
         await self.redis.aclose()
         await self._blocking.aclose()
+        await self._following.aclose()
 
 
 def pairs(flat: Sequence[str]) -> dict[str, str]:

@@ -98,7 +98,10 @@ class Journal:
             return
         for path in self._folder.glob(f"*{_SUFFIX}"):
             if path != self._path:
-                self._adopt_from(path)
+                try:
+                    self._adopt_from(path)
+                except OSError as error:  # it must not keep ours from being finished
+                    _log.error("a journal cannot be taken over", path=str(path), error=str(error))
 
     def close(self) -> None:
         """Leave the file behind if something in it is not done."""
@@ -139,8 +142,11 @@ class Journal:
 def _made(path: Path) -> BinaryIO:
     """A new file that is ours alone, itself and its name on the disk."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    file = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "wb", buffering=0)
+    # Under its name only once it is locked, or another process could take it for one that was left behind.
+    draft = path.with_suffix(".draft")
+    file = os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "wb", buffering=0)
     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    draft.rename(path)
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder)

@@ -32,9 +32,9 @@ class Known:
         self._most = max(_LEAST, MOST_REMEMBERED // shards)
         self._most_logged = max(_LEAST, MOST_LOGGED // shards)
         self._global_epoch = 0
-        self._accounts: OrderedDict[str, int] = OrderedDict()
+        self._accounts: OrderedDict[str, tuple[int, int]] = OrderedDict()
         self._sessions: OrderedDict[str, float] = OrderedDict()
-        self._devices: OrderedDict[str, float] = OrderedDict()
+        self._devices: OrderedDict[str, tuple[float, int]] = OrderedDict()
         self._base = Position()
         self._log: deque[FeedEntry] = deque(maxlen=self._most_logged)
 
@@ -56,12 +56,17 @@ class Known:
             case Scope.SESSION:
                 self._keep(self._sessions, ending.id, at)
             case Scope.DEVICE:
-                self._keep(self._devices, ending.id, at)
+                self._keep(self._devices, ending.id, (at, self._as_of))
             case Scope.ACCOUNT:
-                before = self._accounts.get(ending.subject, 0)
-                self._keep(self._accounts, ending.subject, max(before, ending.epoch))
+                before, _ = self._accounts.get(ending.subject, (0, 0))
+                self._keep(self._accounts, ending.subject, (max(before, ending.epoch), self._as_of))
             case Scope.EVERYBODY:
                 self._global_epoch = max(self._global_epoch, ending.epoch)
+
+    @property
+    def _as_of(self) -> int:
+        """The global epoch of now; where none is known yet, one that no session is later than."""
+        return self._global_epoch or 2**63
 
     def _keep(self, remembered: OrderedDict[str, V], name: str, value: V) -> None:
         remembered[name] = value
@@ -81,12 +86,15 @@ class Known:
         session, account, epoch = snapshot.session, snapshot.account, snapshot.global_epoch
         if epoch is not None and epoch < self._global_epoch:
             return True
-        if account.epoch is not None and account.epoch < self._accounts.get(session.subject, 0):
-            return True
         if session.id in self._sessions:
             return True
+        # What began after everybody's end is later than all that ended before, whatever the store has lost.
+        mark, as_of = self._accounts.get(session.subject, (0, 0))
+        if account.epoch is not None and account.epoch < mark and session.global_epoch <= as_of:
+            return True
         # A device that was forgotten and comes back is another one.
-        return session.device_since <= self._devices.get(session.device_id, -1.0)
+        at, as_of = self._devices.get(session.device_id, (-1.0, 0))
+        return session.device_since <= at and session.global_epoch <= as_of
 
     def positions(self) -> Iterator[Position]:
         """Places in the feed from which everything that followed can be repeated, newest first."""

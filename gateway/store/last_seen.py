@@ -5,7 +5,6 @@ from contextlib import suppress
 
 import structlog
 
-from gateway import clock
 from gateway.core.records import Snapshot
 from gateway.errors import StoreUnavailable
 from gateway.store.sessions import Sessions, Use
@@ -62,7 +61,7 @@ class LastSeen:
         try:
             while by_shard:
                 shard, some = next(iter(by_shard.items()))
-                await self._sessions.touch(some, clock.now())
+                await self._sessions.touch(some)
                 del by_shard[shard]
         finally:
             self._waiting = {

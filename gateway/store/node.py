@@ -147,6 +147,7 @@ class Node:
             standing.shard,
             replicas=self.options.acknowledge,
             within=self.options.lease / _RENEWALS_PER_LEASE,
+            apart=True,
             node=self.id,
             seq=position.seq,
             entry=position.entry,
@@ -157,13 +158,14 @@ class Node:
         tail, newest, history, global_epoch, nodes, primary = told
         if held >= self.options.acknowledge and standing.acknowledged_on(primary):
             await self._led_elsewhere()
+        rises = standing.known.saw_global_epoch(None if global_epoch is None else int(global_epoch))
         if not standing.joined:
-            standing.go_on_from(Position(int(tail), newest))
+            await self._go_on_from(standing, Position(int(tail), newest))
         elif history != "known":
             # This renewal told of it, and brings nothing else: the next one is of the store as it is now.
             await self._recover(standing, history, Position(int(tail), newest))
             return
-        if not standing.known.saw_global_epoch(None if global_epoch is None else int(global_epoch)):
+        if not rises:
             self.surroundings.alarm("the global epoch is missing, or lower than it was")
             standing.distrust()
             return
@@ -182,13 +184,16 @@ class Node:
         with store_errors():
             await self._connection.reconnect()
 
+    async def _go_on_from(self, standing: Standing, position: Position) -> None:
+        standing.go_on_from(position, await self._recovery.look_back(standing.shard, position))
+
     async def _recover(self, standing: Standing, history: str, tail: Position) -> None:
         _log.warning("the feed went on without this node", shard=standing.shard.index, history=history)
         standing.distrust()
         if history == "lost":
             self.surroundings.alarm("the store has lost what it told before")
             tail = await self._recovery.repeat(standing)
-        standing.go_on_from(tail)
+        await self._go_on_from(standing, tail)
         await self._recovery.check_live(standing.shard, self.surroundings)
 
     async def _bury(self, standing: Standing, nodes: dict[str, str]) -> None:

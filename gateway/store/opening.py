@@ -150,7 +150,8 @@ def _connected(options: StoreOptions, url: str) -> Connection:
     how: dict[str, Any] = {"password": options.password, "sentinel_password": options.sentinel_password}
     redis = connect(url, **how, timeout=options.timeout)
     blocking = connect(url, **how, timeout=options.timeout + LONGEST_BLOCK, most=_MOST_WAITING)
-    return Connection(redis, options.shards, blocking)
+    following = connect(url, **how, timeout=options.timeout + LONGEST_BLOCK, most=_MOST_WAITING)
+    return Connection(redis, options.shards, blocking, following)
 
 
 async def _faults(connection: Connection, doubts: Doubts) -> list[str]:

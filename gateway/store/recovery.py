@@ -11,11 +11,14 @@ from gateway import clock, entropy
 from gateway.core.ending import Ending, Scope
 from gateway.store.accounts import first_epoch
 from gateway.store.connection import Connection, time_text
-from gateway.store.feed import FeedEntry, Position
+from gateway.store.feed import FeedEntry, Position, entry_from
 from gateway.store.keys import Shard, shard_of_id
 from gateway.store.standing import Standing, Surroundings
 
 _AT_ONCE = 500
+
+_LOOK_BACK = 1000
+"""Entries that a node which has just joined can repeat."""
 
 _log = structlog.get_logger("gateway.node")
 
@@ -85,6 +88,17 @@ class Recovery:
                 "actor": "gateway",
             },
         )
+
+    async def look_back(self, shard: Shard, position: Position) -> list[FeedEntry]:
+        """The last entries before and at a position, oldest first, so that they can be repeated as well.
+
+        Raises StoreUnavailable.
+        """
+        feed = shard.key("feed")
+        rows = await self._connection.call(
+            self._connection.redis.xrevrange(feed, max=position.entry, count=_LOOK_BACK)
+        )
+        return [entry_from(*row) for row in reversed(rows)]
 
     async def tail(self, shard: Shard) -> Position:
         """Where the feed stands. Raises StoreUnavailable."""

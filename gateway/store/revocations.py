@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+import structlog
+
 from gateway import clock
 from gateway.core.ending import Scope
 from gateway.errors import RevocationPending, StoreUnavailable
@@ -20,6 +22,8 @@ from gateway.store.factors import Rotation
 from gateway.store.journal import Journal, Order
 from gateway.store.keys import Shard, shard_of_id, shard_of_subject
 from gateway.store.node import Node
+
+_log = structlog.get_logger("gateway.store")
 
 _ACKNOWLEDGED_SECONDS = 1.0
 """How long replicas may take to hold a revocation before its answer is that it is pending."""
@@ -175,7 +179,7 @@ class Revocations:
 
     async def finish(self, order: Order) -> bool:
         """Carry out again what was promised; whether it is done. Raises StoreUnavailable."""
-        began = clock.stopwatch()
+        began = clock.stopwatch() - max(0.0, clock.now() - order.at)  # since it was asked for
         outcome = await self._carried_out(order)
         if outcome is None:
             self._journal.end(order.revocation_id)
@@ -239,16 +243,19 @@ class Revocations:
     async def _promised(self, order: Order) -> Revocation | None:
         """Promise it on disk while it takes place, and wait until it is confirmed; None for no such thing."""
         began = clock.stopwatch()
+        promised = False
         promising = asyncio.create_task(asyncio.to_thread(self._journal.begin, order))
         try:
             try:
                 outcome = await self._carried_out(order)
             finally:
-                await promising
+                promised = await _done_well(promising)
             confirmation = None if outcome is None else await self._confirmed(order, outcome, began)
             if outcome is None:
                 self._journal.end(order.revocation_id)
         except StoreUnavailable as error:
+            if not promised:
+                raise
             raise RevocationPending(str(error), order.revocation_id, order.scope) from error
         finally:
             if order.revocation_id not in self._settling:
@@ -332,6 +339,16 @@ class Revocations:
 
     def _shard(self, subject: str) -> Shard:
         return shard_of_subject(subject, self._connection.shards)
+
+
+async def _done_well(promising: "asyncio.Task[None]") -> bool:
+    """Whether a promise is on the disk. Where the disk fails, what takes place at once needs none."""
+    try:
+        await promising
+    except OSError as error:
+        _log.error("the journal cannot be written", error=str(error))
+        return False
+    return True
 
 
 def _done(order: Order, outcome: _Outcome, confirmation: Confirmation | None) -> Revocation:

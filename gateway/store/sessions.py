@@ -177,14 +177,13 @@ class Sessions:
         )
         return Reading(_found_from(found, now) if found else None, said_by)
 
-    async def touch(self, uses: Sequence[Use], now: float) -> None:
+    async def touch(self, uses: Sequence[Use]) -> None:
         """Note that sessions of one shard were used; of those that ended meanwhile, nothing is noted."""
         for start in range(0, len(uses), _MOST_TOUCHED):
             some = uses[start : start + _MOST_TOUCHED]
             await self._connection.run(
                 "touch_sessions",
                 self._shard_of(some[0].session_id),
-                now=now,
                 uses=[
                     {
                         "session": use.session_id,

@@ -133,10 +133,13 @@ class Standing:
         self.lease.lose()
         self.near.clear()
 
-    def go_on_from(self, position: Position) -> None:
-        """Follow the feed from here on. What came before is not known."""
+    def go_on_from(self, position: Position, before: Sequence[FeedEntry] = ()) -> None:
+        """Follow the feed from here on. What came before is known as far as `before` goes, up to here."""
         self.distrust()
         self.position = position
-        self.known.begin(position)
+        fits = bool(before) and (before[-1].seq, before[-1].id) == (position.seq, position.entry)
+        self.known.begin(Position(before[0].seq - 1, before[0].after) if fits else position)
+        for entry in before if fits else ():
+            self.known.learn(entry)
         self.lease.applied(position.seq)
         self.joined = True

@@ -109,7 +109,7 @@ async def test_a_challenge_ends_with_its_session_at_the_latest(asked: Asked) -> 
     # The session is kept in use until shortly before its end.
     for now in range(int(NOW) + 3000, int(last) + 1, 3000):
         use = use_of(await snapshot_of(asked.store, asked.session.cookie, now), "::1", now)
-        await asked.store.sessions.touch([use], now)
+        await asked.store.sessions.touch([use])
     assert (await asked.challenge(now=last)).expires_at == NOW + LIMITS.absolute
 
 

@@ -89,3 +89,16 @@ async def test_what_is_confirmed_is_not_done_again(store: Store, valkey_url: str
     await other.finisher.finish()
     assert await lives(store, session.cookie)
     await other.close()
+
+
+async def test_a_disk_that_fails_is_in_no_revocations_way(
+    store: Store, valkey_url: str, tmp_path: Path
+) -> None:
+    session = await signed_in(store)
+    folder = tmp_path / "a file"
+    folder.touch()
+    other = await opened_store(valkey_url, journal=folder)
+    done = await other.revocations.account("ada", **WHY)
+    assert done is not None and done.confirmation is not None
+    assert not await lives(store, session.cookie)
+    await other.close()

@@ -1,5 +1,6 @@
 """What was promised on this disk outlives the process, and nothing else does."""
 
+import fcntl
 import json
 import os
 import signal
@@ -124,3 +125,28 @@ def test_a_line_that_says_nothing_is_passed_over(line: bytes) -> None:
     done = json.dumps({"done": ANOTHER.revocation_id}).encode()
     lines = [_line_of(ANOTHER).encode(), line, _line_of(ORDER).encode(), done]
     assert list(_orders_in(b"\n".join(lines))) == [ORDER]
+
+
+def test_what_cannot_be_opened_keeps_nothing_else_waiting(tmp_path: Path) -> None:
+    (tmp_path / "a.journal").mkdir()
+    left = Journal(tmp_path, "b")
+    left.begin(ORDER)
+    left.close()
+    journal = Journal(tmp_path, "c")
+    journal.adopt()
+    assert journal.unfinished() == [ORDER]
+
+
+def test_a_journal_has_its_name_only_once_it_is_locked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or another process could take it over, and remove it, before anything is in it."""
+    locked = fcntl.flock
+
+    def lock(file: int, how: int) -> None:
+        assert list(tmp_path.glob("*.journal")) == []
+        locked(file, how)
+
+    monkeypatch.setattr(fcntl, "flock", lock)
+    Journal(tmp_path, "a").begin(ORDER)
+    assert (tmp_path / "a.journal").exists()

@@ -23,7 +23,7 @@ from support.store import (
 from gateway.core.records import Snapshot
 from gateway.errors import StoreUnavailable
 from gateway.store.opening import Store
-from gateway.store.sessions import Started
+from gateway.store.sessions import Started, Use
 
 LATER = NOW + 61
 
@@ -91,3 +91,15 @@ async def test_a_session_that_ended_meanwhile_stays_ended(store: Store) -> None:
     await store.revocations.session(session.session_id, reason="left", actor="account:ada", now=NOW)
     await store.last_seen.write()
     assert await store.sessions.find(session.session_id) is None
+
+
+async def test_a_use_counts_from_when_it_was_however_late_it_is_written(store: Store) -> None:
+    session = await signed_in(store)
+    snapshot = await read(store, session)
+    last = snapshot.session.idle_until - 20
+    later = Use(session.session_id, snapshot.session.device_id, last, last + LIMITS.idle, "::1")
+    await store.sessions.touch([later])
+    earlier = Use(session.session_id, snapshot.session.device_id, NOW + 61, NOW + 61 + LIMITS.idle, "::2")
+    await store.sessions.touch([earlier])  # of another node, which was slower
+    after = (await read(store, session, last)).session
+    assert (after.last_used_at, after.idle_until, after.address) == (last, last + LIMITS.idle, "::1")

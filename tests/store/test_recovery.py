@@ -1,10 +1,12 @@
 """A store that was set back, trimmed, or tampered with: what had ended stays over."""
 
+import pytest
 from redis.asyncio import Redis
 from support.nodes import SHORT, WHY, Join, remembered, until
 from support.store import NOW, account_added, signed_in
 
 from gateway.core.reasons import Reason
+from gateway.store import recovery
 from gateway.store.opening import Store
 from gateway.store.standing import NodeOptions
 
@@ -34,12 +36,16 @@ async def test_a_lost_revocation_takes_place_again(store: Store, valkey: Redis, 
     assert left is not None and left.fault(NOW + 2) is None
 
 
-async def test_what_nobody_can_repeat_ends_for_everybody(store: Store, valkey: Redis, join: Join) -> None:
+async def test_what_nobody_can_repeat_ends_for_everybody(
+    store: Store, valkey: Redis, join: Join, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recovery, "_LOOK_BACK", 1)
     session = await signed_in(store)
     before = {key: await valkey.dump(key) for key in await raw_keys(valkey)}
     await store.revocations.account("nobody at all", **WHY)
     await account_added(store, "bob")
-    await store.revocations.account("bob", **WHY)
+    for _ in range(2):
+        await store.revocations.account("bob", **WHY)
     node, heard = await join(SHORT)  # it has not seen what is lost now
     await put_back(valkey, before)
     await until(lambda: "the store has lost what it told before" in heard.alarms)
@@ -81,6 +87,39 @@ async def test_a_feed_that_was_trimmed_has_live_sessions_looked_at(
     await node.node.start(heard)
     await until(lambda: heard.cuts == [session.session_id])
     assert heard.endings == []
+
+
+async def test_a_node_that_has_just_joined_can_repeat_what_is_lost_then(
+    store: Store, valkey: Redis, join: Join
+) -> None:
+    session, other = await signed_in(store), await signed_in(store, "bob")
+    before = {key: await valkey.dump(key) for key in await raw_keys(valkey)}
+    await store.revocations.account("bob", **WHY)
+    node, heard = await join(SHORT)
+    await put_back(valkey, before)
+    await until(lambda: "the store has lost what it told before" in heard.alarms)
+    await until(lambda: node.node.leases()[0] == 1)
+    kept = await store.who.ask(session.cookie, NOW + 2)
+    assert kept is not None and kept.fault(NOW + 2) is None  # nobody else is signed out for it
+    ended = await store.who.ask(other.cookie, NOW + 2)
+    assert ended is not None and ended.fault(NOW + 2) is Reason.SESSION_REVOKED
+
+
+async def test_whoever_signs_in_after_everybodys_end_is_let_in_whatever_was_known(
+    store: Store, valkey: Redis, join: Join, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await signed_in(store)
+    before = {key: await valkey.dump(key) for key in await raw_keys(valkey)}
+    monkeypatch.setattr(recovery, "_LOOK_BACK", 1)
+    for _ in range(2):
+        await store.revocations.account("ada", **WHY)
+    node, heard = await join(SHORT)
+    await store.revocations.account("ada", **WHY)  # the node knows of an epoch that the store will not have
+    await put_back(valkey, before)
+    await until(lambda: "the store has lost what it told before" in heard.alarms)
+    await until(lambda: node.node.leases()[0] == 1)
+    again = await node.who.ask((await signed_in(store)).cookie, NOW + 2)
+    assert again is not None and again.fault(NOW + 2) is None
 
 
 async def raw_keys(valkey: Redis) -> list[str]:

@@ -85,7 +85,7 @@ async def assert_nothing_can_be_done(scene: Scene, now: float) -> None:
     snapshot = await store.who.ask(session.cookie, now)
     assert snapshot is None or snapshot.fault(now) is not None
     assert not await store.sessions.consume(session.session_id, ONCE, now)
-    await store.sessions.touch([use_of(scene.snapshot, "203.0.113.9", now)], now)
+    await store.sessions.touch([use_of(scene.snapshot, "203.0.113.9", now)])
     assert not await store.challenges.open(challenge_of(store, session, expires_at=now + 9), now)
     assert await store.challenges.claim(session.session_id, "resume", "/withdrawals", now) is None
     assert await spent(store, session, scene.factor_id, STEP + 1, now=now) is Reason.SESSION_REVOKED
@@ -120,7 +120,7 @@ async def test_all_of_it_can_be_done_before(scene: Scene) -> None:
     store, session, now = scene.store, scene.session, NOW + 1
     assert scene.snapshot.fault(now) is None
     assert await store.sessions.consume(session.session_id, ONCE, now)
-    await store.sessions.touch([use_of(scene.snapshot, "203.0.113.9", now)], now)
+    await store.sessions.touch([use_of(scene.snapshot, "203.0.113.9", now)])
     touched = await store.sessions.find(session.session_id)
     assert touched is not None and touched.address == "203.0.113.9"
     assert await store.challenges.open(challenge_of(store, session), now)

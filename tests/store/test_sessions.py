@@ -165,7 +165,7 @@ async def test_using_a_session_moves_its_idle_deadline(store: Store) -> None:
     session = await signed_in(store)
     before = await identified(store, session)
     assert before.device is not None
-    await store.sessions.touch([use_of(before, "198.51.100.7", NOW + 60)], NOW + 60)
+    await store.sessions.touch([use_of(before, "198.51.100.7", NOW + 60)])
     used = {"last_used_at": NOW + 60, "address": "198.51.100.7"}
     assert await identified(store, session) == replace(
         before,
@@ -179,7 +179,7 @@ async def test_no_use_moves_the_deadline_beyond_the_end(store: Store) -> None:
     end = NOW + LIMITS.absolute
     while (snapshot := await identified(store, session)).session.idle_until < end:
         last = snapshot.session.idle_until - 1
-        await store.sessions.touch([use_of(snapshot, "192.0.2.1", last)], last)
+        await store.sessions.touch([use_of(snapshot, "192.0.2.1", last)])
     assert snapshot.session.idle_until == snapshot.session.expires_at == end
     assert snapshot.fault(end) is Reason.SESSION_EXPIRED
 

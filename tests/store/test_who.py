@@ -91,3 +91,13 @@ async def test_case_33_a_read_that_a_revocation_overtakes_is_not_kept(store: Sto
     assert await node.who.ask(session.cookie, NOW) is not None  # it began before the revocation
     assert heard.endings
     assert node.who.remembered(session.cookie, NOW + 1) is None
+
+
+async def test_however_many_ask_at_once_each_is_answered(store: Store, join: Join) -> None:
+    """More than there are connections; and what a node's memory depends on does not wait behind them."""
+    session, (node, _) = await signed_in(store), await join(SHORT)
+    node.node.standings[0].distrust()  # so that nothing is answered from memory
+    asked = [asyncio.create_task(node.who.ask(session.cookie, NOW)) for _ in range(300)]
+    found = await asyncio.gather(*asked)
+    assert all(snapshot is not None for snapshot in found)
+    await until(lambda: node.node.leases() == (1, 1))

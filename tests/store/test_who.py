@@ -1,10 +1,11 @@
 """Who is asking, from memory and from the store, while revocations come in."""
 
+import asyncio
 from typing import Any
 
 import pytest
 from redis.asyncio import Redis
-from support.nodes import WHY, Join, remembered, until
+from support.nodes import SHORT, WHY, Join, remembered, until
 from support.store import NOW, account_added, commands_during, every_size, signed_in
 
 from gateway.core.ending import Scope

@@ -44,6 +44,7 @@ class Node:
         self._recovery = Recovery(connection)
         self._peers: dict[tuple[int, str], tuple[str, float]] = {}
         self._beats = 0
+        self._in_trouble = False
         self._tasks: list[asyncio.Task[None]] = []
         self._readers: list[asyncio.Task[None]] = []
 
@@ -120,9 +121,17 @@ class Node:
             try:
                 await self._renew_all()
             except StoreUnavailable as error:
-                _log.warning("leases could not be renewed", error=str(error))
+                self._tell_trouble(error)
             except Exception:
                 _log.exception("this should not happen")
+
+    def _tell_trouble(self, error: StoreUnavailable | None) -> None:
+        """Log that the store does not answer this node, once, and once that it does again."""
+        if error is not None and not self._in_trouble:
+            _log.warning("the store does not answer: nothing is trusted that is in memory", error=str(error))
+        elif error is None and self._in_trouble:
+            _log.info("the store answers again")
+        self._in_trouble = error is not None
 
     async def _renew_all(self) -> None:
         outcomes = await asyncio.gather(
@@ -240,11 +249,12 @@ class Node:
                     joined, block=LONGEST_BLOCK, most=_MOST_AT_ONCE, pushes=applied
                 )
                 applied = []
+                self._tell_trouble(None)
                 for key, rows in found.items():
                     if standings[key].position.entry == joined[key]:  # it went on from elsewhere meanwhile
                         applied += await self._apply(standings[key], [entry_from(*row) for row in rows])
             except StoreUnavailable as error:
-                _log.warning("the feed cannot be read", error=str(error))
+                self._tell_trouble(error)
                 return
             except Exception:
                 _log.exception("this should not happen")

@@ -112,6 +112,7 @@ ENDPOINTS = (
         Scope.RESET,
         Operations.set_password,
         AccountView,
+        pending=AccountView,
         refusals=_MISSING_OR_FAULTY,
         takes=(SetPassword,),
     ),

@@ -92,7 +92,11 @@ class Operations:
             self._metrics.revocation(revocation.scope)
         account = await account_of(self._store, call)  # with the epoch that it has now
         locked = await self._store.attempts.locked([subject])
-        return Outcome(AccountView.seen(account, codes_locked=subject in locked), None)
+        view = AccountView.seen(account, codes_locked=subject in locked)
+        if revocation is None or revocation.confirmation is not None:
+            return Outcome(view, None)
+        pending = Pending.said(revocation.revocation_id, revocation.scope)
+        return Outcome(view, None, status=202, location=pending.status)
 
     async def activity(self, call: Call) -> Outcome:
         subject, most = (await account_of(self._store, call)).subject, limit_of(call)

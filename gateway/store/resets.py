@@ -8,9 +8,9 @@ from typing import Any
 from gateway.core.ending import Scope
 from gateway.core.reasons import Reason
 from gateway.core.reset import Actor, Reset, ResetState, Statement
-from gateway.store.accounts import first_epoch
 from gateway.store.audit import Audit, AuditEntry
 from gateway.store.connection import Connection, store_errors, time_text
+from gateway.store.journal import Order
 from gateway.store.keys import Shard, shard_of_id, shard_of_subject
 from gateway.store.revocations import Revocations
 
@@ -80,29 +80,26 @@ class Resets:
         Everything at once: factors and what belongs to them are removed, all sessions end, every device
         is revoked, and the account must set up a factor anew.
         """
-        shard, revocation_id = self._shard(done), self._shard(done).new_id()
-        told = await self._audit.run(
+        shard, by = self._shard(done), _name_of(done.closed_by)
+        order = Order(
+            shard.new_id(),
+            Scope.ACCOUNT,
+            None,
+            done.subject,
+            f"reset {done.id}",
+            by,
+            now,
+            entries=tuple(entries),
+        )
+        return await self._revocations.run(
             "complete_reset",
-            shard,
-            entries,
-            now=now,
+            order,
             reset=done.id,
             fields=_fields_of(done),
             forget_at=forget_at,
             held_until=now + HELD_SECONDS,
-            floor=first_epoch(now),
-            scope=Scope.ACCOUNT,
-            events=self._audit.events(shard, _name_of(done.closed_by)),
-            entry={
-                "id": revocation_id,
-                "reason": f"reset {done.id}",
-                "actor": _name_of(done.closed_by),
-            },
+            events=self._audit.events(shard, by),
         )
-        if told is None:
-            return False
-        await self._revocations.confirm(shard, revocation_id, told)
-        return True
 
     async def due(self, now: float, most: int) -> list[Reset]:
         """Cases that something has to be done about by now, at most `most` of each shard."""

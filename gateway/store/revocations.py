@@ -217,9 +217,28 @@ class Revocations:
         if self._settling:
             await asyncio.wait([each.task for each in self._settling.values()])
 
-    async def confirm(self, shard: Shard, revocation_id: str, answer: Sequence[object]) -> None:
-        """Wait for the nodes after a script of another part that revoked something on the way."""
-        await self._confirmer.wait([told_from(shard, revocation_id, answer)])
+    async def run(self, script: str, order: Order, **arguments: Any) -> bool:
+        """Run a script of another part that revokes what `order` says on the way, and wait until that is
+        confirmed, or leave it to be finished; False when it did nothing.
+        """
+        began, shard = clock.stopwatch(), self._shard(order.subject or "")
+        answer, held = await self._audit.run_acknowledged(
+            script,
+            shard,
+            order.entries,
+            replicas=self._options.acknowledge,
+            within=_ACKNOWLEDGED_SECONDS,
+            scope=order.scope,
+            now=time_text(order.at),
+            floor=first_epoch(order.at),
+            entry={"id": order.revocation_id, "reason": order.reason, "actor": order.actor},
+            **arguments,
+        )
+        if answer is None:
+            return False
+        told = told_from(shard, order.revocation_id, answer)
+        await self._see_through(order, _Outcome((told,), held=held >= self._options.acknowledge), began)
+        return True
 
     async def list(self, most: int = 100) -> list[Revocation]:
         """The latest revocations, newest first; one of everybody counts once."""
@@ -269,11 +288,15 @@ class Revocations:
         outcome = await self._carried_out(order, **change)
         if outcome is None:
             return None
+        return _done(order, outcome, await self._see_through(order, outcome, began))
+
+    async def _see_through(self, order: Order, outcome: _Outcome, began: float) -> Confirmation | None:
+        """Wait until what took place is confirmed; where that cannot be yet, promise it from now on."""
         confirmation = await self._confirmed(order, outcome, began)
         if confirmation is None:
             await asyncio.to_thread(self._journal.begin, replace(order, entries=()))
             self._journal.put_down(order.revocation_id)
-        return _done(order, outcome, confirmation)
+        return confirmation
 
     async def _carried_out(self, order: Order, **more: Any) -> _Outcome | None:
         """Run the script wherever it belongs. None for no such thing."""

@@ -16,6 +16,7 @@ from gateway.admin.tokens import Scope
 from gateway.core.ending import Scope as RevocationScope
 from gateway.store.journal import Order
 from gateway.store.opening import Store
+from gateway.store.standing import NodeOptions
 
 DOCUMENT = describe((*ENDPOINTS, *DEVICES, *RESETS), PROBES)
 ALL = token_of("grace", *Scope)
@@ -182,6 +183,16 @@ async def answers_about_resets(operators: Operators, store: Store) -> Told:
     return told
 
 
+async def answers_without_replicas(operators: Operators, store: Store) -> Told:
+    """A password is set, and nobody knows yet whether that outlives the server."""
+    alone, store.revocations._options = store.revocations._options, NodeOptions(replicas=1, acknowledge=1)
+    path = f"{ACCOUNT}/password"
+    answer = await operators.call("POST", path.replace("{subject}", "ada"), ALL, json=ACCOUNT_ORDERS[path])
+    store.revocations._options = alone
+    assert answer.headers["Location"].startswith("/v1/revocations/")
+    return {check(path, "POST", answer)}
+
+
 async def answers_without_a_store(operators: Operators) -> Told:
     told = set()
     for method, path in RESET_CALLS:
@@ -217,6 +228,7 @@ async def test_every_answer_is_described_and_every_description_is_answered(
 ) -> None:
     told = await answers_of_a_working_store(operators, store)
     told |= await answers_about_resets(operators, store)
+    told |= await answers_without_replicas(operators, store)
     with running_server(short_path, *LIKE_OURS) as server:
         doomed = await opened_store(server.url)
     told |= await answers_without_a_store(await start_operators(doomed))

@@ -180,7 +180,7 @@ class Node:
             return
         if held >= self.options.prove:
             acknowledged = held >= self.options.acknowledge
-            standing.lease.renewed(Renewal(sent_at, int(tail), acknowledged=acknowledged))
+            standing.lease.renewed(Renewal(sent_at, Position(int(tail), newest), acknowledged=acknowledged))
             standing.proven, standing.proven_on = turn, primary
         await self._bury(standing, pairs(nodes))
 

@@ -116,7 +116,7 @@ class Standing:
         if entry.ending is not None:
             surroundings.ended(entry.ending)
         self.position = Position(entry.seq, entry.id)
-        self.lease.applied(entry.seq)
+        self.lease.applied(self.position)
         return True
 
     def acknowledged_on(self, primary: str) -> bool:
@@ -141,5 +141,5 @@ class Standing:
         self.known.begin(Position(before[0].seq - 1, before[0].after) if fits else position)
         for entry in before if fits else ():
             self.known.learn(entry)
-        self.lease.applied(position.seq)
+        self.lease.begin(position)
         self.joined = True

@@ -90,7 +90,7 @@ class Node:
         """Know that what was just read is not behind a revocation that was confirmed before the read began.
 
         What the primary of now has acknowledged proves nothing of a read from the one before it, which may
-        be alone, or be a replica that lags: both have to be of the process that is named.
+        be alone, or be a replica that lags: both have to be of the primary that is named.
 
         Raises StoreUnavailable where that cannot be told.
         """

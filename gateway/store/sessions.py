@@ -78,7 +78,7 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a cookie leads to, if anywhere, and which process of the store said so ("" where there is one)."""
+    """What a cookie leads to, if anywhere, and which primary said so ("" where there is one server)."""
 
     found: Found | None
     said_by: str

@@ -100,9 +100,9 @@ class Standing:
         """Renewals that began."""
         self.proven = 0
         self.proven_on = ""
-        """The latest of them by which a read was proven, and of which process."""
+        """The latest of them by which a read was proven, and on which primary."""
         self.primary = ""
-        """The process that a renewal was last acknowledged on."""
+        """The one that a renewal was last acknowledged on, as `reign` in the scripts names it."""
 
     def apply(self, entry: FeedEntry, surroundings: Surroundings) -> bool:
         """Take an entry of the feed; False when it is not the next one.
@@ -124,9 +124,9 @@ class Standing:
         before, self.primary = self.primary, primary
         return before not in ("", primary)
 
-    def leased_by(self, process: str, now: float) -> bool:
-        """Whether the lease holds, and what this process tells counts under it."""
-        return process == self.primary and self.lease.holds(now)
+    def leased_by(self, primary: str, now: float) -> bool:
+        """Whether the lease holds, and what this primary tells counts under it."""
+        return primary == self.primary and self.lease.holds(now)
 
     def distrust(self) -> None:
         """Keep nothing of what was read, until there is a new lease."""

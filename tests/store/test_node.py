@@ -121,6 +121,30 @@ async def test_a_node_that_is_led_to_a_new_primary_leaves_the_one_before(tmp_pat
             assert not [each for each in await client.client_list() if each["cmd"] == "xread"]
 
 
+async def test_what_a_server_told_as_a_replica_or_in_an_earlier_reign_is_not_of_the_primary_that_it_is(
+    tmp_path: Path,
+) -> None:
+    """A read from before the promotion may lack what was confirmed: a renewal after it proves nothing of it."""
+    async with AsyncExitStack() as stack:
+        server, heir, _ = await three_servers(tmp_path, stack)
+        store = await opened_store(f"redis://127.0.0.1:{server.port}", replicas=2)
+        stack.push_async_callback(store.close)
+        session = await signed_in(store)
+
+        async def said_by() -> str:
+            return (await store.who._sessions.read(session.cookie, NOW, replicated=True)).said_by
+
+        first = await said_by()
+        assert await said_by() == first
+        await heir.lead()
+        await server.follow(heir.port)
+        await server.synchronised()
+        as_replica = await said_by()
+        await server.lead()
+        again = await said_by()
+        assert len({first, as_replica, again, ""}) == 4
+
+
 async def test_a_store_that_became_a_replica_is_left_for_the_one_that_its_address_leads_to(
     tmp_path: Path,
 ) -> None:

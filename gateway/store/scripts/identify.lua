@@ -1,12 +1,12 @@
--- One read of all that decides a request, after which process tells it; that alone where the cookie leads
+-- One read of all that decides a request, after which primary tells it; that alone where the cookie leads
 -- nowhere. args: cookie (hash), replicated
 local cookie = redis.call('HMGET', key('cookie', args.cookie), 'session', 'generation', 'until')
-if not cookie[1] then return { run_id() } end
+if not cookie[1] then return { reign() } end
 local session = redis.call('HGETALL', key('session', cookie[1]))
-if #session == 0 then return { run_id() } end
+if #session == 0 then return { reign() } end
 local named = redis.call('HMGET', key('session', cookie[1]), 'subject', 'device')
 return {
-  run_id(), cookie[1], cookie[2], cookie[3],
+  reign(), cookie[1], cookie[2], cookie[3],
   session,
   redis.call('HMGET', key('account', named[1]), 'name', 'email', 'groups', 'disabled', 'epoch', 'factors',
     'choices', 'must_enrol', 'reset', 'own_email'),

@@ -197,10 +197,14 @@ local function tell_receivers(subject)
   end
 end
 
--- Which process this is, for whoever has replicas to think of: another one may have been the primary before.
+-- Which primary this is, since when: for whoever has replicas to think of. What a process told as a replica, or
+-- before it lost its role and got it again, proves nothing, so each time that one is promoted gives another id.
 -- args: replicated
-local function run_id()
-  return args.replicated and string.match(redis.call('INFO', 'server'), 'run_id:(%x+)') or ''
+local function reign()
+  if not args.replicated then return '' end
+  local told = redis.call('INFO', 'replication')
+  if not string.find(told, 'role:master', 1, true) then return 'a replica' end
+  return string.match(told, 'master_replid:(%x+)') .. string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
 end
 
 -- What became of a revocation is kept for so many seconds: until then it takes place only once.

@@ -1,7 +1,7 @@
 -- A node is there, and has applied the feed up to here. args: node, seq, beat (which differs each time), waits
 -- (how long a revoker has to wait for it in vain), and entry, the id of the last entry that it applied.
 -- Where the feed ends, with which entry; whether its history has the node's last entry: 'known', 'trimmed' or
--- 'lost'; the global epoch; all nodes; and which process this is.
+-- 'lost'; the global epoch; all nodes; and which primary this is.
 local nodes, stream = key('nodes'), key('feed')
 redis.call('HSET', nodes, args.node, args.beat .. ' ' .. args.waits)
 local tail = redis.call('GET', key('fed')) or '0'
@@ -25,4 +25,4 @@ local function history()
 end
 
 return { tail, newest and newest[1] or '0-0', history(), redis.call('GET', key('epoch')),
-  redis.call('HGETALL', nodes), run_id() }
+  redis.call('HGETALL', nodes), reign() }

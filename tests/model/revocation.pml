@@ -23,7 +23,7 @@
  *      only among at least K-N+1 that are up to date with their link, the most advanced of them.
  *   2. Promotion is a fence: those replicas stop acknowledging the old primary in the same moment. Sentinel
  *      does not promise this; -DLATE_SWITCH drops it, and then only N == K is safe.
- *   3. A server that changes its role ends its connections (Sentinel kills the clients, Redis the blocked).
+ *   3. A write whose primary loses its role meanwhile is not acknowledged any more (Redis ends the WAIT).
  *   4. The clocks of node and revoker run at the same rate.
  *   5. A node leaves the registry only when its lease has surely ended.
  * Left out, since it can only end more sessions: that lost revocations are repeated. Trimming of the feed and
@@ -65,7 +65,8 @@
 
 /* --- the store */
 
-/* Tokens of feed entries: two revocations that do not concern the session, and the one that does. */
+/* Tokens of feed entries: two revocations that do not concern the session; and, from OURS on, the one that does.
+ * Written again after a failover, that is another entry. */
 #define OTHER   1
 #define ANOTHER 2
 #define OURS    3
@@ -86,9 +87,11 @@ byte failovers;
 typedef Write { bool open; byte at; byte held };
 Write renewal, proof, order;
 
+#define ours(token)  (token >= OURS)
+#define our_token(x) (OURS + failovers * SERVERS + x)
 #define primary(x)   (server[x].follows == x)
-#define revoked(x)   (server[x].feed[0] == OURS || server[x].feed[1] == OURS || server[x].feed[2] == OURS)
-#define number(x)    (server[x].feed[0] == OURS -> 1 : (server[x].feed[1] == OURS -> 2 : 3))
+#define revoked(x)   (ours(server[x].feed[0]) || ours(server[x].feed[1]) || ours(server[x].feed[2]))
+#define number(x)    (ours(server[x].feed[0]) -> 1 : (ours(server[x].feed[1]) -> 2 : 3))
 #define copies(w)    ((w.held & 1) + ((w.held >> 1) & 1) + ((w.held >> 2) & 1))
 #if N == 1 && K <= 2
 #define mark(r) 1 /* one is enough, no matter which */
@@ -135,12 +138,15 @@ inline forget(w) {
 
 byte applied[3];        /* the node's log: tokens of the entries that it applied */
 byte seen;              /* how many */
+bool joined;            /* it follows the feed, from where that ended when it came */
+bool told;              /* it was told that the session ended */
 bool cached;            /* the session is in the cache */
 bool spoilt;            /* something that forbids keeping the current read was applied since it began */
+byte leased_by = NOBODY; /* the primary on which a renewal was last acknowledged */
 byte left;              /* ticks for which the lease still holds */
 byte tail, token;       /* the end of the feed as the renewal found it */
 byte age;               /* ticks since the moment before the renewal was sent */
-byte reading = NOBODY;  /* where the current request's connection ends */
+byte reading = NOBODY;  /* the primary that answers the current read; nobody if a replica does, or a reign ended */
 
 bool counting;
 byte waited;            /* ticks since the moment from which the revoker counts the lease */
@@ -164,18 +170,23 @@ inline accept(how) {
 #ifdef PUBSUB
 #define knows_us(x) true
 #define has_applied(count, token) true
-#elif defined(BY_NUMBER)
+#else
+#ifdef BY_NUMBER
 #define knows_us(x) (server[x].length >= seen)
-#define has_applied(count, token) (seen >= count)
 #else
 #define knows_us(x) (seen == 0 || server[x].feed[seen - 1] == applied[seen - 1])
+#endif
+#if defined(BY_NUMBER) || defined(TAIL_BY_NUMBER)
+#define has_applied(count, token) (seen >= count)
+#else
 #define has_applied(count, token) (count == 0 || applied[count - 1] == token)
+#endif
 #endif
 
 #ifdef UNCHAINED
-#define news(x)    (server[x].length > seen)
+#define news(x)    (joined && server[x].length > seen)
 #else
-#define news(x)    (!knows_us(x) || server[x].length > seen)
+#define news(x)    (joined && (!knows_us(x) || server[x].length > seen))
 #endif
 #define unaware(x) (primary(x) && seen > 0 && knows_us(x) && server[x].acknowledged < seen)
 
@@ -203,7 +214,10 @@ inline start_over(x) {
 }
 
 inline role_changed(x) {
+#ifndef BY_PROCESS
     if :: reading == x -> reading = NOBODY :: else fi;
+    if :: leased_by == x -> leased_by = NOBODY :: else fi;
+#endif
     if :: renewal.at == x -> renewal.at = NOBODY :: else fi;
     if :: proof.at == x -> proof.at = NOBODY :: else fi;
     if :: order.at == x -> order.at = NOBODY :: else fi
@@ -312,8 +326,12 @@ proctype Lease() {
         !renewal.open ->
         any(x, primary);
         if
-        :: !knows_us(x) -> start_over(x)
+        :: joined && !knows_us(x) -> start_over(x)
         :: else ->
+           if
+           :: !joined -> start_over(x); joined = true
+           :: else
+           fi;
 #ifndef RENEWED_BY_READ
            if
            :: !server[x].registered -> server[x].registered = true
@@ -334,6 +352,9 @@ proctype Lease() {
         if :: L - age > left -> left = L - age :: else fi;
         end_renewal()
        }
+    :: atomic { renewal.at != NOBODY && copies(renewal) >= LEASE_ACKS && leased_by != renewal.at ->
+        leased_by = renewal.at
+       }
     :: atomic { renewal.open -> end_renewal() } /* no answer in time */
     od
 }
@@ -351,7 +372,7 @@ proctype Follower() {
 #endif
         :: else ->
            if
-           :: server[x].feed[seen] == OURS -> cached = false; spoilt = true
+           :: ours(server[x].feed[seen]) -> told = true; cached = false; spoilt = true
            :: else
            fi;
            applied[seen] = server[x].feed[seen];
@@ -371,16 +392,24 @@ proctype Follower() {
 
 /* A request that began before the confirmation is followed only as far as it can fill the cache. */
 #ifdef SHOW_PROOF
-#define interesting true
+#define interesting(began_late) true
 #else
-#define interesting began_after_confirmed
+#define interesting(began_late) began_late
 #endif
-/* A server that answers no, or whose answer cannot count, is not worth following either. */
-#define readable(x) (!revoked(x) && (interesting || trusted(x)))
-#ifdef READ_UNCHECKED
-#define trusted(x) true
+/* A server that answers no is not worth following either. */
+#define readable(x) (!revoked(x))
+
+/* Which answers count under the lease: what the server says that acknowledged it, unless the node was told that
+ * the session ended. That memory has no end here, and would hide what other rules are good for; so there is
+ * another sound rule, without it, to look at them by: the server that answers knows how far the node is. */
+#ifdef READ_BY_POSITION
+#define counts known
+#elif defined(READ_UNCHECKED)
+#define counts (!told)
+#elif defined(FORGETFUL)
+#define counts (reading != NOBODY && reading == leased_by)
 #else
-#define trusted(x) knows_us(x)
+#define counts (reading != NOBODY && reading == leased_by && !told)
 #endif
 
 proctype Requests() {
@@ -392,26 +421,34 @@ proctype Requests() {
         accept(hit);
         began_after_confirmed = false
        }
-    :: atomic { (!cached || confirmed) && !(cached && left > 0) ->
-        began_after_confirmed = confirmed;
+    :: atomic { !cached || (left == 0 && interesting(confirmed)) ->
         any(x, readable);
-        reading = x;
+        began_after_confirmed = confirmed;
         spoilt = false;
-        known = trusted(x);
+#ifdef READ_BY_POSITION
+        known = knows_us(x);
+#endif
+#ifdef BY_PROCESS
+        reading = x;
+#else
+        if :: primary(x) -> reading = x :: else fi;
+#endif
         x = 0
        }
        /* the answer comes */
        if
-       :: atomic { left > 0 && known && !spoilt -> cached = true; accept(filled); goto done }
+       :: atomic { left > 0 && counts && !spoilt -> cached = true; accept(filled); goto done }
 #ifdef KEEP_FILL
-       :: atomic { left > 0 && known && spoilt -> cached = true; goto done }
+       :: atomic { left > 0 && counts && spoilt -> cached = true; goto done }
 #endif
-#ifdef PLAIN_READ
-       :: atomic { left == 0 && interesting -> accept(proven); goto done }
+#if defined(PLAIN_READ) || N == K /* whatever was confirmed is on every server */
+       :: atomic { left == 0 && interesting(began_after_confirmed) -> accept(proven); goto done }
 #elif defined(PROOF_ELSEWHERE)
-       :: atomic { left == 0 && interesting -> any(x, primary); written(proof, x); x = 0 }
-#else /* no lease: the proof, a write on the connection of the read */
-       :: atomic { left == 0 && interesting && reading != NOBODY && primary(reading) -> written(proof, reading) }
+       :: atomic { left == 0 && interesting(began_after_confirmed) -> any(x, primary); written(proof, x); x = 0 }
+#else /* no lease: the proof, a write to the primary that answered */
+       :: atomic { left == 0 && interesting(began_after_confirmed) && reading != NOBODY && primary(reading) ->
+           written(proof, reading)
+          }
 #endif
        :: goto done
        fi;
@@ -422,8 +459,8 @@ proctype Requests() {
 done:  atomic {
         forget(proof);
         reading = NOBODY;
-        spoilt = false;
         known = false;
+        spoilt = false;
         began_after_confirmed = false
        }
     od
@@ -447,7 +484,7 @@ again:
         any(x, primary);
         written(order, x);
         if
-        :: !revoked(x) -> append(x, OURS)
+        :: !revoked(x) -> append(x, our_token(x))
         :: else ->
 #ifdef REPEAT_WITHOUT_WRITE
            order.held = 7; /* WAIT finds nothing to wait for */
@@ -456,10 +493,7 @@ again:
         fi;
         awaited = server[x].registered;
         x = 0;
-#ifdef FROM_SCRIPT
-        waited = 0;
-#endif
-#if defined(FROM_SCRIPT) || defined(FROM_FIRST_ATTEMPT)
+#ifdef FROM_FIRST_ATTEMPT
         counting = true
 #endif
     }
@@ -489,17 +523,20 @@ init {
             server[i].registered = true
 #endif
         }
+#ifndef NEW_NODE
+        joined = true;
+#endif
         i = 0;
         forget(renewal);
         forget(proof);
         forget(order);
-        run Replication();
-        run Failover();
-        run Others();
-        run Clock();
-        run Lease();
-        run Follower();
+        run Revoker(); /* the wrong designs are found soonest when what runs last in this list moves first */
         run Requests();
-        run Revoker()
+        run Follower();
+        run Lease();
+        run Clock();
+        run Others();
+        run Failover();
+        run Replication()
     }
 }

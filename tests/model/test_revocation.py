@@ -11,9 +11,10 @@ ACCEPTED_AFTERWARDS = "!(began_after_confirmed)"
 HOLDS = {
     "two replicas, one acknowledges": (),
     "two replicas, a lease of two ticks": ("L=2",),
-    "two replicas, a node that is new": ("NEW_NODE",),
-    "one replica, which acknowledges": ("K=1", "N=1", "OTHERS=1"),
+    "two replicas, a node that comes later": ("NEW_NODE",),
+    "one replica, which acknowledges": ("K=1", "OTHERS=1"),
     "two replicas that both acknowledge, and switch whenever they like": ("N=2", "LATE_SWITCH"),
+    "reads told apart by where the node is": ("READ_BY_POSITION",),
 }
 
 WRONG = {
@@ -23,12 +24,19 @@ WRONG = {
     "no WAIT for revocations": ("REVOKED_WITHOUT_WAIT",),
     "no WAIT for leases": ("LEASE_WITHOUT_WAIT",),
     "WAIT on a connection that wrote nothing": ("REPEAT_WITHOUT_WRITE",),
+    "a revoker that counts from an attempt that came to nothing": ("FROM_FIRST_ATTEMPT",),
     "a plain read without a lease": ("PLAIN_READ",),
     "a read proven by a write to another server": ("PROOF_ELSEWHERE",),
-    "a read under the lease from a server of another history": ("READ_UNCHECKED",),
+    "a read under the lease from any server": ("NEW_NODE", "READ_UNCHECKED"),
+    "a read from a replica that is the primary later": ("K=1", "NEW_NODE", "BY_PROCESS"),
+    "a node that forgets who was revoked": ("FORGETFUL",),
     "a lease counted from its answer": ("FROM_ANSWER",),
-    "a read kept that a revocation overtook": ("KEEP_FILL",),
-    "a renewal that outlives a new beginning": ("RESET_KEEPS_RENEWAL",),
+    "a read kept that a revocation overtook": ("READ_BY_POSITION", "KEEP_FILL"),
+    "a read kept that a new beginning overtook": ("K=1", "OTHERS=1", "READ_BY_POSITION", "RESET_KEEPS_FILL"),
+    "a renewal that outlives a new beginning": ("K=1", "OTHERS=1", "RESET_KEEPS_RENEWAL"),
+    "entries told apart by their number alone": ("K=1", "OTHERS=1", "BY_NUMBER"),
+    "the end of the feed told by its number alone": ("OTHERS=1", "TAIL_BY_NUMBER"),
+    "entries that do not name the one before": ("K=1", "OTHERS=2", "UNCHAINED"),
     "replicas that acknowledge the old primary after a promotion": ("LATE_SWITCH",),
 }
 

@@ -124,7 +124,7 @@ async def test_a_node_that_is_led_to_a_new_primary_leaves_the_one_before(tmp_pat
 async def test_what_a_server_told_as_a_replica_or_in_an_earlier_reign_is_not_of_the_primary_that_it_is(
     tmp_path: Path,
 ) -> None:
-    """A read from before the promotion may lack what was confirmed: a renewal after it proves nothing of it."""
+    """A read from before the promotion may lack what was confirmed: no renewal after it proves otherwise."""
     async with AsyncExitStack() as stack:
         server, heir, _ = await three_servers(tmp_path, stack)
         store = await opened_store(f"redis://127.0.0.1:{server.port}", replicas=2)

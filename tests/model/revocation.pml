@@ -350,9 +350,11 @@ proctype Lease() {
         age = 0;
 #endif
         if :: L - age > left -> left = L - age :: else fi;
+        leased_by = renewal.at;
         end_renewal()
        }
-    :: atomic { renewal.at != NOBODY && copies(renewal) >= LEASE_ACKS && leased_by != renewal.at ->
+    :: atomic { /* the replicas hold it, and not everything is applied yet */
+        renewal.at != NOBODY && copies(renewal) >= LEASE_ACKS && leased_by != renewal.at ->
         leased_by = renewal.at
        }
     :: atomic { renewal.open -> end_renewal() } /* no answer in time */

@@ -30,7 +30,7 @@ from gateway.errors import RevocationPending
 from gateway.identity.passwords import Passwords
 from gateway.identity.sign_in import LONGEST_SUBJECT
 from gateway.store.opening import Store
-from gateway.store.revocations import Revocation
+from gateway.store.orders import Revocation
 from gateway.web.metrics import Metrics
 
 MOST_LISTED = 1000
@@ -130,7 +130,7 @@ class Operations:
     async def revocation(self, call: Call) -> Outcome:
         """What became of a revocation: the address that a pending one was answered with."""
         revocation_id = call.request.match_info["id"]
-        found = await self._store.revocations.status(revocation_id)
+        found = await self._store.promises.status(revocation_id)
         if found is None:
             raise Refused(Reason.NOT_FOUND, "No such revocation is known, or it is older than a day.")
         scope, confirmation = found

@@ -14,7 +14,7 @@ from gateway.core.reasons import Reason
 from gateway.core.records import Account, FactorState, Snapshot
 from gateway.store.audit import AuditEntry
 from gateway.store.confirming import Confirmation as Confirmed
-from gateway.store.revocations import Revocation
+from gateway.store.orders import Revocation
 
 
 class View(BaseModel):

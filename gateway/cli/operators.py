@@ -16,7 +16,7 @@ from gateway.store.audit import AuditEntry
 from gateway.store.confirming import Confirmation
 from gateway.store.keyring import KeyRing
 from gateway.store.opening import Store
-from gateway.store.revocations import Revocation
+from gateway.store.orders import Revocation
 
 _DAY = 86400.0
 

@@ -11,7 +11,8 @@ from gateway.store.audit import entry_of
 from gateway.store.factors import Rotation
 from gateway.store.keys import Shard
 from gateway.store.opening import Store
-from gateway.store.revocations import NewPassword, Revocation
+from gateway.store.orders import Revocation
+from gateway.store.revocations import NewPassword
 
 _COUNTER = "password-change"
 """Of its own, and by device, so that a stolen session can neither guess freely nor keep its owner from

@@ -358,7 +358,7 @@ class Desk:
     async def became_of(self, snapshot: Snapshot, revocation_id: str) -> Ended | None:
         """What became of something that was ended in the last day; None unless it was the person's own."""
         owner = snapshot.account.subject
-        found = await self.store.revocations.status(revocation_id, owner=owner)
+        found = await self.store.promises.status(revocation_id, owner=owner)
         return None if found is None else Ended(revocation_id, *found)
 
     def entry(self, inbound: Inbound, snapshot: Snapshot, event: str, about: str) -> AuditEntry:

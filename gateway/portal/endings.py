@@ -8,7 +8,7 @@ import structlog
 from gateway.core.ending import Scope
 from gateway.errors import RevocationPending
 from gateway.store.confirming import Confirmation
-from gateway.store.revocations import Revocation
+from gateway.store.orders import Revocation
 from gateway.web.metrics import Metrics
 
 _log = structlog.get_logger("gateway.portal")

@@ -6,7 +6,7 @@ import structlog
 
 from gateway.errors import StoreUnavailable
 from gateway.store.journal import Journal
-from gateway.store.revocations import Revocations
+from gateway.store.promises import Promises
 from gateway.store.tasks import end
 
 _EVERY_SECONDS = 1.0
@@ -17,8 +17,8 @@ _log = structlog.get_logger("gateway.store")
 class Finisher:
     """Tries again, for as long as a gateway runs, what it or a process before it has left unfinished."""
 
-    def __init__(self, revocations: Revocations, journal: Journal, every: float = _EVERY_SECONDS) -> None:
-        self._revocations = revocations
+    def __init__(self, promises: Promises, journal: Journal, every: float = _EVERY_SECONDS) -> None:
+        self._promises = promises
         self._journal = journal
         self._every = every
         self._finishing: asyncio.Task[None] | None = None
@@ -34,7 +34,7 @@ class Finisher:
         """Try each once. Raises StoreUnavailable, OSError."""
         await asyncio.to_thread(self._journal.adopt)
         for order in self._journal.unfinished():
-            if await self._revocations.finish(order):
+            if await self._promises.finish(order):
                 _log.info("a revocation was finished", id=order.revocation_id, scope=order.scope)
 
     async def _finish_on(self) -> None:

@@ -11,14 +11,12 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import structlog
 
-from gateway.core.ending import Scope
-from gateway.store.audit import AuditEntry, entry_from
+from gateway.store.orders import Order
 
 _SUFFIX = ".journal"
 
@@ -26,25 +24,6 @@ _LARGEST = 256 * 1024
 """Bytes from which a journal is emptied once nothing in it is unfinished: that takes the disk a while."""
 
 _log = structlog.get_logger("gateway.store")
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """A revocation as it was asked for, with all that it takes to carry it out again.
-
-    `id` names a session or device, `subject` an account (or whose the session or device must be); `disable`
-    keeps the account from signing in. `entries` go on record with it.
-    """
-
-    revocation_id: str
-    scope: Scope
-    id: str | None
-    subject: str | None
-    reason: str
-    actor: str
-    at: float
-    disable: bool = False
-    entries: tuple[AuditEntry, ...] = field(default=())
 
 
 class Journal:
@@ -64,7 +43,7 @@ class Journal:
         with self._lock:
             self._open[order.revocation_id] = order
             self._in_hand.add(order.revocation_id)
-            self._write(_line_of(order), durably=True)
+            self._write(order.to_json(), durably=True)
 
     def put_down(self, revocation_id: str) -> None:
         """Leave what was begun to whoever finishes it."""
@@ -155,10 +134,6 @@ def _made(path: Path) -> BinaryIO:
     return file
 
 
-def _line_of(order: Order) -> str:
-    return json.dumps(asdict(order))
-
-
 def _orders_in(data: bytes) -> Iterator[Order]:
     """What is not done in a journal. A line that is torn by a crash was not answered to anybody."""
     found: dict[str, Order] = {}
@@ -168,9 +143,8 @@ def _orders_in(data: bytes) -> Iterator[Order]:
             if "done" in value:
                 found.pop(value["done"], None)
             else:
-                order = Order(**value)
-                entries = tuple(entry_from(entry) for entry in value["entries"])
-                found[order.revocation_id] = replace(order, scope=Scope(order.scope), entries=entries)
+                order = Order.of(value)
+                found[order.revocation_id] = order
         except (ValueError, TypeError, KeyError):
             _log.error("a line of a journal cannot be read")
     yield from found.values()

@@ -26,6 +26,7 @@ from gateway.store.keys import MAX_SHARDS, META, Shard
 from gateway.store.last_seen import LastSeen
 from gateway.store.node import Node
 from gateway.store.outbox import Outbox
+from gateway.store.promises import Promises
 from gateway.store.received_events import ReceivedEvents
 from gateway.store.recovery_codes import RecoveryCodes
 from gateway.store.resets import Resets
@@ -88,13 +89,14 @@ class Store:
         self.attempts = Attempts(connection)
         self.choices = Choices(connection, self.audit)
         self._journal = Journal(options.journal, self.node.id)
-        self.revocations = Revocations(connection, self.audit, self._journal, self.node)
-        self.finisher = Finisher(self.revocations, self._journal)
+        self.promises = Promises(connection, self.audit, self._journal, self.node)
+        self.revocations = Revocations(connection, self.promises)
+        self.finisher = Finisher(self.promises, self._journal)
         self.last_seen = LastSeen(self.sessions)
         self.who = Who(self.sessions, self.node, self.last_seen)
         self.outbox = Outbox(connection, receivers)
         self.received_events = ReceivedEvents(connection)
-        self.resets = Resets(connection, self.audit, self.revocations)
+        self.resets = Resets(connection, self.audit, self.promises)
         self.sealed = Sealed(connection)
         self._connection = connection
         self._server = server
@@ -117,7 +119,7 @@ class Store:
 
     async def close(self) -> None:
         """Close the connection, and stop the server if it is our own."""
-        await self.revocations.settled()
+        await self.promises.settled()
         self._journal.close()
         await self._connection.close()
         if self._server is not None:

@@ -10,9 +10,9 @@ from gateway.core.reasons import Reason
 from gateway.core.reset import Actor, Reset, ResetState, Statement
 from gateway.store.audit import Audit, AuditEntry
 from gateway.store.connection import Connection, store_errors, time_text
-from gateway.store.journal import Order
 from gateway.store.keys import Shard, shard_of_id, shard_of_subject
-from gateway.store.revocations import Revocations
+from gateway.store.orders import Order
+from gateway.store.promises import Promises
 
 HELD_SECONDS = 300.0
 """How long after the last look a case is looked at again that is due for a disabled account."""
@@ -21,10 +21,10 @@ _READ_AT_ONCE = 100
 
 
 class Resets:
-    def __init__(self, connection: Connection, audit: Audit, revocations: Revocations) -> None:
+    def __init__(self, connection: Connection, audit: Audit, promises: Promises) -> None:
         self._connection = connection
         self._audit = audit
-        self._revocations = revocations
+        self._promises = promises
 
     def new_id(self, subject: str) -> str:
         return shard_of_subject(subject, self._connection.shards).new_id()
@@ -91,7 +91,7 @@ class Resets:
             now,
             entries=tuple(entries),
         )
-        return await self._revocations.run(
+        return await self._promises.run(
             "complete_reset",
             order,
             reset=done.id,

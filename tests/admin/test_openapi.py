@@ -14,8 +14,8 @@ from gateway.admin.endpoints import DEVICES, ENDPOINTS, PROBES, RESETS
 from gateway.admin.openapi import describe
 from gateway.admin.tokens import Scope
 from gateway.core.ending import Scope as RevocationScope
-from gateway.store.journal import Order
 from gateway.store.opening import Store
+from gateway.store.orders import Order
 from gateway.store.standing import NodeOptions
 
 DOCUMENT = describe((*ENDPOINTS, *DEVICES, *RESETS), PROBES)
@@ -107,7 +107,7 @@ async def answers_of_a_working_store(operators: Operators, store: Store) -> Told
     await revoke(json={"else": 1})
     await revoke(**too_large)
     made = (await operators.read(REVOCATIONS)).body[0]["id"]
-    store.revocations._journal.begin(Order("0" * 32, RevocationScope.ACCOUNT, None, "ada", "x", "cli:x", NOW))
+    store.promises._journal.begin(Order("0" * 32, RevocationScope.ACCOUNT, None, "ada", "x", "cli:x", NOW))
     for revocation_id in (made, "0" * 32, UNKNOWN):
         await get(f"{REVOCATIONS}/{{id}}", f"{REVOCATIONS}/{revocation_id}")
     for token in (None, token_of("grace", Scope.READ)):
@@ -185,10 +185,10 @@ async def answers_about_resets(operators: Operators, store: Store) -> Told:
 
 async def answers_without_replicas(operators: Operators, store: Store) -> Told:
     """A password is set, and nobody knows yet whether that outlives the server."""
-    alone, store.revocations._options = store.revocations._options, NodeOptions(replicas=1, acknowledge=1)
+    alone, store.promises._options = store.promises._options, NodeOptions(replicas=1, acknowledge=1)
     path = f"{ACCOUNT}/password"
     answer = await operators.call("POST", path.replace("{subject}", "ada"), ALL, json=ACCOUNT_ORDERS[path])
-    store.revocations._options = alone
+    store.promises._options = alone
     assert answer.headers["Location"].startswith("/v1/revocations/")
     return {check(path, "POST", answer)}
 

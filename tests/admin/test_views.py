@@ -16,7 +16,7 @@ from gateway.core.records import (
     Snapshot,
 )
 from gateway.store.audit import AuditEntry
-from gateway.store.revocations import Revocation
+from gateway.store.orders import Revocation
 
 NOW = 1_760_000_000.25
 ACCOUNT = Account("ada", "Ada", "ada@example.org", frozenset({"b", "a", "c"}), False, 7, 1)

@@ -5,14 +5,14 @@ import signal
 from pathlib import Path
 
 import pytest
-from redis.asyncio import Redis
 from support.nodes import WHY
 from support.store import LIKE_OURS, NOW, account_added, opened_store, running_server, signed_in
 
 from gateway.core.ending import Scope
 from gateway.errors import RevocationPending
-from gateway.store.journal import Journal, Order
+from gateway.store.journal import Journal
 from gateway.store.opening import Store
+from gateway.store.orders import Order
 
 
 async def lives(store: Store, cookie: str) -> bool:
@@ -28,37 +28,16 @@ async def test_what_the_store_did_not_answer_to_takes_place_later(short_path: Pa
         os.kill(server.process.pid, signal.SIGSTOP)
         with pytest.raises(RevocationPending) as pending:
             await store.revocations.account("ada", **WHY)
-        known = await store.revocations.status(pending.value.revocation_id)
+        known = await store.promises.status(pending.value.revocation_id)
         assert known == (Scope.ACCOUNT, None)
-        assert await store.revocations.status(pending.value.revocation_id, owner="ada") == known
-        assert await store.revocations.status(pending.value.revocation_id, owner="bob") is None
+        assert await store.promises.status(pending.value.revocation_id, owner="ada") == known
+        assert await store.promises.status(pending.value.revocation_id, owner="bob") is None
         os.kill(server.process.pid, signal.SIGCONT)
         await store.finisher.finish()
         assert not await lives(store, session.cookie)
-        known = await store.revocations.status(pending.value.revocation_id)
+        known = await store.promises.status(pending.value.revocation_id)
         assert known is not None and known[1] is not None
         assert len(await store.revocations.list()) == 1  # though it may have taken place before, unheard
-        await store.close()
-        assert list(tmp_path.iterdir()) == []
-
-
-async def test_what_could_not_be_noted_as_confirmed_is_noted_later(short_path: Path, tmp_path: Path) -> None:
-    with running_server(short_path, *LIKE_OURS) as server:
-        store = await opened_store(server.url, journal=tmp_path)
-        session = await signed_in(store)
-        # A server that is full still deletes: the session ends, and there is no room to note it.
-        async with Redis.from_url(server.url) as client:
-            await client.config_set("maxmemory", "1")
-            done = await store.revocations.session(session.session_id, **WHY)
-            await store.revocations.settled()
-            assert done is not None and done.confirmation is not None
-            assert await store.revocations.status(done.revocation_id) == (Scope.SESSION, None)
-            await store.finisher.finish()
-            assert await store.revocations.status(done.revocation_id) == (Scope.SESSION, None)
-            await client.config_set("maxmemory", "0")
-        await store.finisher.finish()
-        known = await store.revocations.status(done.revocation_id)
-        assert known is not None and known[1] is not None
         await store.close()
         assert list(tmp_path.iterdir()) == []
 
@@ -88,17 +67,4 @@ async def test_what_is_confirmed_is_not_done_again(store: Store, valkey_url: str
     session = await signed_in(store)
     await other.finisher.finish()
     assert await lives(store, session.cookie)
-    await other.close()
-
-
-async def test_a_disk_that_fails_is_in_no_revocations_way(
-    store: Store, valkey_url: str, tmp_path: Path
-) -> None:
-    session = await signed_in(store)
-    folder = tmp_path / "a file"
-    folder.touch()
-    other = await opened_store(valkey_url, journal=folder)
-    done = await other.revocations.account("ada", **WHY)
-    assert done is not None and done.confirmation is not None
-    assert not await lives(store, session.cookie)
     await other.close()

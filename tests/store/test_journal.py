@@ -15,7 +15,8 @@ from support.store import NOW
 
 from gateway.core.ending import Scope
 from gateway.store.audit import AuditEntry
-from gateway.store.journal import _LARGEST, Journal, Order, _line_of, _orders_in
+from gateway.store.journal import _LARGEST, Journal, _orders_in
+from gateway.store.orders import Order
 
 ENTRY = AuditEntry(NOW, "account-revoked", "account:ada", "ada", reason="lost ä")
 ORDER = Order("0" * 32, Scope.ACCOUNT, None, "ada", "lost", "account:ada", NOW, True, (ENTRY,))
@@ -93,7 +94,8 @@ def test_what_a_process_left_behind_is_taken_over_once(tmp_path: Path) -> None:
 def test_a_process_that_is_killed_has_promised_what_it_said(tmp_path: Path) -> None:
     program = (
         "import sys, time; from pathlib import Path\n"
-        "from gateway.store.journal import Journal, Order; from gateway.core.ending import Scope\n"
+        "from gateway.store.journal import Journal; from gateway.store.orders import Order\n"
+        "from gateway.core.ending import Scope\n"
         f"journal = Journal(Path({str(tmp_path)!r}), 'killed')\n"
         f"journal.begin(Order({ORDER.revocation_id!r}, Scope.ACCOUNT, None, 'ada', 'lost', 'root', 1.0))\n"
         "print('promised', flush=True); sys.stdin.read()\n"
@@ -112,18 +114,18 @@ def test_a_process_that_is_killed_has_promised_what_it_said(tmp_path: Path) -> N
     assert [order.revocation_id for order in journal.unfinished()] == [ORDER.revocation_id]
 
 
-@given(st.integers(0, len(_line_of(ANOTHER))))
+@given(st.integers(0, len(ANOTHER.to_json())))
 def test_a_torn_line_hides_no_other(size: int) -> None:
-    torn = _line_of(ORDER).encode() + b"\n" + _line_of(ANOTHER).encode()[:size]
+    torn = ORDER.to_json().encode() + b"\n" + ANOTHER.to_json().encode()[:size]
     found = list(_orders_in(torn))
     assert found in ([ORDER], [ORDER, ANOTHER])
-    assert (found == [ORDER, ANOTHER]) == (size == len(_line_of(ANOTHER)))
+    assert (found == [ORDER, ANOTHER]) == (size == len(ANOTHER.to_json()))
 
 
 @pytest.mark.parametrize("line", [b"[]", b"7", b"{}", b'{"scope": "moon"}', b"\xff", b'{"done": []}'])
 def test_a_line_that_says_nothing_is_passed_over(line: bytes) -> None:
     done = json.dumps({"done": ANOTHER.revocation_id}).encode()
-    lines = [_line_of(ANOTHER).encode(), line, _line_of(ORDER).encode(), done]
+    lines = [ANOTHER.to_json().encode(), line, ORDER.to_json().encode(), done]
     assert list(_orders_in(b"\n".join(lines))) == [ORDER]
 
 

@@ -40,7 +40,7 @@ async def test_without_its_one_replica_a_store_is_read_but_confirms_nothing(
     assert node.node.lets_pass(session.session_id)
     revocation = await node.revocations.account("ada", **WHY)
     assert revocation is not None and revocation.confirmation is None
-    assert await node.revocations.status(revocation.revocation_id) == (Scope.ACCOUNT, None)
+    assert await node.promises.status(revocation.revocation_id) == (Scope.ACCOUNT, None)
 
 
 async def three_servers(folder: Path, stack: AsyncExitStack) -> list[Server]:

@@ -26,7 +26,8 @@ from gateway.core.reasons import Reason
 from gateway.core.records import Grant, Snapshot
 from gateway.store.factors import Rotation
 from gateway.store.opening import Store
-from gateway.store.revocations import NewPassword, Revocation
+from gateway.store.orders import Revocation
+from gateway.store.revocations import NewPassword
 from gateway.store.sessions import Started
 
 ONCE = Grant("exchange/approve", NOW, NOW + 9e4, binding="b1")
@@ -168,21 +169,6 @@ async def test_who_is_out(store: Store, scope: Scope, left: list[bool]) -> None:
 
 
 @every_size
-async def test_what_became_of_a_revocation_is_told_by_owner(store: Store) -> None:
-    laptop = await signed_in(store)
-    await account_added(store, "bob")
-    ended = await store.revocations.session(laptop.session_id, **WHY)
-    assert ended is not None
-    known = (Scope.SESSION, ended.confirmation)
-    status = store.revocations.status
-    assert [await status(ended.revocation_id, owner=owner) for owner in (None, "ada")] == [known, known]
-    assert await status(ended.revocation_id, owner="bob") is None
-    everybody = await store.revocations.everybody(**WHY)
-    assert await status(everybody.revocation_id) == (Scope.EVERYBODY, everybody.confirmation)
-    assert await status(everybody.revocation_id, owner="ada") is None
-
-
-@every_size
 async def test_after_a_revocation_one_may_sign_in_again(store: Store) -> None:
     await signed_in(store)
     await store.revocations.account("ada", **WHY)
@@ -261,7 +247,7 @@ async def test_a_lost_epoch_is_mended_and_brings_nobody_back(store: Store, valke
 
 async def settled(store: Store, revoking: Awaitable[object]) -> None:
     await revoking
-    await store.revocations.settled()
+    await store.promises.settled()
 
 
 ONCE_MORE = ["EVALSHA", "lua:HGET"]  # whether it is carried out again

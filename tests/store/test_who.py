@@ -57,9 +57,10 @@ async def test_what_is_revoked_is_forgotten_everywhere_when_the_answer_comes(
     assert (revocation.confirmation.nodes, revocation.confirmation.silent) == (3, 0)
     assert {ending.scope for _, heard in nodes for ending in heard.endings} == {scope}
     assert all(heard.endings for _, heard in nodes)
-    assert await by.status(revocation.revocation_id) == (scope, revocation.confirmation)
-    await by.settled()
-    assert await store.revocations.status(revocation.revocation_id) == (scope, revocation.confirmation)
+    promises = nodes[0][0].promises
+    assert await promises.status(revocation.revocation_id) == (scope, revocation.confirmation)
+    await promises.settled()
+    assert await store.promises.status(revocation.revocation_id) == (scope, revocation.confirmation)
 
 
 async def test_a_revocation_of_somebody_else_is_nobodys_loss(store: Store, join: Join) -> None:

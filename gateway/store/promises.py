@@ -1,0 +1,250 @@
+"""Seeing orders through: promised on disk, carried out in one script a shard, and confirmed by every node.
+
+Where the confirmation cannot be had at once, since replicas do not answer or the store does not, the work
+goes on (`Finisher`) and whoever asked is told that it is pending.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import structlog
+
+from gateway import clock
+from gateway.core.ending import Scope
+from gateway.errors import RevocationPending, StoreUnavailable
+from gateway.store.accounts import first_epoch
+from gateway.store.audit import Audit
+from gateway.store.confirming import Confirmation, Confirmer, Told, told_from
+from gateway.store.connection import Connection, time_text
+from gateway.store.journal import Journal
+from gateway.store.keys import Shard, shard_of_id
+from gateway.store.node import Node
+from gateway.store.orders import Order, Revocation
+
+_log = structlog.get_logger("gateway.store")
+
+_ACKNOWLEDGED_SECONDS = 1.0
+"""How long replicas may take to hold a revocation before its answer is that it is pending."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """A revocation that took place, by shard; `held`: enough replicas have it, in all of them."""
+
+    told: tuple[Told, ...]
+    held: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Settling:
+    """A confirmation that is being noted."""
+
+    scope: Scope
+    subject: str
+    confirmation: Confirmation
+    task: asyncio.Task[None]
+
+
+class Promises:
+    def __init__(self, connection: Connection, audit: Audit, journal: Journal, node: Node) -> None:
+        """`node` is what this process is of the store, or would be."""
+        self._connection = connection
+        self._audit = audit
+        self._journal = journal
+        self._options = node.options
+        self._confirmer = Confirmer(connection)
+        self._settling: dict[str, _Settling] = {}
+
+    async def carry_out(self, order: Order) -> Revocation | None:
+        """Promise it on disk while it takes place, and wait until it is confirmed; None for no such thing.
+
+        Raises RevocationPending if the store did not answer, and the work goes on.
+        """
+        began = clock.stopwatch()
+        promised = False
+        promising = asyncio.create_task(asyncio.to_thread(self._journal.begin, order))
+        try:
+            try:
+                outcome = await self._carried_out(order)
+            finally:
+                promised = await _done_well(promising)
+            confirmation = None if outcome is None else await self._confirmed(order, outcome, began)
+            if outcome is None:
+                self._journal.end(order.revocation_id)
+        except StoreUnavailable as error:
+            if not promised:
+                raise
+            raise RevocationPending(str(error), order.revocation_id, order.scope) from error
+        finally:
+            if order.revocation_id not in self._settling:
+                self._journal.put_down(order.revocation_id)
+        return None if outcome is None else _done(order, outcome, confirmation)
+
+    async def carry_out_once(self, order: Order, **change: Any) -> Revocation | None:
+        """The same, with a change that is not promised on disk, such as a new password: hashes stay in the
+        store. It takes place or not. Raises StoreUnavailable.
+        """
+        began = clock.stopwatch()
+        outcome = await self._carried_out(order, **change)
+        if outcome is None:
+            return None
+        return _done(order, outcome, await self._see_through(order, outcome, began))
+
+    async def run(self, script: str, order: Order, **arguments: Any) -> bool:
+        """Run a script of another part that revokes what `order` says on the way, and wait until that is
+        confirmed, or leave it to be finished; False when it did nothing.
+        """
+        began = clock.stopwatch()
+        (shard,) = self._shards(order)
+        answer, held = await self._audit.run_acknowledged(
+            script,
+            shard,
+            order.entries,
+            replicas=self._options.acknowledge,
+            within=_ACKNOWLEDGED_SECONDS,
+            scope=order.scope,
+            now=time_text(order.at),
+            floor=first_epoch(order.at),
+            entry={"id": order.revocation_id, "reason": order.reason, "actor": order.actor},
+            **arguments,
+        )
+        if answer is None:
+            return False
+        told = told_from(shard, order.revocation_id, answer)
+        await self._see_through(order, _Outcome((told,), held=held >= self._options.acknowledge), began)
+        return True
+
+    async def finish(self, order: Order) -> bool:
+        """Carry out again what was promised; whether it is done. Raises StoreUnavailable."""
+        began = clock.stopwatch() - max(0.0, clock.now() - order.at)  # since it was asked for
+        outcome = await self._carried_out(order)
+        if outcome is None:
+            self._journal.end(order.revocation_id)
+            return True
+        if await self._confirmed(order, outcome, began) is None:
+            return False
+        await asyncio.wait([self._settling[order.revocation_id].task])
+        return self._journal.knows(order.revocation_id) is None
+
+    async def status(
+        self, revocation_id: str, *, owner: str | None = None
+    ) -> tuple[Scope, Confirmation | None] | None:
+        """What became of a revocation of the last day; None when none is known by this id.
+
+        With `owner`, only of one of what is that account's.
+        """
+        shard = shard_of_id(revocation_id, self._connection.shards)
+        if shard is None:
+            return None
+        if (settling := self._settling.get(revocation_id)) is not None:
+            return (settling.scope, settling.confirmation) if owner in (None, settling.subject) else None
+        if (order := self._journal.knows(revocation_id)) is not None:
+            return (order.scope, None) if owner in (None, order.subject) else None
+        key = shard.key("revocation", revocation_id)
+        row = await self._connection.call(self._connection.redis.hgetall(key))
+        if not row or owner not in (None, row["subject"]):
+            return None
+        if "nodes" not in row:
+            return Scope(row["scope"]), None
+        confirmation = Confirmation(int(row["nodes"]), int(row["silent"]), float(row["elapsed_ms"]))
+        return Scope(row["scope"]), confirmation
+
+    async def settled(self) -> None:
+        """Wait until all that is confirmed is noted as such."""
+        if self._settling:
+            await asyncio.wait([each.task for each in self._settling.values()])
+
+    async def _see_through(self, order: Order, outcome: _Outcome, began: float) -> Confirmation | None:
+        """Wait until what took place is confirmed; where that cannot be yet, promise it from now on."""
+        confirmation = await self._confirmed(order, outcome, began)
+        if confirmation is None:
+            await asyncio.to_thread(self._journal.begin, replace(order, entries=()))
+            self._journal.put_down(order.revocation_id)
+        return confirmation
+
+    async def _carried_out(self, order: Order, **more: Any) -> _Outcome | None:
+        """Run the script wherever it belongs. None for no such thing."""
+        outcomes = await asyncio.gather(*(self._run(shard, order, **more) for shard in self._shards(order)))
+        told = tuple(each for each, _ in outcomes if each is not None)
+        return _Outcome(told, held=all(held for _, held in outcomes)) if told else None
+
+    def _shards(self, order: Order) -> Sequence[Shard]:
+        if order.scope is Scope.EVERYBODY:
+            return [Shard(index) for index in range(self._connection.shards)]
+        shard = shard_of_id(order.revocation_id, self._connection.shards)
+        return [] if shard is None else [shard]
+
+    async def _run(self, shard: Shard, order: Order, **more: Any) -> tuple[Told | None, bool]:
+        # One of everybody takes a step in each shard, and is told once.
+        tells = order.scope is not Scope.EVERYBODY or shard.index == 0
+        answer, held = await self._audit.run_acknowledged(
+            "revoke",
+            shard,
+            order.entries,
+            replicas=self._options.acknowledge,
+            within=_ACKNOWLEDGED_SECONDS,
+            events=self._audit.events(shard, order.actor) if tells else None,
+            scope=order.scope,
+            id=order.id,
+            subject=order.subject,
+            now=time_text(order.at),
+            floor=first_epoch(order.at),
+            disable=order.disable or None,
+            **more,
+            entry={"id": order.revocation_id, "reason": order.reason, "actor": order.actor},
+        )
+        told = None if answer is None else told_from(shard, order.revocation_id, answer)
+        return told, held >= self._options.acknowledge
+
+    async def _confirmed(self, order: Order, outcome: _Outcome, began: float) -> Confirmation | None:
+        """Wait for every node. None where too few replicas hold it: then nothing is certain yet."""
+        if not outcome.held:
+            return None
+        nodes, silent = await self._confirmer.wait(outcome.told)
+        confirmation = Confirmation(nodes, silent, round((clock.stopwatch() - began) * 1000, 3))
+        settling = asyncio.create_task(self._settle(order, outcome.told[0], confirmation))
+        subject = outcome.told[0].subject
+        self._settling[order.revocation_id] = _Settling(order.scope, subject, confirmation, settling)
+        settling.add_done_callback(lambda _: self._settling.pop(order.revocation_id, None))
+        return confirmation
+
+    async def _settle(self, order: Order, told: Told, confirmation: Confirmation) -> None:
+        """Note that it is confirmed, for whoever asks later; nobody waits for that.
+
+        Where that fails it stays promised, or its status would say pending for good.
+        """
+        try:
+            await self._connection.run(
+                "settle_revocation", told.shard, revocation=told.revocation_id, **asdict(confirmation)
+            )
+        except StoreUnavailable:
+            if self._journal.knows(order.revocation_id) is None:
+                await asyncio.to_thread(self._journal.begin, replace(order, entries=()))
+            self._journal.put_down(order.revocation_id)
+        else:
+            self._journal.end(order.revocation_id)
+
+
+async def _done_well(promising: "asyncio.Task[None]") -> bool:
+    """Whether a promise is on the disk. Where the disk fails, what takes place at once needs none."""
+    try:
+        await promising
+    except OSError as error:
+        _log.error("the journal cannot be written", error=str(error))
+        return False
+    return True
+
+
+def _done(order: Order, outcome: _Outcome, confirmation: Confirmation | None) -> Revocation:
+    return Revocation(
+        order.revocation_id,
+        order.scope,
+        order.id,
+        outcome.told[0].subject or None,
+        order.reason,
+        order.actor,
+        order.at,
+        confirmation,
+    )

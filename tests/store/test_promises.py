@@ -1,0 +1,72 @@
+"""What is promised takes place and is confirmed, whatever fails; its status tells what came of it."""
+
+from pathlib import Path
+
+from redis.asyncio import Redis
+from support.nodes import WHY
+from support.store import (
+    LIKE_OURS,
+    NOW,
+    account_added,
+    every_size,
+    opened_store,
+    running_server,
+    signed_in,
+)
+
+from gateway.core.ending import Scope
+from gateway.store.opening import Store
+
+
+async def lives(store: Store, cookie: str) -> bool:
+    found = await store.who.ask(cookie, NOW + 2)
+    return found is not None and found.fault(NOW + 2) is None
+
+
+@every_size
+async def test_what_became_of_a_revocation_is_told_by_owner(store: Store) -> None:
+    laptop = await signed_in(store)
+    await account_added(store, "bob")
+    ended = await store.revocations.session(laptop.session_id, **WHY)
+    assert ended is not None
+    known = (Scope.SESSION, ended.confirmation)
+    status = store.promises.status
+    assert [await status(ended.revocation_id, owner=owner) for owner in (None, "ada")] == [known, known]
+    assert await status(ended.revocation_id, owner="bob") is None
+    everybody = await store.revocations.everybody(**WHY)
+    assert await status(everybody.revocation_id) == (Scope.EVERYBODY, everybody.confirmation)
+    assert await status(everybody.revocation_id, owner="ada") is None
+
+
+async def test_what_could_not_be_noted_as_confirmed_is_noted_later(short_path: Path, tmp_path: Path) -> None:
+    with running_server(short_path, *LIKE_OURS) as server:
+        store = await opened_store(server.url, journal=tmp_path)
+        session = await signed_in(store)
+        # A server that is full still deletes: the session ends, and there is no room to note it.
+        async with Redis.from_url(server.url) as client:
+            await client.config_set("maxmemory", "1")
+            done = await store.revocations.session(session.session_id, **WHY)
+            await store.promises.settled()
+            assert done is not None and done.confirmation is not None
+            assert await store.promises.status(done.revocation_id) == (Scope.SESSION, None)
+            await store.finisher.finish()
+            assert await store.promises.status(done.revocation_id) == (Scope.SESSION, None)
+            await client.config_set("maxmemory", "0")
+        await store.finisher.finish()
+        known = await store.promises.status(done.revocation_id)
+        assert known is not None and known[1] is not None
+        await store.close()
+        assert list(tmp_path.iterdir()) == []
+
+
+async def test_a_disk_that_fails_is_in_no_revocations_way(
+    store: Store, valkey_url: str, tmp_path: Path
+) -> None:
+    session = await signed_in(store)
+    folder = tmp_path / "a file"
+    folder.touch()
+    other = await opened_store(valkey_url, journal=folder)
+    done = await other.revocations.account("ada", **WHY)
+    assert done is not None and done.confirmation is not None
+    assert not await lives(store, session.cookie)
+    await other.close()

@@ -90,8 +90,7 @@ async def abreast_replica(world: World) -> None:
     heir = world.random.choice(world.replicas)
     for way in world.ways:
         way.cut()
-    while await world.servers[heir].offset() < await world.servers[old].offset():
-        await asyncio.sleep(0.01)
+    await world.servers[heir].has_all_of(world.servers[old])
     world.follows[heir].cut()
     await world.a_while(0.0, 1.0)
     for proxy in (*world.ways, world.follows[heir]):

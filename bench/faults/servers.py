@@ -145,13 +145,29 @@ class Server(Process):
             await client.replicaof("NO", "ONE")  # type: ignore[no-untyped-call]
 
     async def synchronised(self) -> None:
-        """Wait until a replica follows. Raises DidNotStart."""
+        """Wait until a replica follows, and its primary counts on it, which is later. Raises DidNotStart."""
         async with self.client() as client:
             for _ in range(int(PATIENCE / 0.05)):
-                if (await client.info("replication")).get("master_link_status") == "up":
+                said = await client.info("replication")
+                if said.get("master_link_status") == "up" and await self._counted_on(said["master_port"]):
                     return
                 await asyncio.sleep(0.05)
         raise DidNotStart(f"a replica does not follow: see {self.log}")
+
+    async def _counted_on(self, primary: int) -> bool:
+        async with Redis(port=primary, decode_responses=True, socket_timeout=20) as redis:
+            said = await redis.info("replication")
+        replicas = (said[f"slave{number}"] for number in range(said["connected_slaves"]))
+        return any(int(each["port"]) == self.port and each["state"] == "online" for each in replicas)
+
+    async def has_all_of(self, primary: "Server") -> None:
+        """Wait until a replica has what its primary had when this was asked. Raises DidNotStart."""
+        everything = await primary.offset()
+        for _ in range(int(PATIENCE / 0.05)):
+            if await self.offset() >= everything:
+                return
+            await asyncio.sleep(0.05)
+        raise DidNotStart(f"a replica does not catch up: see {self.log}")
 
     async def offset(self) -> int:
         """How far it is in the stream of changes."""

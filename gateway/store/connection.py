@@ -63,6 +63,12 @@ async def _on_server(redis: Redis, key: str, work: Callable[[Redis], Awaitable[T
     return await redis.at(key, work) if isinstance(redis, Cluster) else await work(redis)
 
 
+async def _drop_idle(client: Redis) -> None:
+    """Keep no connection for later."""
+    if not isinstance(client, Cluster):  # where connections are by server
+        await client.connection_pool.disconnect(inuse_connections=False)
+
+
 @dataclass(frozen=True, slots=True)
 class Server:
     """A primary of the store. `name` is where it is, or "" where there is only one."""
@@ -120,7 +126,8 @@ class Connection:
         on the connections of requests.
 
         WAIT counts only for the connection that wrote: both go there in one piece. Where too few hold it,
-        the server may be the primary no longer, so we look who is.
+        the server may be the primary no longer, so we look who is; where the store has one address, that may
+        lead to another one by now.
         """
         if replicas == 0 and not apart:
             return await self.run(script, shard, **arguments), 0
@@ -141,10 +148,13 @@ class Connection:
                     raise answer
             return outcome, held
 
+        client = self._following if apart else self.redis
         with store_errors():
-            outcome, held = await self._written(self._following if apart else self.redis, shard, evaluate)
+            outcome, held = await self._written(client, shard, evaluate)
         if held < replicas:
             self._look_again()
+            if apart:
+                await _drop_idle(client)
         return outcome, held
 
     async def read_streams(
@@ -238,8 +248,7 @@ class Connection:
         """
         self._look_again()
         for client in (self.redis, self._blocking, self._following):
-            if not isinstance(client, Cluster):  # where connections are by server
-                await client.connection_pool.disconnect(inuse_connections=False)
+            await _drop_idle(client)
 
     def _look_again(self) -> None:
         for client in (self.redis, self._blocking, self._following):

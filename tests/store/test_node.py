@@ -68,6 +68,7 @@ async def test_case_34_the_new_primary_proves_nothing_of_what_the_old_one_said(t
         session = await signed_in(store)
         await store.node.start(Nobody())
         await store.node._end_tasks()  # from here on it renews only where it has to
+        await heir.has_all_of(old)
         await heir.lead()
         await other.follow(heir.port)
         await other.synchronised()
@@ -103,13 +104,13 @@ async def test_a_node_that_is_led_to_a_new_primary_leaves_the_one_before(tmp_pat
         await store.node.start(Nobody())
         stack.push_async_callback(store.node._end_tasks)
         standing = store.node.standings[0]
-        await until(lambda: standing.primary != "")
+        await until(lambda: standing.proven > 2)  # its renewals have a connection by then
         before = standing.primary
+        await heir.has_all_of(old)
         await heir.lead()
         await other.follow(heir.port)
         await other.synchronised()
         way.lead_new_ones_to(heir.port)
-        await store._connection.redis.connection_pool.disconnect()  # all but the one that follows the feed
         await until(lambda: standing.primary not in ("", before))
         side = f"redis://127.0.0.1:{heir.port}"
         operators = await opened_store(side, node=options, replicas=2, strict=False)

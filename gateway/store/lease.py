@@ -61,8 +61,10 @@ class Lease:
         self._passed.append(position)
 
     def lose(self) -> None:
-        """Trust nothing any more, nor what is still under way."""
-        self._until = self._proven_until = 0.0
+        """Trust nothing any more, nor what is still under way. Live connections have until their time is
+        over: whoever revokes something waits for that as well.
+        """
+        self._until = 0.0
         self._waiting.clear()
 
     def holds(self, now: float) -> bool:

@@ -147,6 +147,7 @@ class Node:
 
     async def _renew(self, standing: Standing) -> None:
         """Renew once, and see whether the store is where this node left it. Raises StoreUnavailable."""
+        await self._see_to_live(standing)
         standing.begun += 1
         turn, position = standing.begun, standing.position
         self._beats += 1
@@ -203,7 +204,13 @@ class Node:
             self.surroundings.alarm("the store has lost what it told before")
             tail = await self._recovery.repeat(standing)
         await self._go_on_from(standing, tail)
-        await self._recovery.check_live(standing.shard, self.surroundings)
+        await self._see_to_live(standing)
+
+    async def _see_to_live(self, standing: Standing) -> None:
+        """Cut what ended while this node was not told. Until that is done, no renewal lets anything pass."""
+        if standing.unseen:
+            await self._recovery.check_live(standing.shard, self.surroundings)
+            standing.unseen = False
 
     async def _bury(self, standing: Standing, nodes: dict[str, str]) -> None:
         """Forget nodes that said nothing for so long that nobody has to wait for them any more."""
@@ -274,8 +281,9 @@ class Node:
     async def _missed(self, standing: Standing) -> None:
         """An entry is not the next one: find out what happened, and go on from where the feed is."""
         standing.distrust()
+        position = standing.position
         async with standing.renewing:
-            position = standing.position
-            await self._renew(standing)
+            if standing.position == position:  # no renewal has found it out meanwhile
+                await self._renew(standing)
             if standing.position == position:  # the last one is there, and one after it was taken out
                 await self._recover(standing, "broken", await self._recovery.tail(standing.shard))

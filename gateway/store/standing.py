@@ -94,6 +94,8 @@ class Standing:
         self.known = Known(shards)
         self.position = Position()
         self.joined = False
+        self.unseen = False
+        """Whether live connections may be of sessions that ended without this node being told."""
         self.renewing = asyncio.Lock()
         """One renewal at a time; those who wait for one share the next."""
         self.begun = 0
@@ -142,4 +144,4 @@ class Standing:
         for entry in before if fits else ():
             self.known.learn(entry)
         self.lease.begin(position)
-        self.joined = True
+        self.joined = self.unseen = True

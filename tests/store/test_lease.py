@@ -37,14 +37,15 @@ def test_what_replicas_do_not_hold_is_no_lease_but_lets_live_connections_pass() 
     assert not lease.lets_pass(13.0)
 
 
-def test_nothing_outlasts_a_lease_that_is_lost() -> None:
-    lease = Lease(2.0, 0.0)
+def test_no_memory_outlasts_a_lease_that_is_lost_and_live_connections_only_their_time() -> None:
+    lease = Lease(2.0, 1.0)
     lease.renewed(Renewal(sent_at=10.0, tail=place(0), acknowledged=True))
     lease.renewed(Renewal(sent_at=10.1, tail=place(3), acknowledged=True))
     lease.lose()
     lease.applied(place(3))
     assert not lease.holds(10.2)
-    assert not lease.lets_pass(10.2)
+    assert lease.lets_pass(12.9)
+    assert not lease.lets_pass(13.0)
 
 
 def test_an_entry_of_another_feed_is_not_the_one_that_was_told() -> None:

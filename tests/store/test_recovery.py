@@ -1,11 +1,15 @@
 """A store that was set back, trimmed, or tampered with: what had ended stays over."""
 
+from collections.abc import Sequence
+
 import pytest
 from redis.asyncio import Redis
-from support.nodes import SHORT, WHY, Join, remembered, until
+from support.nodes import SHORT, WHY, Heard, Join, remembered, until
 from support.store import NOW, account_added, signed_in
 
 from gateway.core.reasons import Reason
+from gateway.core.records import Session
+from gateway.errors import StoreUnavailable
 from gateway.store import recovery
 from gateway.store.opening import Store
 from gateway.store.standing import NodeOptions
@@ -87,6 +91,52 @@ async def test_a_feed_that_was_trimmed_has_live_sessions_looked_at(
     await node.node.start(heard)
     await until(lambda: heard.cuts == [session.session_id])
     assert heard.endings == []
+
+
+class Interrupted(Heard):
+    """The store is lost again just when live sessions are looked at, so many times."""
+
+    times = 2
+
+    def sessions(self) -> Sequence[Session]:
+        if self.live and self.times:
+            self.times -= 1
+            raise StoreUnavailable("gone again")
+        return self.live
+
+
+async def test_no_renewal_lets_live_sessions_pass_before_they_were_looked_at(
+    store: Store, valkey: Redis, join: Join
+) -> None:
+    """A revocation was in the gap, and the store failed in the middle of finding out what the gap was."""
+    session = await signed_in(store)
+    await account_added(store, "bob")
+    await store.accounts.set_email("bob", "first@example.org")
+    node, _ = await join(NodeOptions(lease=0.4, grace=0.1))
+    await until(lambda: node.node.standings[0].proven > 2)
+    snapshot = await node.who.ask(session.cookie, NOW)
+    assert snapshot is not None
+    await node.node._end_tasks()
+    await store.revocations.account("ada", **WHY)
+    await store.accounts.set_email("bob", "b@example.org")
+    await valkey.xtrim("ww:{s00}:feed", maxlen=1, approximate=False)
+    heard = Interrupted([snapshot.session])
+    await node.node.start(heard)
+    await until(lambda: node.node.leases()[0] == 1)
+    assert heard.times == 0
+    assert heard.cuts == [session.session_id]
+
+
+async def test_a_gap_in_the_feed_does_not_cut_what_goes_on(store: Store, valkey: Redis, join: Join) -> None:
+    session = await signed_in(store)
+    node, heard = await join(NodeOptions(lease=60.0, grace=1.0))
+    snapshot = await node.who.ask(session.cookie, NOW)
+    assert snapshot is not None
+    heard.live.append(snapshot.session)
+    await until(lambda: node.node.lets_pass(session.session_id))
+    node.node.standings[0].distrust()
+    assert node.node.leases() == (0, 1)
+    assert node.node.lets_pass(session.session_id)
 
 
 async def test_a_node_that_has_just_joined_can_repeat_what_is_lost_then(

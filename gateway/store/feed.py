@@ -48,6 +48,7 @@ def entry_from(entry_id: str, fields: Mapping[str, str]) -> FeedEntry:
             epoch=int(fields.get("epoch", 0)),
             kept=fields.get("kept", ""),
             reason=fields["reason"],
+            disabled=bool(fields.get("disabled")),
         )
     return FeedEntry(
         entry_id, int(fields["seq"]), fields["after"], subject, ending, float(fields.get("at", 0))

@@ -74,6 +74,11 @@ class Known:
         if len(remembered) > self._most:
             remembered.popitem(last=False)
 
+    @property
+    def global_epoch(self) -> int:
+        """The highest that was told; 0 where none was."""
+        return self._global_epoch
+
     def saw_global_epoch(self, epoch: int | None) -> bool:
         """Remember an epoch that the store told; False when it is missing, or lower than one before."""
         if epoch is None or epoch < self._global_epoch:

@@ -168,12 +168,13 @@ class Node:
         tail, newest, history, global_epoch, nodes, primary = told
         if held >= self.options.acknowledge and standing.acknowledged_on(primary):
             await self._led_elsewhere()
+        epoch = standing.known.global_epoch
         rises = standing.known.saw_global_epoch(None if global_epoch is None else int(global_epoch))
         if not standing.joined:
             await self._go_on_from(standing, Position(int(tail), newest))
         elif history != "known":
             # This renewal told of it, and brings nothing else: the next one is of the store as it is now.
-            await self._recover(standing, history, Position(int(tail), newest))
+            await self._recover(standing, history, Position(int(tail), newest), epoch)
             return
         if not rises:
             self.surroundings.alarm("the global epoch is missing, or lower than it was")
@@ -197,12 +198,12 @@ class Node:
     async def _go_on_from(self, standing: Standing, position: Position) -> None:
         standing.go_on_from(position, await self._recovery.look_back(standing.shard, position))
 
-    async def _recover(self, standing: Standing, history: str, tail: Position) -> None:
+    async def _recover(self, standing: Standing, history: str, tail: Position, epoch: int) -> None:
         _log.warning("the feed went on without this node", shard=standing.shard.index, history=history)
         standing.distrust()
         if history == "lost":
             self.surroundings.alarm("the store has lost what it told before")
-            tail = await self._recovery.repeat(standing)
+            tail = await self._recovery.repeat(standing, epoch)
         await self._go_on_from(standing, tail)
         await self._see_to_live(standing)
 
@@ -286,4 +287,5 @@ class Node:
             if standing.position == position:  # no renewal has found it out meanwhile
                 await self._renew(standing)
             if standing.position == position:  # the last one is there, and one after it was taken out
-                await self._recover(standing, "broken", await self._recovery.tail(standing.shard))
+                tail = await self._recovery.tail(standing.shard)
+                await self._recover(standing, "broken", tail, standing.known.global_epoch)

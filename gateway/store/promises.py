@@ -87,6 +87,7 @@ class Promises:
         store. It takes place or not. Raises StoreUnavailable.
         """
         began = clock.stopwatch()
+        order = replace(order, took_place=True)
         outcome = await self._carried_out(order, **change)
         if outcome is None:
             return None
@@ -113,13 +114,14 @@ class Promises:
         if answer is None:
             return False
         told = told_from(shard, order.revocation_id, answer)
+        order = replace(order, took_place=True)
         await self._see_through(order, _Outcome((told,), held=held >= self._options.acknowledge), began)
         return True
 
     async def finish(self, order: Order) -> bool:
         """Carry out again what was promised; whether it is done. Raises StoreUnavailable."""
         began = clock.stopwatch() - max(0.0, clock.now() - order.at)  # since it was asked for
-        outcome = await self._carried_out(order)
+        outcome = await self._carried_out(order, known=order.took_place or None)
         if outcome is None:
             self._journal.end(order.revocation_id)
             return True

@@ -27,16 +27,17 @@ class Recovery:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    async def repeat(self, standing: Standing) -> Position:
+    async def repeat(self, standing: Standing, epoch: int) -> Position:
         """End again what the store has lost the end of; where its feed stands then.
 
-        Raises StoreUnavailable.
+        `epoch`: the global one that was known before, 0 if none was. Where it is higher now, another node
+        has ended everybody: nothing that is lost began later. Raises StoreUnavailable.
         """
         shard = standing.shard
         common = await self._newest_common(standing)
         if common is None:
-            _log.error("what the store lost is not known: everybody's sessions end", shard=shard.index)
-            await self._end_everybody(shard)
+            _log.error("what the store lost is not known: everybody's sessions must end", shard=shard.index)
+            await self._end_everybody(shard, epoch)
         else:
             lost = standing.known.endings_after(common)
             _log.error("the store lost revocations, they are repeated", shard=shard.index, count=len(lost))
@@ -70,16 +71,18 @@ class Recovery:
             subject=ending.subject,
             epoch=ending.epoch,
             kept=ending.kept,
+            disable=ending.disabled or None,
             now=time_text(entry.at),
             entry={"id": _name_of(ending), "reason": ending.reason, "actor": "gateway"},
         )
 
-    async def _end_everybody(self, shard: Shard) -> None:
+    async def _end_everybody(self, shard: Shard, epoch: int) -> None:
         now = clock.now()
         await self._connection.run(
             "revoke",
             shard,
             scope=Scope.EVERYBODY,
+            past=epoch or None,
             now=time_text(now),
             floor=first_epoch(now),
             entry={

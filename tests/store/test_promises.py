@@ -10,12 +10,14 @@ from support.store import (
     account_added,
     every_size,
     opened_store,
+    put_back,
     running_server,
     signed_in,
 )
 
 from gateway.core.ending import Scope
 from gateway.store.opening import Store
+from gateway.store.standing import NodeOptions
 
 
 async def lives(store: Store, cookie: str) -> bool:
@@ -57,6 +59,25 @@ async def test_what_could_not_be_noted_as_confirmed_is_noted_later(short_path: P
         assert known is not None and known[1] is not None
         await store.close()
         assert list(tmp_path.iterdir()) == []
+
+
+async def test_a_password_that_the_store_has_lost_again_is_not_half_changed(
+    store: Store, valkey_url: str, valkey: Redis, tmp_path: Path
+) -> None:
+    """Too few replicas held it, and the one that took over did not: the sessions go on as well."""
+    session = await signed_in(store)
+    node = NodeOptions(replicas=2, acknowledge=2)
+    other = await opened_store(valkey_url, journal=tmp_path, node=node, strict=False)
+    before = {key: await valkey.dump(key) for key in await valkey.keys()}
+    done = await other.revocations.by_set_password("ada", "hash", **WHY)
+    assert done is not None and done.confirmation is None
+    assert not await lives(store, session.cookie)
+    await put_back(valkey, before)
+    await other.finisher.finish()
+    assert await lives(store, session.cookie)
+    assert await other.promises.status(done.revocation_id) is None
+    await other.close()
+    assert list(tmp_path.iterdir()) == []
 
 
 async def test_a_disk_that_fails_is_in_no_revocations_way(

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 import pytest
 from redis.asyncio import Redis
 from support.nodes import SHORT, WHY, Heard, Join, remembered, until
-from support.store import NOW, account_added, signed_in
+from support.store import NOW, account_added, put_back, signed_in
 
+from gateway.core.ending import Scope
 from gateway.core.reasons import Reason
 from gateway.core.records import Session
 from gateway.errors import StoreUnavailable
@@ -56,6 +57,43 @@ async def test_what_nobody_can_repeat_ends_for_everybody(
     await until(lambda: node.node.leases()[0] == 1)
     found = await store.who.ask(session.cookie, NOW + 2)
     assert found is not None and found.fault(NOW + 2) is Reason.SESSION_REVOKED
+
+
+async def test_what_nobody_can_repeat_ends_for_everybody_once(
+    store: Store, valkey: Redis, join: Join, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many nodes find it out, and whoever has signed in since is left alone."""
+    monkeypatch.setattr(recovery, "_LOOK_BACK", 1)
+    await signed_in(store)
+    before = {key: await valkey.dump(key) for key in await raw_keys(valkey)}
+    for _ in range(3):
+        await store.revocations.account("ada", **WHY)
+    (first, told), (second, heard) = await join(SHORT), await join(SHORT)
+    await second.node._end_tasks()
+    await put_back(valkey, before)
+    await until(lambda: "the store has lost what it told before" in told.alarms)
+    await until(lambda: first.node.leases()[0] == 1)
+    session = await signed_in(store, "bob")
+    await second.node.start(heard)
+    await until(lambda: second.node.leases()[0] == 1)
+    assert "the store has lost what it told before" in heard.alarms
+    assert [each.scope for each in await store.revocations.list()] == [Scope.EVERYBODY]
+    found = await second.who.ask(session.cookie, NOW + 2)
+    assert found is not None and found.fault(NOW + 2) is None
+
+
+async def test_an_account_that_was_disabled_is_disabled_again(
+    store: Store, valkey: Redis, join: Join
+) -> None:
+    await signed_in(store)
+    node, heard = await join(SHORT)
+    before = {key: await valkey.dump(key) for key in await raw_keys(valkey)}
+    await store.revocations.account("ada", **WHY, disable=True)
+    await put_back(valkey, before)
+    await until(lambda: "the store has lost what it told before" in heard.alarms)
+    await until(lambda: node.node.leases()[0] == 1)
+    account = await store.accounts.find("ada")
+    assert account is not None and account.disabled
 
 
 async def test_case_36_an_epoch_that_is_missing_or_lower_is_an_alarm(
@@ -174,12 +212,3 @@ async def test_whoever_signs_in_after_everybodys_end_is_let_in_whatever_was_know
 
 async def raw_keys(valkey: Redis) -> list[str]:
     return [key for key in await valkey.keys() if not key.endswith(":nodes")]
-
-
-async def put_back(valkey: Redis, before: dict[str, object]) -> None:
-    """The store as it was, in one step."""
-    async with valkey.pipeline(transaction=True) as pipeline:
-        pipeline.flushall()
-        for key, value in before.items():
-            pipeline.restore(key, 0, value)  # type: ignore[arg-type]
-        await pipeline.execute()

@@ -275,3 +275,12 @@ async def commands_during(valkey: Redis, work: Awaitable[object]) -> list[str]:
                     break
                 seen.append(f"lua:{name}" if info["client_type"] == "lua" else name)
     return [name for name in seen if name not in {"HELLO", "CLIENT", "CLUSTER"}]  # how clients find their way
+
+
+async def put_back(valkey: Redis, before: dict[str, object]) -> None:
+    """The store as it was, in one step."""
+    async with valkey.pipeline(transaction=True) as pipeline:
+        pipeline.flushall()
+        for key, value in before.items():
+            pipeline.restore(key, 0, value)  # type: ignore[arg-type]
+        await pipeline.execute()

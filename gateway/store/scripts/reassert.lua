@@ -1,5 +1,5 @@
 -- A revocation that a node knows of and that the store may have lost takes place again; nothing where it is
--- still there. args: scope, id, subject, epoch, kept, now, entry {id, reason, actor}
+-- still there. args: scope, id, subject, epoch, kept, now, entry {id, reason, actor}, and perhaps disable
 if redis.call('EXISTS', key('revocation', args.entry.id)) == 1 then return 0 end
 local function higher(known) return (tonumber(known) or 0) < tonumber(args.epoch) end
 if args.scope == 'session' then
@@ -14,6 +14,7 @@ elseif args.scope == 'account' then
   local was = redis.call('HGET', account, 'epoch')
   if was and higher(was) then
     redis.call('HSET', account, 'epoch', args.epoch)
+    if args.disable then redis.call('HSET', account, 'disabled', '1') end
     local kept = key('session', args.kept)
     -- Only where it began under the epoch from before: another one's sessions end.
     if args.kept ~= '' and redis.call('HGET', kept, 'account_epoch') == was then

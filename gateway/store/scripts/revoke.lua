@@ -2,7 +2,8 @@
 -- args: scope, id (session or device), subject (asked for, or that the session or device must
 -- belong to), now, floor (the lowest epoch that may follow), entry {id, reason, actor}; with scope account
 -- perhaps disable, or a new password; and where its owner changes it, what it was and the session that goes
--- on: was, session, cookie, old_cookie, old_until
+-- on: was, session, cookie, old_cookie, old_until; known, where it must have taken place before;
+-- with everybody perhaps past, an epoch that need not be passed again
 -- What tell_revocation gives; asked again by the same entry.id, it changes nothing. It writes even then, or
 -- WAIT would ask of a connection that wrote nothing whether replicas hold what it wrote.
 local record = key('revocation', args.entry.id)
@@ -11,6 +12,7 @@ if done then
   redis.call('EXPIRE', record, REMEMBER_SECONDS)
   return { done, redis.call('HGETALL', key('nodes')) }
 end
+if args.known then return false end
 local epoch
 local subject = args.subject
 if args.scope == 'session' or args.scope == 'device' then
@@ -38,7 +40,9 @@ elseif args.scope == 'account' then
   redis.call('HSET', account, 'epoch', epoch)
   if args.disable then redis.call('HSET', account, 'disabled', '1') end
 else
-  epoch = raised(redis.call('GET', key('epoch')))
+  local stands = redis.call('GET', key('epoch'))
+  if args.past and (tonumber(stands) or 0) > args.past then return false end
+  epoch = raised(stands)
   redis.call('SET', key('epoch'), epoch)
 end
 put_records()

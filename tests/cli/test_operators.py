@@ -1,8 +1,13 @@
 """`watchword token` and `revoke`."""
 
+import json
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
+import redis
 from support.commands import CommandLine
 
 from gateway import clock
@@ -120,6 +125,15 @@ class Person:
 
         return with_store(settings_from(None), lambda store, _: found(store))
 
+    def revocation_id(self) -> str:
+        """That of the only one there is."""
+
+        async def found(store: Store) -> str:
+            (revocation,) = await store.revocations.list()
+            return revocation.revocation_id
+
+        return with_store(settings_from(None), lambda store, _: found(store))
+
     def is_live(self) -> bool:
         async def judged(store: Store) -> bool:
             now = clock.now()
@@ -164,6 +178,91 @@ def test_the_answer_for_programs(command: CommandLine, ada: Person, scope: str) 
     assert answer.pop("elapsed_ms") > 0
     subject = None if scope == "everybody" else "ada"
     assert answer == {"scope": scope, "subject": subject, "confirmed": True, "nodes": 0, "silent": 0}
+
+
+# --- what is pending
+
+
+def told_without_a_replica(command: CommandLine, *options: str) -> tuple[int, str]:
+    """What a revocation comes to, in a process of its own, which keeps its log out of what it says."""
+    revoking = command.start("revoke", "account", "ada", *options, WATCHWORD_STORE__REPLICAS="1")
+    said, logged = revoking.communicate()
+    assert "0 replicas are connected" in logged
+    return revoking.returncode, said
+
+
+@contextmanager
+def no_writes(valkey_url: str) -> Iterator[None]:
+    """The store answers, and takes nothing."""
+    with redis.Redis.from_url(valkey_url) as client:
+        client.config_set("min-replicas-to-write", 1)
+        try:
+            yield
+        finally:
+            client.config_set("min-replicas-to-write", 0)
+
+
+def test_too_few_replicas_leave_it_pending(command: CommandLine, ada: Person) -> None:
+    code, said = told_without_a_replica(command)
+    assert (code, ada.is_live()) == (1, False)
+    ids = re.fullmatch(
+        r"Revoked account ada, but too few replicas of the store have acknowledged it\. It is pending: .+ "
+        r"Its id is ([0-9a-f]{32}); GET /v1/revocations/([0-9a-f]{32}) at the operators' API tells .+\.\n",
+        said,
+    )
+    assert ids is not None and ids[1] == ids[2] == ada.revocation_id()
+
+
+def test_what_is_pending_has_its_address_for_programs(command: CommandLine, ada: Person) -> None:
+    code, said = told_without_a_replica(command, "--json")
+    named = ada.revocation_id()
+    assert (code, json.loads(said)) == (
+        1,
+        {
+            "id": named,
+            "scope": "account",
+            "subject": "ada",
+            "confirmed": False,
+            "status": f"/v1/revocations/{named}",
+        },
+    )
+
+
+@pytest.mark.parametrize("scope", ["session", "device", "account"])
+def test_a_store_that_fails_on_the_way_leaves_it_pending(
+    command: CommandLine, ada: Person, valkey_url: str, scope: str
+) -> None:
+    """It is on the disk, and a gateway on this machine carries it out, on record like any other."""
+    named = ada.named(scope)
+    with no_writes(valkey_url):
+        result = command("revoke", scope, *named)
+    assert (result.exit_code, result.stderr, ada.is_live()) == (1, "", True)
+    promised = re.search(r"It is pending: .* GET /v1/revocations/([0-9a-f]{32}) at", result.stdout)
+
+    async def finished(store: Store) -> list[str]:
+        await store.finisher.finish()
+        return [entry.event for entry in await store.audit.latest("ada")]
+
+    events = with_store(settings_from(None), lambda store, _: finished(store))
+    assert (ada.is_live(), events) == (False, [f"{scope}-revoked"])
+    assert promised is not None and promised[1] == ada.revocation_id()
+
+
+@pytest.mark.parametrize("scope", ["session", "device", "account", "everybody"])
+def test_a_store_that_is_down_takes_nothing(
+    command: CommandLine, ada: Person, tmp_path: Path, scope: str
+) -> None:
+    nowhere = {"WATCHWORD_STORE__URL": f"unix://{tmp_path}/nowhere.sock", "WATCHWORD_STORE__TIMEOUT": "1s"}
+    result = command("revoke", scope, *ada.named(scope), **nowhere)
+    assert (result.exit_code, result.stdout) == (3, "")
+    assert result.stderr.startswith("The store is not available: ")
+    told = command("revoke", scope, *ada.named(scope), "--json", **nowhere)
+    assert (told.exit_code, list(json.loads(told.stdout)), told.stderr) == (3, ["error"], "")
+    assert not list(tmp_path.glob("data/journal/*"))
+    assert ada.is_live()
+
+
+# --- what cannot be revoked
 
 
 @pytest.mark.parametrize("scope", ["session", "device", "account"])

@@ -159,6 +159,8 @@ def test_a_password_has_a_length(command: CommandLine, password: str, code: int)
 def test_a_password_is_text(command: CommandLine) -> None:
     result = command(*ADA, input=b"correct \xff horse\n")
     assert (result.exit_code, result.stderr) == (1, "The password is not UTF-8.\n")
+    told = command(*ADA, "--json", input=b"correct \xff horse\n")
+    assert (told.exit_code, told.stdout) == (1, '{"error": "The password is not UTF-8."}\n')
 
 
 def test_spaces_belong_to_a_password(command: CommandLine) -> None:

@@ -12,7 +12,6 @@ from support.commands import CommandLine
 
 from gateway import clock
 from gateway.admin.tokens import Operator, Scope, TokenFault, verify_token
-from gateway.cli.common import settings_from, with_store
 from gateway.core.records import LaterDevices
 from gateway.store.keyring import KeyRing
 from gateway.store.opening import Store
@@ -104,10 +103,9 @@ async def _signed_in(store: Store) -> Started:
 class Person:
     """Somebody who is signed in, in the store of the commands."""
 
-    def __init__(self, command: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
-        for name, value in command.environ.items():
-            monkeypatch.setenv(name, value)
-        self.started = with_store(settings_from(None), lambda store, _: _signed_in(store))
+    def __init__(self, command: CommandLine) -> None:
+        self._command = command
+        self.started = command.in_store(_signed_in)
 
     def named(self, scope: str) -> list[str]:
         """What a revocation of `scope` names to hit this person."""
@@ -123,7 +121,7 @@ class Person:
             (device,) = await store.devices.list("ada")
             return device.id
 
-        return with_store(settings_from(None), lambda store, _: found(store))
+        return self._command.in_store(found)
 
     def revocation_id(self) -> str:
         """That of the only one there is."""
@@ -132,7 +130,7 @@ class Person:
             (revocation,) = await store.revocations.list()
             return revocation.revocation_id
 
-        return with_store(settings_from(None), lambda store, _: found(store))
+        return self._command.in_store(found)
 
     def is_live(self) -> bool:
         async def judged(store: Store) -> bool:
@@ -140,12 +138,12 @@ class Person:
             snapshot = await store.who.ask(self.started.cookie, now)
             return snapshot is not None and snapshot.fault(now) is None
 
-        return with_store(settings_from(None), lambda store, _: judged(store))
+        return self._command.in_store(judged)
 
 
 @pytest.fixture
-def ada(command: CommandLine, monkeypatch: pytest.MonkeyPatch) -> Person:
-    return Person(command, monkeypatch)
+def ada(command: CommandLine) -> Person:
+    return Person(command)
 
 
 @pytest.mark.parametrize("scope", ["session", "device", "account", "everybody"])
@@ -168,7 +166,7 @@ def test_every_scope_ends_the_session(command: CommandLine, ada: Person, scope: 
         (entry,) = await store.audit.latest("" if scope == "everybody" else "ada")
         assert (entry.event, entry.actor, entry.reason) == (f"{scope}-revoked", "cli:grace", "a [/red] test")
 
-    with_store(settings_from(None), lambda store, _: recorded(store))
+    command.in_store(recorded)
 
 
 @pytest.mark.parametrize("scope", ["session", "device", "account", "everybody"])
@@ -243,7 +241,7 @@ def test_a_store_that_fails_on_the_way_leaves_it_pending(
         await store.finisher.finish()
         return [entry.event for entry in await store.audit.latest("ada")]
 
-    events = with_store(settings_from(None), lambda store, _: finished(store))
+    events = command.in_store(finished)
     assert (ada.is_live(), events) == (False, [f"{scope}-revoked"])
     assert promised is not None and promised[1] == ada.revocation_id()
 

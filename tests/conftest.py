@@ -3,12 +3,13 @@
 Helpers that are not fixtures live in `tests/support/`, which pyproject.toml puts on the path:
 `from support import chromium`. With `--import-mode=importlib`, test files cannot import each other.
 
-Only this file may skip a test, and only for a missing Chromium, redis-server, libfaketime or Spin; `.ci/run`
-sets TEST_REQUIRE_BROWSER=1 and the like for the others, which turns that skip into a failure.
+Only this file may skip a test, and only for a tool that is missing (`TOOLS`); `.ci/run` sets
+TEST_REQUIRE_BROWSER=1 and the like for the others, which turns that skip into a failure.
 """
 
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass
 
 import pytest
 from hypothesis import settings
@@ -24,14 +25,34 @@ settings.register_profile("patient", settings.get_profile(settings.get_current_p
 settings.load_profile("patient")
 
 
+@dataclass(frozen=True)
+class Tool:
+    """What some `tests` need and a machine may lack: they are skipped then, or fail where `variable` is 1."""
+
+    tests: str
+    find: Callable[[], str | None]
+    missing: str
+    variable: str
+
+    def path(self) -> str:
+        path = self.find()
+        if path is None and os.environ.get(self.variable) == "1":
+            pytest.fail(self.missing)
+        if path is None:
+            pytest.skip(self.missing)
+        return path
+
+
+CHROMIUM = Tool("browser", chromium.find, chromium.MISSING, "TEST_REQUIRE_BROWSER")
+REDIS = Tool("Sentinel", servers.find_redis, servers.MISSING, "TEST_REQUIRE_REDIS")
+LIBFAKETIME = Tool("wall clock", find_libfaketime, NO_LIBFAKETIME, "TEST_REQUIRE_FAKETIME")
+SPIN = Tool("model", spin.find, spin.MISSING, "TEST_REQUIRE_SPIN")
+TOOLS = (CHROMIUM, REDIS, LIBFAKETIME, SPIN)
+
+
 @pytest.fixture(scope="session")
 def chromium_path() -> str:
-    path = chromium.find()
-    if path is None and chromium.required():
-        pytest.fail(chromium.MISSING)
-    if path is None:
-        pytest.skip(chromium.MISSING)
-    return path
+    return CHROMIUM.path()
 
 
 @pytest.fixture
@@ -46,12 +67,7 @@ async def browser(chromium_path: str) -> AsyncIterator[Browser]:
 @pytest.fixture(scope="session")
 def redis_path() -> str:
     """Debian's redis-server, which is a sentinel as well."""
-    path = servers.find_redis()
-    if path is None and servers.redis_required():
-        pytest.fail(servers.MISSING)
-    if path is None:
-        pytest.skip(servers.MISSING)
-    return path
+    return REDIS.path()
 
 
 @pytest.fixture
@@ -64,28 +80,16 @@ def watched(redis_path: str) -> Iterator[servers.Replicated]:
 @pytest.fixture(scope="session")
 def libfaketime() -> str:
     """What moves the wall clock of one process."""
-    path = find_libfaketime()
-    if path is None and os.environ.get("TEST_REQUIRE_FAKETIME") == "1":
-        pytest.fail(NO_LIBFAKETIME)
-    if path is None:
-        pytest.skip(NO_LIBFAKETIME)
-    return path
+    return LIBFAKETIME.path()
 
 
 @pytest.fixture(scope="session")
 def spin_path() -> str:
-    path = spin.find()
-    if path is None and spin.required():
-        pytest.fail(spin.MISSING)
-    if path is None:
-        pytest.skip(spin.MISSING)
-    return path
+    return SPIN.path()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     skipped = [str(report.longrepr) for report in terminalreporter.stats.get("skipped", ())]
-    lacking = (("browser", chromium.MISSING), ("Sentinel", servers.MISSING), ("wall clock", NO_LIBFAKETIME))
-    lacking = (*lacking, ("model", spin.MISSING))
-    for what, missing in lacking:
-        if any(missing in why for why in skipped):
-            terminalreporter.write_line(f"The {what} tests did not run: {missing}.", yellow=True)
+    for tool in TOOLS:
+        if any(tool.missing in why for why in skipped):
+            terminalreporter.write_line(f"The {tool.tests} tests did not run: {tool.missing}.", yellow=True)

@@ -132,7 +132,8 @@ class Operations:
         revocation_id = call.request.match_info["id"]
         found = await self._store.promises.status(revocation_id)
         if found is None:
-            raise Refused(Reason.NOT_FOUND, "No such revocation is known, or it is older than a day.")
+            detail = "No such revocation is known: it is older than a day, or there was nothing to end."
+            raise Refused(Reason.NOT_FOUND, detail)
         scope, confirmation = found
         if confirmation is None:  # also while the store, and with it the audit stream, does not answer
             return Outcome(Pending.said(revocation_id, scope), None, status=202)

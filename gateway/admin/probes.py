@@ -40,7 +40,8 @@ class Probes:
             ready = False
         held, leases = self._store.node.leases()
         if ready and held < leases:
-            troubles.append(f"store: {leases - held} of {leases} leases are missing, so requests are slower")
+            missing = f"{leases - held} of {leases} leases are missing"
+            troubles.append(f"store: {missing}, so requests are slower, and revocations may stay pending")
         readiness = Readiness(ready=ready, troubles=troubles)
         return _json(readiness.model_dump_json().encode(), status=200 if ready else 503)
 

@@ -1,24 +1,30 @@
 """`watchword token` and `revoke`: what operators do at the keyboard."""
 
-from dataclasses import asdict
-from typing import Annotated
+from dataclasses import asdict, replace
+from typing import Annotated, TypedDict
 
 import typer
 
 from gateway import clock
 from gateway.admin.tokens import Scope as TokenScope
 from gateway.admin.tokens import issue_token
+from gateway.admin.views import Pending
 from gateway.cli.common import Config, Json, one_line, settings_from, settings_with_ring, with_store
-from gateway.cli.output import console, fail, failures, show_json
+from gateway.cli.output import console, fail, failures, pending, show_json
 from gateway.cli.people import actor
 from gateway.core.ending import Scope
 from gateway.store.audit import AuditEntry
-from gateway.store.confirming import Confirmation
 from gateway.store.keyring import KeyRing
 from gateway.store.opening import Store
 from gateway.store.orders import Revocation
 
 _DAY = 86400.0
+
+
+class _Why(TypedDict):
+    reason: str
+    actor: str
+    now: float
 
 
 def token(
@@ -67,8 +73,8 @@ def revoke(
 ) -> None:
     """End a session, a device, an account's sessions, or everybody's, and wait until no node accepts it.
 
-    Where replicas do not answer, it is pending: a gateway on this machine finishes it, and this command ends
-    with 1.
+    Where replicas do not answer, or the store falls silent on the way, it is pending: a gateway on this
+    machine finishes it, and this command ends with 1. A store that is down takes nothing: it ends with 3.
     """
     if (scope is Scope.EVERYBODY) != (target is None):
         raise typer.BadParameter(
@@ -76,11 +82,7 @@ def revoke(
         )
 
     async def revoked(store: Store, _: KeyRing) -> Revocation | None:
-        now = clock.now()
-        done = await _revoke(store, scope, target or "", reason, now)
-        if done is not None:
-            await store.audit.record(_audited(done, now))
-        return done
+        return await _revoke(store, scope, target or "", reason, clock.now())
 
     with failures(as_json=as_json):
         done = with_store(settings_from(config), revoked)
@@ -90,24 +92,24 @@ def revoke(
     if as_json:
         show_json(_told(done))
     else:
-        console.print(_sentence(what, done.confirmation), markup=False)
+        console.print(_sentence(what, done), markup=False)
     if done.confirmation is None:
         raise typer.Exit(1)
 
 
 def _told(done: Revocation) -> dict[str, object]:
     said: dict[str, object] = {"id": done.revocation_id, "scope": done.scope, "subject": done.subject}
+    if done.confirmation is None:
+        return {**said, **Pending.said(done.revocation_id, done.scope).model_dump()}
+    return {**said, "confirmed": True, **asdict(done.confirmation)}
+
+
+def _sentence(what: str, done: Revocation) -> str:
     confirmed = done.confirmation
     if confirmed is None:
-        return {**said, "confirmed": False}
-    return {**said, "confirmed": True, **asdict(confirmed)}
-
-
-def _sentence(what: str, confirmed: Confirmation | None) -> str:
-    if confirmed is None:
         return (
-            f"Revoked {what}, but too few replicas of the store have acknowledged it. It is pending: a "
-            "gateway on this machine goes on until it is confirmed."
+            f"Revoked {what}, but too few replicas of the store have acknowledged it. "
+            f"{pending(done.revocation_id)}"
         )
     nodes = "1 node has" if confirmed.nodes == 1 else f"{confirmed.nodes} nodes have"
     silent = f", and the lease of {confirmed.silent} more is over" if confirmed.silent else ""
@@ -115,25 +117,27 @@ def _sentence(what: str, confirmed: Confirmation | None) -> str:
     return f"Revoked {what}: {by_whom} ({confirmed.elapsed_ms:.1f} ms)."
 
 
-def _audited(done: Revocation, now: float) -> AuditEntry:
-    return AuditEntry(
-        at=now,
-        event=f"{done.scope}-revoked",
-        actor=actor(),
-        subject=done.subject or "",
-        session_id=(done.id or "") if done.scope is Scope.SESSION else "",
-        device_id=(done.id or "") if done.scope is Scope.DEVICE else "",
-        reason=done.reason,
-    )
-
-
 async def _revoke(store: Store, scope: Scope, target: str, reason: str, now: float) -> Revocation | None:
+    """It goes on record in the step that does it, so that a pending one does as well."""
+    revocations = store.revocations
+    why: _Why = {"reason": reason, "actor": actor(), "now": now}
+    entry = AuditEntry(now, f"{scope}-revoked", actor(), reason=reason)
     match scope:
         case Scope.SESSION:
-            return await store.revocations.session(target, reason=reason, actor=actor(), now=now)
+            session = await store.sessions.find(target)
+            if session is None:
+                return None
+            entry = replace(entry, subject=session.subject, session_id=target)
+            return await revocations.session(target, **why, entries=[entry])
         case Scope.DEVICE:
-            return await store.revocations.device(target, reason=reason, actor=actor(), now=now)
+            device = await store.devices.find(target)
+            if device is None:
+                return None
+            entry = replace(entry, subject=device.subject, device_id=target)
+            return await revocations.device(target, **why, entries=[entry])
         case Scope.ACCOUNT:
-            return await store.revocations.account(target, reason=reason, actor=actor(), now=now)
+            return await revocations.account(target, **why, entries=[replace(entry, subject=target)])
         case Scope.EVERYBODY:
-            return await store.revocations.everybody(reason=reason, actor=actor(), now=now)
+            done = await revocations.everybody(**why)
+            await store.audit.record(entry)
+            return done

@@ -17,7 +17,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from gateway.errors import Fault, Faulty, StoreUnavailable
+from gateway.admin.views import Pending
+from gateway.core.ending import Scope
+from gateway.errors import Fault, Faulty, RevocationPending, StoreUnavailable
 
 FAILED = 1
 STORE_UNAVAILABLE = 3
@@ -37,14 +39,24 @@ def failures(*, as_json: bool = False) -> Iterator[None]:
     except Faulty as error:
         show_faults(error.faults, as_json=as_json)
         raise typer.Exit(FAILED) from None
+    except RevocationPending as error:
+        if as_json:
+            show_json(Pending.said(error.revocation_id, Scope(error.scope)).model_dump())
+        else:
+            console.print(
+                f"The store did not take the revocation: {error}. {pending(error.revocation_id)}",
+                markup=False,
+            )
+        raise typer.Exit(FAILED) from None
     except StoreUnavailable as error:
-        errors.print(f"The store is not available: {error}", style="red", markup=False)
-        raise typer.Exit(STORE_UNAVAILABLE) from None
+        message = f"The store is not available: {error}"
+        raise fail(message, as_json=as_json, code=STORE_UNAVAILABLE) from None
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
-            raise fail(f"{error.strerror}. Choose another port, or stop what listens there.") from None
+            message = f"{error.strerror}. Choose another port, or stop what listens there."
+            raise fail(message, as_json=as_json) from None
         where = f": {error.filename}" if error.filename else ""
-        raise fail(f"{error.strerror or error}{where}") from None
+        raise fail(f"{error.strerror or error}{where}", as_json=as_json) from None
 
 
 def show_faults(faults: Sequence[Fault], *, as_json: bool) -> None:
@@ -58,13 +70,21 @@ def show_faults(faults: Sequence[Fault], *, as_json: bool) -> None:
     errors.print(f"[red]{counted(len(faults), 'fault')}[/]")
 
 
-def fail(message: str, *, as_json: bool = False) -> typer.Exit:
+def fail(message: str, *, as_json: bool = False, code: int = FAILED) -> typer.Exit:
     """Say why it could not be done, on standard error or as `{"error"}` on standard output; to be raised."""
     if as_json:
         show_json({"error": message})
     else:
         errors.print(message, style="red", markup=False)
-    return typer.Exit(FAILED)
+    return typer.Exit(code)
+
+
+def pending(revocation_id: str) -> str:
+    """What becomes of a revocation that is not certain yet, and how to ask."""
+    return (
+        "It is pending: a gateway on this machine goes on until it is confirmed. Its id is "
+        f"{revocation_id}; GET /v1/revocations/{revocation_id} at the operators' API tells what became of it."
+    )
 
 
 def counted(number: int, what: str) -> str:

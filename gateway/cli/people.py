@@ -255,7 +255,7 @@ async def _disabled(store: Store, subject: str, now: float) -> bool:
 
 
 def _new_password(*, from_stdin: bool, as_json: bool) -> str:
-    password = _read_password() if from_stdin else _ask_password()
+    password = _read_password(as_json=as_json) if from_stdin else _ask_password(as_json=as_json)
     if not SHORTEST <= len(password) <= LONGEST:
         raise fail(f"A password has {SHORTEST} to {LONGEST} characters.", as_json=as_json)
     return password
@@ -269,16 +269,17 @@ async def _hash(password: str) -> str:
         passwords.close()
 
 
-def _read_password() -> str:
+def _read_password(*, as_json: bool) -> str:
     try:
         return sys.stdin.buffer.readline().decode().rstrip("\r\n")
     except UnicodeDecodeError:
-        raise fail("The password is not UTF-8.") from None
+        raise fail("The password is not UTF-8.", as_json=as_json) from None
 
 
-def _ask_password() -> str:
+def _ask_password(*, as_json: bool) -> str:
     if not sys.stdin.isatty():
-        raise fail("There is no terminal to ask for a password; give it with --password-stdin.")
+        message = "There is no terminal to ask for a password; give it with --password-stdin."
+        raise fail(message, as_json=as_json)
     password: str = typer.prompt("Password", hide_input=True, confirmation_prompt=True)
     return password
 

@@ -19,7 +19,10 @@ KEPT_SECONDS = 86_400.0
 """How long they count on while the issuer does not answer."""
 
 SOONEST_SECONDS = 30.0
-"""How often they are fetched at most: tokens that name keys which do not exist cost the issuer no more."""
+"""How often they are fetched at most: tokens that name keys which do not exist cost the issuer no more.
+
+A key that is new to us can so be unknown for that long, which is not to say that it does not exist.
+"""
 
 _log = structlog.get_logger("gateway.backchannel")
 
@@ -32,24 +35,28 @@ class FetchedKeys:
         self._algorithms = algorithms
         self._stopwatch = stopwatch
         self._keys: Keys = {}
-        self._fetched_at: float | None = None
+        self._as_of: float | None = None
         self._tried_at: float | None = None
         self._one_at_a_time = asyncio.Lock()
         self._session: ClientSession | None = None
 
     async def find(self, kid: str) -> Key | None:
-        """The key of this name; None if there is none such.
+        """The key of this name; None if there is none such in what was published after this call.
 
-        Raises KeysUnavailable where that is not known, since the issuer does not say.
+        Raises KeysUnavailable where that is not known, since the issuer does not say or may not be asked yet.
         """
-        if not (self._younger_than(FRESH_SECONDS, self._fetched_at) and kid in self._keys):
+        began = self._stopwatch()
+        if not (self._younger_than(FRESH_SECONDS, self._as_of) and kid in self._keys):
             async with self._one_at_a_time:
                 if not self._younger_than(SOONEST_SECONDS, self._tried_at):
                     self._tried_at = self._stopwatch()
                     await self._refresh()
-        if not self._younger_than(KEPT_SECONDS, self._fetched_at):
+        if self._as_of is None or not self._younger_than(KEPT_SECONDS, self._as_of):
             raise KeysUnavailable("the issuer's keys cannot be fetched")
-        return self._keys.get(kid)
+        key = self._keys.get(kid)
+        if key is None and self._as_of < began:
+            raise KeysUnavailable("the key is none of those that the issuer had, and may be a new one")
+        return key
 
     async def close(self) -> None:
         if self._session is not None:
@@ -60,6 +67,7 @@ class FetchedKeys:
 
     async def _refresh(self) -> None:
         """Take up what is published now. What cannot be used is logged, and changes nothing."""
+        asked_at = self._stopwatch()
         try:
             self._keys = read_keys(await self._fetch(), self._algorithms)
         except (ClientError, OSError, TimeoutError, ValueError) as error:
@@ -67,7 +75,7 @@ class FetchedKeys:
             why = str(error) if type(error) is ValueError else type(error).__name__
             _log.error("an issuer's keys cannot be fetched", url=self._url, why=why)
         else:
-            self._fetched_at = self._stopwatch()
+            self._as_of = asked_at
 
     async def _fetch(self) -> bytes:
         if self._session is None:

@@ -19,7 +19,7 @@ from gateway.identity.event_key import jwk_set
 from gateway.identity.sign_in import place_of
 from gateway.identity.transmitters import LONGEST_TOKEN, Transmitters
 from gateway.portal.call import Call, Handler
-from gateway.store.attempts import AttemptLimit, Attempts
+from gateway.store.attempts import Attempt, AttemptLimit, Attempts
 from gateway.store.keyring import Seals
 from gateway.web.metrics import Metrics
 from gateway.web.routes import Route
@@ -98,7 +98,9 @@ class BackChannel:
         try:
             event = await self._transmitters.verify(token, kind, now)
         except KeysUnavailable as error:
-            _log.error("a token cannot be checked, its sender is to ask again", why=str(error))
+            # Whoever makes up names of keys comes here as well, and is not to fill the log.
+            if (await self._count(call)).allowed:
+                _log.error("a token cannot be checked, its sender is to ask again", why=str(error))
             return Outcome.BUSY
         if isinstance(event, Refusal):
             return event
@@ -112,7 +114,7 @@ class BackChannel:
     async def _refuse(self, call: Call, refusal: Refusal, said: Mapping[str, str]) -> web.Response:
         """400 and why; after too many of them only 429."""
         self._metrics.event(Outcome.REFUSED)
-        attempt = await self._attempts.count(_KIND, place_of(call.inbound.address), REFUSALS)
+        attempt = await self._count(call)
         if not attempt.allowed:
             return web.Response(status=429, headers={**_NO_STORE, "Retry-After": str(attempt.retry_after)})
         _log.warning(
@@ -124,6 +126,10 @@ class BackChannel:
             content_type="application/json",
             headers={**_NO_STORE, "Content-Language": "en"},
         )
+
+    async def _count(self, call: Call) -> Attempt:
+        """One more token of this address that did not count."""
+        return await self._attempts.count(_KIND, place_of(call.inbound.address), REFUSALS)
 
 
 def _busy() -> web.Response:

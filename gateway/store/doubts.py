@@ -32,11 +32,18 @@ async def doubts_about(connection: Connection, replicas: int) -> Doubts:
         name = f"{server.name}: " if server.name else ""
         faults = [*_of_settings(info), *_of_clock(seconds + micros / 1e6)]
         found = _replicas_in(info)
-        told = f"{name}{found} replicas are connected, store.replicas is {replicas}"
         doubts.faults.extend(name + fault for fault in faults)
-        if found != replicas:
-            (doubts.faults if found > replicas else doubts.shortfalls).append(told)
+        if found > replicas:
+            doubts.faults.append(f"{name}{_connected(found, replicas)}: set it to {found}")
+        elif found < replicas:
+            hint = f"connect what is missing, or set it to {found} if there are no more"
+            doubts.shortfalls.append(f"{name}{_connected(found, replicas)}: {hint}")
     return doubts
+
+
+def _connected(found: int, replicas: int) -> str:
+    connected = "1 replica is" if found == 1 else f"{found} replicas are"
+    return f"{connected} connected, and the setting store.replicas is {replicas}"
 
 
 def _of_settings(info: dict[str, Any]) -> list[str]:

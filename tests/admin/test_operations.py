@@ -1,10 +1,24 @@
 """What operators see, what they end, and that nothing of it is secret."""
 
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
 import pytest
 from redis.asyncio import Redis
 from support.gateway import QUICK
 from support.operators import Operators, token_of
-from support.store import NOW, contents, device_of, enrolled, every_size, new_factor, signed_in
+from support.store import (
+    LIKE_OURS,
+    NOW,
+    contents,
+    device_of,
+    enrolled,
+    every_size,
+    new_factor,
+    opened_store,
+    running_server,
+    signed_in,
+)
 
 from gateway.admin.operations import MOST_LISTED
 from gateway.admin.tokens import Scope
@@ -267,6 +281,36 @@ async def test_revocations_are_counted(operators: Operators, store: Store) -> No
     text = operators.metrics.exposition().decode()
     assert 'watchword_revocations_total{scope="everybody"} 1.0' in text
     assert 'watchword_revocations_total{scope="account"} 0.0' in text
+
+
+async def test_without_the_store_orders_are_taken_that_need_no_look_at_it(
+    start_operators: Callable[[Store], Awaitable[Operators]], short_path: Path
+) -> None:
+    with running_server(short_path, *LIKE_OURS) as server:
+        store = await opened_store(server.url)
+        operators = await start_operators(store)
+        session = await signed_in(store)
+        device = device_of(store, "ada", "laptop").id
+    for order in ({"scope": "session", "id": session.session_id}, {"scope": "device", "id": device}):
+        refused = await operators.revoke(**order, reason="stolen")
+        assert (refused.status, refused.body["reason"]) == (503, "store-unavailable")
+    statuses = {}
+    for order in ({"scope": "account", "subject": "nobody"}, {"scope": "everybody"}):
+        taken = await operators.revoke(**order, reason="stolen")
+        assert (taken.status, taken.body["confirmed"]) == (202, False)
+        statuses[order["scope"]] = taken.headers["Location"]
+    token = token_of("grace", Scope.REVOKE)
+    with running_server(short_path, *LIKE_OURS):
+        assert await live(operators) == {session.session_id: True}
+        for status in statuses.values():
+            assert (await operators.call("GET", status, token)).status == 202
+        await store.finisher.finish()
+        assert (await operators.call("GET", statuses["everybody"], token)).body["confirmed"] is True
+        missed = await operators.call("GET", statuses["account"], token)
+        assert (missed.status, missed.body["reason"]) == (404, "not-found")
+        assert "there was nothing to end" in missed.body["detail"]
+        assert [each.scope for each in await store.revocations.list()] == ["everybody"]
+    await store.close()
 
 
 # --- the list of revocations

@@ -4,11 +4,13 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
+from support.nodes import Join
 from support.operators import Operators
 from support.store import LIKE_OURS, opened_store, running_server
 
 from gateway.errors import Fault
 from gateway.store.opening import Store
+from gateway.store.standing import NodeOptions
 
 
 async def test_a_gateway_that_works_is_alive_and_ready(operators: Operators) -> None:
@@ -40,6 +42,16 @@ async def test_a_gateway_without_its_store_is_alive_but_not_ready(
     with running_server(short_path, *LIKE_OURS):
         assert (await operators.call("GET", "/readyz")).status == 200
     await store.close()
+
+
+async def test_a_gateway_without_its_lease_says_what_comes_of_it(
+    start_operators: Callable[[Store], Awaitable[Operators]], join: Join
+) -> None:
+    """No replica holds what it writes."""
+    alone, _ = await join(NodeOptions(lease=0.2, grace=0.1, replicas=1, acknowledge=1))
+    answer = await (await start_operators(alone)).call("GET", "/readyz")
+    trouble = "store: 1 of 1 leases are missing, so requests are slower, and revocations may stay pending"
+    assert (answer.status, answer.body) == (200, {"ready": True, "troubles": [trouble]})
 
 
 async def test_counts_are_there_for_prometheus(operators: Operators) -> None:

@@ -1,5 +1,6 @@
 """Which settings a command takes, and the store that it opens."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -91,10 +92,14 @@ def test_a_failure_in_between_closes_it_too(
 
 def test_a_store_that_does_not_answer(command: CommandLine) -> None:
     nowhere = f"unix://{command.folder}/nowhere.sock"
-    for arguments in (("user", "list"), ("user", "list", "--json"), ("revoke", "everybody")):
-        result = command(*arguments, WATCHWORD_STORE__URL=nowhere, WATCHWORD_STORE__TIMEOUT="1s")
+    settings = {"WATCHWORD_STORE__URL": nowhere, "WATCHWORD_STORE__TIMEOUT": "1s"}
+    for arguments in (("user", "list"), ("revoke", "everybody")):
+        result = command(*arguments, **settings)
         assert (result.exit_code, result.stdout) == (3, "")
         assert result.stderr.startswith("The store is not available: ")
+    told = command("user", "list", "--json", **settings)
+    assert (told.exit_code, told.stderr) == (3, "")
+    assert json.loads(told.stdout)["error"].startswith("The store is not available: ")
 
 
 def test_a_ring_that_is_gone(command: CommandLine) -> None:

@@ -16,7 +16,6 @@ from support.commands import CommandLine
 from support.running_demo import WATCHWORD
 from typer.testing import Result
 
-from gateway.cli.common import settings_from, with_store
 from gateway.store import rotation
 from gateway.store.audit import AuditEntry
 from gateway.store.ring_file import changing, load, load_or_create
@@ -49,10 +48,8 @@ def client(command: CommandLine) -> Iterator[redis.Redis]:
         client.client_unpause()
 
 
-def audited(command: CommandLine, monkeypatch: pytest.MonkeyPatch) -> list[AuditEntry]:
-    for name, value in command.environ.items():
-        monkeypatch.setenv(name, value)
-    return with_store(settings_from(None), lambda store, _: store.audit.latest(""))
+def audited(command: CommandLine) -> list[AuditEntry]:
+    return command.in_store(lambda store: store.audit.latest(""))
 
 
 def rows(result: Result) -> list[list[str]]:
@@ -188,9 +185,7 @@ def test_a_key_is_added_and_then_activated(command: CommandLine, path: Path, fir
     assert load(path).active == added
 
 
-def test_a_rotation_tells_what_it_does(
-    command: CommandLine, path: Path, first: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_rotation_tells_what_it_does(command: CommandLine, path: Path, first: str) -> None:
     result = command("keys", "rotate")
     assert result.exit_code == 0
     active = load(path).active
@@ -199,7 +194,7 @@ def test_a_rotation_tells_what_it_does(
         "Sealed 0 values anew.",
     ]
     assert "Looking through the store's records" in result.stderr
-    (entry,) = audited(command, monkeypatch)
+    (entry,) = audited(command)
     assert (entry.event, entry.actor, entry.reason) == (
         "keys-rotated",
         "cli:grace",
@@ -217,14 +212,14 @@ def test_what_is_left_is_sealed_anew(command: CommandLine, path: Path, first: st
 
 
 def test_a_key_is_retired_once_nothing_needs_it(
-    command: CommandLine, path: Path, first: str, settled: None, monkeypatch: pytest.MonkeyPatch
+    command: CommandLine, path: Path, first: str, settled: None
 ) -> None:
     command.json("keys", "rotate")
     result = command("keys", "retire", first, "--yes")
     assert (result.exit_code, result.stderr) == (0, "")
     assert result.stdout.startswith(f"Retired {first}.")
     assert first not in path.read_text()
-    entry = audited(command, monkeypatch)[0]
+    entry = audited(command)[0]
     assert (entry.event, entry.actor, entry.reason) == ("keys-retired", "cli:grace", first)
     command.json("keys", "rotate")
     kept = next(row["name"] for row in command.json("keys", "list")["keys"] if row["state"] == "kept")

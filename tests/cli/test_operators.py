@@ -1,13 +1,17 @@
 """`watchword token` and `revoke`."""
 
+import json
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
+import redis
 from support.commands import CommandLine
 
 from gateway import clock
 from gateway.admin.tokens import Operator, Scope, TokenFault, verify_token
-from gateway.cli.common import settings_from, with_store
 from gateway.core.records import LaterDevices
 from gateway.store.keyring import KeyRing
 from gateway.store.opening import Store
@@ -99,10 +103,9 @@ async def _signed_in(store: Store) -> Started:
 class Person:
     """Somebody who is signed in, in the store of the commands."""
 
-    def __init__(self, command: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
-        for name, value in command.environ.items():
-            monkeypatch.setenv(name, value)
-        self.started = with_store(settings_from(None), lambda store, _: _signed_in(store))
+    def __init__(self, command: CommandLine) -> None:
+        self._command = command
+        self.started = command.in_store(_signed_in)
 
     def named(self, scope: str) -> list[str]:
         """What a revocation of `scope` names to hit this person."""
@@ -118,7 +121,16 @@ class Person:
             (device,) = await store.devices.list("ada")
             return device.id
 
-        return with_store(settings_from(None), lambda store, _: found(store))
+        return self._command.in_store(found)
+
+    def revocation_id(self) -> str:
+        """That of the only one there is."""
+
+        async def found(store: Store) -> str:
+            (revocation,) = await store.revocations.list()
+            return revocation.revocation_id
+
+        return self._command.in_store(found)
 
     def is_live(self) -> bool:
         async def judged(store: Store) -> bool:
@@ -126,12 +138,12 @@ class Person:
             snapshot = await store.who.ask(self.started.cookie, now)
             return snapshot is not None and snapshot.fault(now) is None
 
-        return with_store(settings_from(None), lambda store, _: judged(store))
+        return self._command.in_store(judged)
 
 
 @pytest.fixture
-def ada(command: CommandLine, monkeypatch: pytest.MonkeyPatch) -> Person:
-    return Person(command, monkeypatch)
+def ada(command: CommandLine) -> Person:
+    return Person(command)
 
 
 @pytest.mark.parametrize("scope", ["session", "device", "account", "everybody"])
@@ -154,7 +166,7 @@ def test_every_scope_ends_the_session(command: CommandLine, ada: Person, scope: 
         (entry,) = await store.audit.latest("" if scope == "everybody" else "ada")
         assert (entry.event, entry.actor, entry.reason) == (f"{scope}-revoked", "cli:grace", "a [/red] test")
 
-    with_store(settings_from(None), lambda store, _: recorded(store))
+    command.in_store(recorded)
 
 
 @pytest.mark.parametrize("scope", ["session", "device", "account", "everybody"])
@@ -164,6 +176,91 @@ def test_the_answer_for_programs(command: CommandLine, ada: Person, scope: str) 
     assert answer.pop("elapsed_ms") > 0
     subject = None if scope == "everybody" else "ada"
     assert answer == {"scope": scope, "subject": subject, "confirmed": True, "nodes": 0, "silent": 0}
+
+
+# --- what is pending
+
+
+def told_without_a_replica(command: CommandLine, *options: str) -> tuple[int, str]:
+    """What a revocation comes to, in a process of its own, which keeps its log out of what it says."""
+    revoking = command.start("revoke", "account", "ada", *options, WATCHWORD_STORE__REPLICAS="1")
+    said, logged = revoking.communicate()
+    assert "0 replicas are connected" in logged
+    return revoking.returncode, said
+
+
+@contextmanager
+def no_writes(valkey_url: str) -> Iterator[None]:
+    """The store answers, and takes nothing."""
+    with redis.Redis.from_url(valkey_url) as client:
+        client.config_set("min-replicas-to-write", 1)
+        try:
+            yield
+        finally:
+            client.config_set("min-replicas-to-write", 0)
+
+
+def test_too_few_replicas_leave_it_pending(command: CommandLine, ada: Person) -> None:
+    code, said = told_without_a_replica(command)
+    assert (code, ada.is_live()) == (1, False)
+    ids = re.fullmatch(
+        r"Revoked account ada, but too few replicas of the store have acknowledged it\. It is pending: .+ "
+        r"Its id is ([0-9a-f]{32}); GET /v1/revocations/([0-9a-f]{32}) at the operators' API tells .+\.\n",
+        said,
+    )
+    assert ids is not None and ids[1] == ids[2] == ada.revocation_id()
+
+
+def test_what_is_pending_has_its_address_for_programs(command: CommandLine, ada: Person) -> None:
+    code, said = told_without_a_replica(command, "--json")
+    named = ada.revocation_id()
+    assert (code, json.loads(said)) == (
+        1,
+        {
+            "id": named,
+            "scope": "account",
+            "subject": "ada",
+            "confirmed": False,
+            "status": f"/v1/revocations/{named}",
+        },
+    )
+
+
+@pytest.mark.parametrize("scope", ["session", "device", "account"])
+def test_a_store_that_fails_on_the_way_leaves_it_pending(
+    command: CommandLine, ada: Person, valkey_url: str, scope: str
+) -> None:
+    """It is on the disk, and a gateway on this machine carries it out, on record like any other."""
+    named = ada.named(scope)
+    with no_writes(valkey_url):
+        result = command("revoke", scope, *named)
+    assert (result.exit_code, result.stderr, ada.is_live()) == (1, "", True)
+    promised = re.search(r"It is pending: .* GET /v1/revocations/([0-9a-f]{32}) at", result.stdout)
+
+    async def finished(store: Store) -> list[str]:
+        await store.finisher.finish()
+        return [entry.event for entry in await store.audit.latest("ada")]
+
+    events = command.in_store(finished)
+    assert (ada.is_live(), events) == (False, [f"{scope}-revoked"])
+    assert promised is not None and promised[1] == ada.revocation_id()
+
+
+@pytest.mark.parametrize("scope", ["session", "device", "account", "everybody"])
+def test_a_store_that_is_down_takes_nothing(
+    command: CommandLine, ada: Person, tmp_path: Path, scope: str
+) -> None:
+    nowhere = {"WATCHWORD_STORE__URL": f"unix://{tmp_path}/nowhere.sock", "WATCHWORD_STORE__TIMEOUT": "1s"}
+    result = command("revoke", scope, *ada.named(scope), **nowhere)
+    assert (result.exit_code, result.stdout) == (3, "")
+    assert result.stderr.startswith("The store is not available: ")
+    told = command("revoke", scope, *ada.named(scope), "--json", **nowhere)
+    assert (told.exit_code, list(json.loads(told.stdout)), told.stderr) == (3, ["error"], "")
+    assert not list(tmp_path.glob("data/journal/*"))
+    assert ada.is_live()
+
+
+# --- what cannot be revoked
 
 
 @pytest.mark.parametrize("scope", ["session", "device", "account"])

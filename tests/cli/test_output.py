@@ -9,7 +9,7 @@ import pytest
 import typer
 
 from gateway.cli.output import console, counted, fail, failures, moment, show_faults, show_json, show_table
-from gateway.errors import Fault, Faulty, StoreUnavailable
+from gateway.errors import Fault, Faulty, RevocationPending, StoreUnavailable
 
 FAULTS = (Fault("a.yaml", 1, 2, "is [red]wrong[/]"), Fault("b.yaml", 3, 4, "is [/x] too"))
 TAKEN = OSError(errno.EADDRINUSE, "error while attempting to bind on address ('127.0.0.1', 8080)")
@@ -52,6 +52,37 @@ def test_faults_for_programs(capsys: pytest.CaptureFixture[str]) -> None:
             {"file": "b.yaml", "line": 3, "column": 4, "message": "is [/x] too"},
         ]
     }
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (StoreUnavailable("no [/answer]"), 3, "The store is not available: no [/answer]"),
+        (FileNotFoundError(2, "No such file", "/a/[/b]"), 1, "No such file: /a/[/b]"),
+        (TAKEN, 1, f"{TAKEN.strerror}. Choose another port, or stop what listens there."),
+    ],
+    ids=["store", "file", "port"],
+)
+def test_what_goes_wrong_is_an_error_for_programs(
+    error: Exception, code: int, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(typer.Exit) as raised, failures(as_json=True):
+        raise error
+    out, err = capsys.readouterr()
+    assert (raised.value.exit_code, json.loads(out), err) == (code, {"error": said}, "")
+
+
+def test_what_was_promised_is_no_error(capsys: pytest.CaptureFixture[str]) -> None:
+    promised = RevocationPending("no [/answer]", "7" * 32, "account")
+    with pytest.raises(typer.Exit) as raised, failures():
+        raise promised
+    out, err = capsys.readouterr()
+    assert (raised.value.exit_code, err) == (1, "")
+    assert "no [/answer]. It is pending" in out and f"GET /v1/revocations/{'7' * 32} at" in out
+    with pytest.raises(typer.Exit) as raised, failures(as_json=True):
+        raise promised
+    told = {"id": "7" * 32, "scope": "account", "confirmed": False, "status": f"/v1/revocations/{'7' * 32}"}
+    assert (raised.value.exit_code, json.loads(capsys.readouterr().out)) == (1, told)
 
 
 def test_our_own_mistakes_are_not_hidden() -> None:

@@ -5,8 +5,6 @@ import os
 import pty
 import pwd
 import subprocess
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
 
 import pytest
 from support.commands import CommandLine
@@ -14,25 +12,14 @@ from support.running_demo import WATCHWORD
 from support.store import signed_in
 
 from gateway import clock
-from gateway.cli.common import settings_from, with_store
 from gateway.cli.people import actor
 from gateway.core.reasons import Reason
 from gateway.identity.passwords import LONGEST, Passwords
 from gateway.store.attempts import CODES, Attempt, GrowingDelay
 from gateway.store.opening import Store
 
-T = TypeVar("T")
-
 PASSWORD = "correct horse battery staple"
 ADA = ("user", "add", "ada", "--password-stdin")
-
-
-def in_store(command: CommandLine, use: Callable[[Store], Awaitable[T]]) -> T:
-    """What is found in the store of the commands."""
-    with pytest.MonkeyPatch.context() as patched:
-        for name, value in command.environ.items():
-            patched.setenv(name, value)
-        return with_store(settings_from(None), lambda store, _: use(store))
 
 
 def has_password(command: CommandLine, subject: str, password: str) -> bool:
@@ -44,7 +31,7 @@ def has_password(command: CommandLine, subject: str, password: str) -> bool:
         finally:
             passwords.close()
 
-    return in_store(command, verified)
+    return command.in_store(verified)
 
 
 def added(command: CommandLine, subject: str = "ada", *options: str) -> None:
@@ -159,6 +146,8 @@ def test_a_password_has_a_length(command: CommandLine, password: str, code: int)
 def test_a_password_is_text(command: CommandLine) -> None:
     result = command(*ADA, input=b"correct \xff horse\n")
     assert (result.exit_code, result.stderr) == (1, "The password is not UTF-8.\n")
+    told = command(*ADA, "--json", input=b"correct \xff horse\n")
+    assert (told.exit_code, told.stdout) == (1, '{"error": "The password is not UTF-8."}\n')
 
 
 def test_spaces_belong_to_a_password(command: CommandLine) -> None:
@@ -179,7 +168,7 @@ ANOTHER = "troubador and 4 staples"
 
 def test_a_password_is_set_and_every_session_ends(command: CommandLine) -> None:
     added(command)
-    session = in_store(command, lambda store: signed_in(store, now=clock.now()))
+    session = command.in_store(lambda store: signed_in(store, now=clock.now()))
     result = command("user", "password", "ada", "--password-stdin", input=f"{ANOTHER}\n")
     assert (result.exit_code, result.stderr) == (0, "")
     assert result.stdout == "ada has a new password, and no session any more.\n"
@@ -191,15 +180,15 @@ def test_a_password_is_set_and_every_session_ends(command: CommandLine) -> None:
         assert snapshot is not None
         return snapshot.fault(clock.now())
 
-    assert in_store(command, fault) is Reason.SESSION_REVOKED
+    assert command.in_store(fault) is Reason.SESSION_REVOKED
     options = ("--password-stdin", "--reason", "ticket 4711")
     assert command.json("user", "password", "ada", *options, input=PASSWORD) == {"subject": "ada"}
-    entries = in_store(command, lambda store: store.audit.latest("ada", 2))
+    entries = command.in_store(lambda store: store.audit.latest("ada", 2))
     assert [(entry.event, entry.actor, entry.reason) for entry in entries] == [
         ("password-set", "cli:grace", "ticket 4711"),
         ("password-set", "cli:grace", "set by an operator"),
     ]
-    revoked = in_store(command, lambda store: store.revocations.list())
+    revoked = command.in_store(lambda store: store.revocations.list())
     assert {(each.scope, each.subject, each.actor) for each in revoked} == {("account", "ada", "cli:grace")}
 
 
@@ -219,7 +208,7 @@ def test_a_password_that_is_not_set_changes_nothing(
     result = command("user", "password", subject, "--password-stdin", input=password)
     assert (result.exit_code, result.stdout, result.stderr) == (1, "", said)
     assert has_password(command, "ada", PASSWORD)
-    assert [entry.event for entry in in_store(command, lambda store: store.audit.latest("ada"))] == [
+    assert [entry.event for entry in command.in_store(lambda store: store.audit.latest("ada"))] == [
         "account-added"
     ]
 
@@ -281,7 +270,7 @@ def test_disabling_ends_sessions_and_enabling_brings_none_back(command: CommandL
     for action, disabled in (("disable", True), ("enable", False)):
         assert command.json("user", action, "ada") == {"subject": "ada", "disabled": disabled}
         assert command("user", action, "ada").stdout == f"ada is {action}d.\n"
-        account = in_store(command, lambda store: store.accounts.find("ada"))
+        account = command.in_store(lambda store: store.accounts.find("ada"))
         assert account is not None
         assert account.disabled == disabled
         epochs.append(account.epoch)
@@ -296,7 +285,7 @@ def locked(command: CommandLine, subject: str) -> None:
     async def failed(store: Store) -> list[Attempt]:
         return [await store.attempts.begin(CODES, subject, delay, 0.0) for _ in range(3)]
 
-    assert in_store(command, failed)[-1] == Attempt(allowed=True, locked=True)
+    assert command.in_store(failed)[-1] == Attempt(allowed=True, locked=True)
 
 
 def test_locked_codes_are_seen_and_unlocked(command: CommandLine) -> None:
@@ -312,7 +301,7 @@ def test_locked_codes_are_seen_and_unlocked(command: CommandLine) -> None:
     assert command.json("user", "unlock", "bob") == {**unlocked, "were_locked": True}
     assert command("user", "list").stdout.count("codes locked") == 0
     for subject, reason in (("ada", "ticket 4711"), ("bob", "unlocked by an operator")):
-        entry = in_store(command, lambda store, subject=subject: store.audit.latest(subject, 1))[0]
+        entry = command.in_store(lambda store, subject=subject: store.audit.latest(subject, 1))[0]
         assert (entry.event, entry.actor, entry.reason) == ("codes-unlocked", "cli:grace", reason)
 
 
@@ -324,13 +313,13 @@ def test_what_was_not_locked_is_not_said_to_be_unlocked(command: CommandLine) ->
     async def failed(store: Store) -> Attempt:
         return await store.attempts.begin(CODES, "ada", delay, 0.0)
 
-    assert [in_store(command, failed).allowed for _ in range(2)] == [True, False]
+    assert [command.in_store(failed).allowed for _ in range(2)] == [True, False]
     result = command("user", "unlock", "ada")
     assert (result.exit_code, result.stderr) == (0, "")
     assert result.stdout.startswith("The codes of ada were not locked.")
-    assert in_store(command, failed).allowed
+    assert command.in_store(failed).allowed
     assert command.json("user", "unlock", "ada")["were_locked"] is False
-    (entry,) = in_store(command, lambda store: store.audit.latest("ada", 1))
+    (entry,) = command.in_store(lambda store: store.audit.latest("ada", 1))
     assert entry.event == "codes-unlocked"
 
 
@@ -349,7 +338,7 @@ def test_it_is_on_record_who_was_at_the_keyboard(command: CommandLine) -> None:
     added(command)
     for action in ("disable", "enable"):
         command("user", action, "ada")
-    entries = in_store(command, lambda store: store.audit.latest("ada"))
+    entries = command.in_store(lambda store: store.audit.latest("ada"))
     assert [(entry.event, entry.actor) for entry in entries] == [
         ("account-enabled", "cli:grace"),
         ("account-disabled", "cli:grace"),
@@ -363,7 +352,7 @@ def test_without_the_variable_the_login_name_is_on_record(
     monkeypatch.delenv("USER", raising=False)
     environ = {name: value for name, value in command.environ.items() if name != "USER"}
     added(CommandLine(command.folder, environ))
-    (entry,) = in_store(command, lambda store: store.audit.latest("ada"))
+    (entry,) = command.in_store(lambda store: store.audit.latest("ada"))
     assert entry.actor == f"cli:{pwd.getpwuid(os.getuid()).pw_name}"
 
 
@@ -380,7 +369,7 @@ def test_an_operator_vouches_for_an_address(command: CommandLine) -> None:
         "email": "king@example.org",
     }
     assert command.json("user", "list")[0]["email"] == "king@example.org"
-    entries = in_store(command, lambda store: store.audit.latest("ada"))
+    entries = command.in_store(lambda store: store.audit.latest("ada"))
     assert (entries[0].event, entries[0].reason) == ("profile-changed", "e-mail")
     assert entries[0].actor.startswith("cli:")
 

@@ -1,36 +1,28 @@
 """`watchword reset`: the same case files at the keyboard, and the same rule that one cannot do it alone."""
 
 import re
-from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 from support.commands import CommandLine
 from support.store import NOW, enrolled, signed_in
 
 from gateway.assembly import reset_cases
-from gateway.cli.common import settings_from, with_store
+from gateway.cli.common import settings_from
 from gateway.store.opening import Store
 
-T = TypeVar("T")
 ITEMS = ("full-name", "phone", "address", "photo-with-id-and-note")
 MARGARET = {"USER": "margaret"}
 
 
-def in_store(use: Callable[[Store], Awaitable[T]]) -> T:
-    return with_store(settings_from(None), lambda store, _: use(store))
-
-
 @pytest.fixture
-def ada(command: CommandLine, monkeypatch: pytest.MonkeyPatch) -> CommandLine:
+def ada(command: CommandLine) -> CommandLine:
     """The command line of grace, and an account with a factor."""
-    for name, value in command.environ.items():
-        monkeypatch.setenv(name, value)
 
     async def added(store: Store) -> None:
         await enrolled(store, await signed_in(store))
 
-    in_store(added)
+    command.in_store(added)
     return command
 
 
@@ -70,7 +62,7 @@ def test_the_waiting_time_is_that_of_the_settings(ada: CommandLine) -> None:
     async def settled(store: Store) -> list[Any]:
         return await reset_cases(settings_from(None), store).settle(NOW + 1)
 
-    assert [reset.state for reset in in_store(settled)] == ["done"]
+    assert [reset.state for reset in ada.in_store(settled)] == ["done"]
     assert ada.json("reset", "show", reset_id)["state"] == "done"
 
 
@@ -107,7 +99,7 @@ def test_each_step_is_on_record(ada: CommandLine) -> None:
         entries = reversed(await store.audit.latest("ada"))
         return [(each.event, each.actor, each.reason) for each in entries if each.event.startswith("reset-")]
 
-    assert in_store(recorded) == [
+    assert ada.in_store(recorded) == [
         ("reset-opened", "cli:grace", f"{reset_id} ticket 4711"),
         *(("reset-evidence", "cli:grace", f"{reset_id} {item}") for item in ITEMS),
         ("reset-approved", "cli:margaret", f"{reset_id} all fits"),

@@ -64,10 +64,64 @@ async def test_a_withdrawn_key_is_forgotten_even_if_nobody_names_another() -> No
 
 
 async def test_names_of_no_key_cost_the_issuer_little() -> None:
+    """And while it may not be asked, nobody knows that they are of none."""
     async with publishing() as scene:
+        assert await scene.keys.find("made-up") is None
         for number in range(20):
-            assert await scene.keys.find(f"made-up-{number}") is None
+            scene.seconds += 1
+            with pytest.raises(KeysUnavailable, match="may be a new one"):
+                await scene.keys.find(f"made-up-{number}")
+            assert await scene.keys.find("ES256")
         assert len(scene.issuer.calls) == 1
+        scene.seconds += SOONEST_SECONDS - 20
+        assert await scene.keys.find("made-up") is None
+        assert len(scene.issuer.calls) == 2
+
+
+async def test_a_new_key_counts_as_soon_as_it_may_be_fetched() -> None:
+    async with publishing() as scene:
+        assert await scene.keys.find("ES256")
+        scene.text = key_set(jwk("ES256"), jwk("EdDSA"))
+        scene.seconds += SOONEST_SECONDS - 1
+        with pytest.raises(KeysUnavailable):
+            await scene.keys.find("EdDSA")
+        scene.seconds += 1
+        assert await scene.keys.find("EdDSA")
+
+
+async def test_what_was_asked_for_before_this_call_tells_nothing_of_a_name() -> None:
+    """The issuer may have published the key while its answer, without it, was on its way."""
+    asked, answered = asyncio.Event(), asyncio.Event()
+
+    async def answer(_: web.Request) -> web.Response:
+        asked.set()
+        await answered.wait()
+        return web.Response(text=key_set(jwk("ES256")))
+
+    seconds = 1000.0
+    async with receiving(respond=answer) as issuer:
+        keys = FetchedKeys(issuer.url, ALGORITHMS, lambda: seconds)
+        first = asyncio.create_task(keys.find("made-up"))
+        await asked.wait()
+        seconds += 1
+        late, known = (asyncio.create_task(keys.find(kid)) for kid in ("EdDSA", "ES256"))
+        await asyncio.sleep(0)  # both have begun
+        answered.set()
+        assert await first is None
+        with pytest.raises(KeysUnavailable):
+            await late
+        assert await known
+        assert len(issuer.calls) == 1
+        await keys.close()
+
+
+async def test_of_a_silent_issuer_nobody_knows_that_it_has_no_such_key() -> None:
+    async with publishing() as scene:
+        assert await scene.keys.find("ES256")
+        scene.issuer.status = 500
+        scene.seconds += SOONEST_SECONDS
+        with pytest.raises(KeysUnavailable):
+            await scene.keys.find("EdDSA")
 
 
 async def test_an_issuer_that_falls_silent_is_known_for_a_while() -> None:

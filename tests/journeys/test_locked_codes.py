@@ -4,20 +4,16 @@ import re
 
 from playwright.async_api import Browser, expect
 from support.gateway import OpenScene
-from support.photographs import DESKTOP, Photographer
+from support.photographs import Photographer
+from support.steps import page_of
 
 
 async def test_locked_codes_are_told_and_a_recovery_code_lifts_the_lock(
     open_scene: OpenScene, browser: Browser, photograph: Photographer
 ) -> None:
     async with open_scene(codes={"lock": 2}) as scene:
-        base = f"http://localhost:{scene.gateway.port}"
         ada = await scene.signed_in(factor=True, authority=f"localhost:{scene.gateway.port}")
-        context = await browser.new_context(base_url=base, viewport=DESKTOP)
-        await context.add_cookies(
-            [{"name": name, "value": value, "url": base} for name, value in ada.cookies.items()]
-        )
-        page = await context.new_page()
+        page = await page_of(browser, ada)
         scene.clock.advance(60)
         for _ in range(2):
             await page.goto("/profile")

@@ -35,6 +35,8 @@ async def test_curl_alone_can_do_the_whole_story(demo: Demo, tmp_path: Path) -> 
     assert re.search(r'"confirmed": true, "nodes": 1, "silent": 0, "elapsed_ms": [0-9.]+', said), said
     assert "closed with 1008: the session was ended" in said
     assert '"reason": "no-session"' in said.splitlines()[-1]
+    ignored = (ROOT / ".gitignore").read_text().splitlines()
+    assert not [file.name for file in tmp_path.iterdir() if f"/{file.name}" not in ignored]
 
 
 def test_the_files_of_the_guide_run_as_they_are_written(tmp_path: Path) -> None:

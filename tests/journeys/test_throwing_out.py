@@ -82,12 +82,14 @@ async def test_an_operator_throws_a_person_out_with_one_call(demo: Demo, person:
 
 
 async def test_signing_out_ends_this_session_only(
-    demo: Demo, browser: Browser, person: BrowserContext
+    demo: Demo, browser: Browser, person: BrowserContext, photograph: Photographer
 ) -> None:
     here = await person.new_page()
     await sign_in(here, demo)
     there = await another_browser(browser, demo)
     await here.get_by_role("button", name="Sign out").click()
+    await expect(here.get_by_role("heading", level=1)).to_have_text("You are signed out")
+    await photograph(here, "signed-out")
     await here.goto("/")
     await expect(here).to_have_url(SIGN_IN)
     await there.goto("/")

@@ -9,10 +9,12 @@ from urllib.parse import urlencode
 
 import jwt
 import pytest
+from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from redis.asyncio import Redis
+from structlog.testing import capture_logs
 from support.gateway import Client, OpenScene, Scene
 from support.own_process import own_processes
 from support.raw_client import Answer
@@ -22,11 +24,14 @@ from support.tokens import (
     ISSUER,
     event_claims,
     event_token,
+    jwk,
+    key_set,
     keys_in,
     logout_claims,
     logout_token,
     signed,
 )
+from support.webhooks import receiving
 
 from gateway.errors import StoreUnavailable
 from gateway.identity.transmitters import LONGEST_TOKEN
@@ -255,6 +260,27 @@ async def test_keys_that_cannot_be_had_are_asked_for_later(
     async with open_scene(back_channel={"transmitters": [away]}) as scene:
         answer = await push(scene, event_token())
         assert (answer.status, answer.header(b"retry-after")) == (503, [b"2"])
+
+
+async def test_a_key_that_may_be_new_is_no_refusal_and_made_up_ones_do_not_fill_the_log(
+    open_scene: OpenScene,
+) -> None:
+    async def publish(_: web.Request) -> web.Response:
+        return web.Response(text=key_set(jwk("ES256")))
+
+    async with receiving(respond=publish) as issuer:
+        party = {"issuer": ISSUER, "audience": AUDIENCE, "jwks_url": issuer.url}
+        async with open_scene(back_channel={"transmitters": [party]}) as scene:
+            unknown = signed(event_claims(), SET, kid="unknown")
+            assert (await push(scene, unknown)).json["err"] == "invalid_key"
+            with capture_logs() as logs:
+                for _ in range(REFUSALS.most + 5):
+                    answer = await push(scene, unknown)
+                    assert (answer.status, answer.header(b"retry-after")) == (503, [b"2"])
+            told = [entry for entry in logs if entry["event"].startswith("a token cannot be checked")]
+            assert len(told) == REFUSALS.most - 1
+            assert (await push(scene, event_token())).status == 202
+            assert len(issuer.calls) == 1
 
 
 async def test_our_own_keys(open_scene: OpenScene) -> None:

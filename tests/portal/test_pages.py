@@ -7,17 +7,16 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.sample_pages import (
-    EVERYTHING,
+from support.sample_pages import EVERYTHING, PAGES, everything
+from support.sample_values import (
     KEY,
     NOW,
-    PAGES,
     SEED,
     URI,
+    USUAL,
     Strings,
     asked,
     device,
-    everything,
     factor,
     person,
     session,
@@ -32,7 +31,6 @@ from gateway.portal.pages import PAGE_HEADERS, Holder, Notice, Trouble
 from gateway.portal.static_files import PREFIX
 
 HOLDER = Holder("Ada Lovelace", "Exchange")
-STRINGS = Strings()
 VOID = {"meta", "link", "input", "br", "img", "path"}
 WARNING = "Never share a code"
 CODE_PAGES = [name for name, html in EVERYTHING.items() if 'name="code"' in html]
@@ -190,7 +188,7 @@ def test_no_string_changes_a_page(strings: Strings) -> None:
 def test_signing_in_keeps_where_to_return_and_what_was_typed() -> None:
     page = Parsed(EVERYTHING["sign-in, wrong"])
     values = {field["name"]: field.get("value") for field in page.all("input")}
-    assert values == {"return_to": STRINGS.path, "subject": STRINGS.name, "password": None}
+    assert values == {"return_to": USUAL.path, "subject": USUAL.name, "password": None}
     assert [field.get("autocomplete") for field in page.all("input")] == [
         None,
         "username",
@@ -226,7 +224,7 @@ def test_a_step_up_shows_what_is_approved() -> None:
         "At Exchange",
         "Approving a transaction",
         "0.75 BTC",
-        STRINGS.shown,
+        USUAL.shown,
         "You have 5 minutes left.",
     ):
         assert words in page.text
@@ -256,9 +254,9 @@ def test_a_step_up_that_shows_nothing_approves_nothing() -> None:
 )
 def test_f6_what_is_wrong_with_a_code_is_explained(trouble: Trouble, said: str) -> None:
     pages = [
-        PAGES.step_up(HOLDER, asked(STRINGS), trouble=trouble),
+        PAGES.step_up(HOLDER, asked(USUAL), trouble=trouble),
         PAGES.factor_setup(HOLDER, "f" * 32, "My phone", URI, KEY, trouble=trouble),
-        PAGES.security(HOLDER, [factor(1, STRINGS)], [], NOW, removing=(f"{1:032x}", trouble)),
+        PAGES.security(HOLDER, [factor(1, USUAL)], [], NOW, removing=(f"{1:032x}", trouble)),
     ]
     for page in map(Parsed, pages):
         assert said in page.text
@@ -269,7 +267,7 @@ def test_f6_what_is_wrong_with_a_code_is_explained(trouble: Trouble, said: str) 
 
 @pytest.mark.parametrize("locked", [{"locked": True}, {"trouble": Trouble(Reason.CODES_LOCKED)}])
 def test_f6_where_no_code_counts_only_a_recovery_code_is_asked_for(locked: dict[str, Any]) -> None:
-    page = Parsed(PAGES.step_up(HOLDER, asked(STRINGS), **locked))
+    page = Parsed(PAGES.step_up(HOLDER, asked(USUAL), **locked))
     assert "Use a recovery code, or ask support" in page.text
     assert [field["name"] for field in page.all("input")] == ["recovery_code"]
     assert page.actions()[0] == f"/.watchword/step-up/{'c' * 32}/recovery"
@@ -337,7 +335,7 @@ def test_what_always_asks_says_what_it_takes_before_there_is_an_app() -> None:
 
 
 def test_with_another_app_removing_one_costs_less() -> None:
-    page = Parsed(PAGES.security(HOLDER, [factor(1, STRINGS), factor(2, STRINGS)], [], NOW))
+    page = Parsed(PAGES.security(HOLDER, [factor(1, USUAL), factor(2, USUAL)], [], NOW))
     assert page.text.count("Your other authenticator apps stay.") == 2
     assert "your only authenticator app" not in page.text
 
@@ -357,7 +355,7 @@ def test_after_a_challenge_ended_the_way_back_is_shown() -> None:
 
 
 def test_f8_removing_a_factor_needs_a_code_and_is_advised_against() -> None:
-    page = Parsed(PAGES.security(HOLDER, [factor(1, STRINGS)], [], NOW))
+    page = Parsed(PAGES.security(HOLDER, [factor(1, USUAL)], [], NOW))
     assert f"/.watchword/security/factors/{1:032x}/remove" in page.actions()
     assert [field["name"] for field in page.all("input")] == ["code", "label"]
     assert "This is your only authenticator app." in page.text
@@ -366,7 +364,7 @@ def test_f8_removing_a_factor_needs_a_code_and_is_advised_against() -> None:
 
 
 def test_f8_the_warning_is_true_where_others_stay() -> None:
-    page = Parsed(PAGES.security(HOLDER, [factor(1, STRINGS), factor(2, STRINGS)], [], NOW))
+    page = Parsed(PAGES.security(HOLDER, [factor(1, USUAL), factor(2, USUAL)], [], NOW))
     assert "Your other authenticator apps stay." in page.text
     assert "your only authenticator app" not in page.text
 
@@ -378,7 +376,7 @@ def test_only_the_removal_that_failed_is_open() -> None:
 
 
 def test_a_pending_factor_counts_for_nothing_yet() -> None:
-    pending = factor(3, STRINGS, FactorState.PENDING, None)
+    pending = factor(3, USUAL, FactorState.PENDING, None)
     page = Parsed(PAGES.security(HOLDER, [pending], [], NOW))
     assert "Set-up not finished" in page.text
     assert "Add an authenticator app" in page.text, "the account still has none"
@@ -473,15 +471,15 @@ def test_d1_d3_devices_and_sessions_can_be_told_apart_and_revoked() -> None:
 
 def devices_of(devices: list[Device], *, confirmed: bool = True, notice: Notice | None = None) -> str:
     """The devices page as it looks on device 1, confirmed or only let in."""
-    looks = person(device(1, STRINGS, confirmed=confirmed), session(1, 1, STRINGS))
+    looks = person(device(1, USUAL, confirmed=confirmed), session(1, 1, USUAL))
     return devices_page(PAGES, HOLDER, looks, devices=devices, sessions=[], now=NOW, notice=notice)
 
 
 @pytest.mark.parametrize("confirmed", [True, False])
 def test_only_a_confirmed_device_offers_to_confirm_one_that_was_let_in(confirmed: bool) -> None:
-    let_in = device(2, STRINGS, confirmed=False)
-    asking = device(3, STRINGS, confirmed=False, word_seed=SEED)
-    pending = device(4, STRINGS, DeviceState.PENDING, word_seed=SEED)
+    let_in = device(2, USUAL, confirmed=False)
+    asking = device(3, USUAL, confirmed=False, word_seed=SEED)
+    pending = device(4, USUAL, DeviceState.PENDING, word_seed=SEED)
     page = Parsed(devices_of([let_in, asking, pending], confirmed=confirmed))
     offered = {action for action in page.actions() if action and action.endswith("/authorise")}
     numbers = (3, 4) if confirmed else (4,)
@@ -491,11 +489,11 @@ def test_only_a_confirmed_device_offers_to_confirm_one_that_was_let_in(confirmed
 
 def test_d2_a_pending_device_comes_first_and_this_one_next() -> None:
     devices = [
-        device(4, STRINGS, DeviceState.REVOKED, used=1),
-        device(2, STRINGS, used=10),
-        device(1, STRINGS, used=500),
-        device(5, STRINGS, used=5),
-        device(3, STRINGS, DeviceState.PENDING, used=900),
+        device(4, USUAL, DeviceState.REVOKED, used=1),
+        device(2, USUAL, used=10),
+        device(1, USUAL, used=500),
+        device(5, USUAL, used=5),
+        device(3, USUAL, DeviceState.PENDING, used=900),
     ]
     html = devices_of(devices)
     actions = [action for action in Parsed(html).actions() if action and action.endswith("/revoke")]

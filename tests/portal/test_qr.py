@@ -3,7 +3,7 @@ from xml.etree import ElementTree
 
 import pytest
 import segno
-from support.sample_pages import URI
+from support.sample_values import URI
 
 from gateway.portal.qr import qr_svg
 

@@ -30,9 +30,12 @@ async def test_as_many_replicas_as_the_settings_say(redis_path: str) -> None:
     with replicated(redis_path, replicas=1, sentinels=0) as running:
         url = f"redis://{running.servers[0].place}"
         assert await doubts(url, 1) == Doubts([], [])
-        missing = "1 replicas are connected, store.replicas is 2"
+        missing = (
+            "1 replica is connected, and the setting store.replicas is 2: "
+            "connect what is missing, or set it to 1 if there are no more"
+        )
         assert await doubts(url, 2) == Doubts([], [missing])
-        unknown = "1 replicas are connected, store.replicas is 0"
+        unknown = "1 replica is connected, and the setting store.replicas is 0: set it to 1"
         assert await doubts(url, 0) == Doubts([unknown], [])
 
 
@@ -40,12 +43,12 @@ async def test_missing_replicas_stop_a_first_start_and_no_later_one(redis_path: 
     """A gateway must be able to start again while a replica is down; a wrong setting must not go unseen."""
     with replicated(redis_path, replicas=1, sentinels=0) as running:
         url = f"redis://{running.servers[0].place}"
-        with pytest.raises(StoreUnavailable, match=r"1 replicas are connected, store\.replicas is 2"):
+        with pytest.raises(StoreUnavailable, match=r"1 replica is connected, .* store\.replicas is 2"):
             await opened_store(url, replicas=2)
         assert running.servers[0].ask("DBSIZE") == 0
         await (await opened_store(url, replicas=1)).close()
         await (await opened_store(url, replicas=2)).close()
-        with pytest.raises(StoreUnavailable, match=r"1 replicas are connected, store\.replicas is 0"):
+        with pytest.raises(StoreUnavailable, match=r"1 replica is connected, .* store\.replicas is 0"):
             await opened_store(url, replicas=0)
 
 
@@ -63,7 +66,10 @@ async def test_every_primary_of_a_cluster_is_looked_at() -> None:
                     f"{second.place}: appendonly is off",
                 ]
             ),
-            [f"{third.place}: 0 replicas are connected, store.replicas is 1"],
+            [
+                f"{third.place}: 0 replicas are connected, and the setting store.replicas is 1: "
+                "connect what is missing, or set it to 0 if there are no more"
+            ],
         )
 
 

@@ -1,8 +1,11 @@
 """Reads of a node that has no lease."""
 
 import asyncio
-from contextlib import AsyncExitStack, suppress
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from redis.asyncio import Redis
@@ -15,6 +18,8 @@ from gateway.core.ending import Scope
 from gateway.errors import StoreUnavailable
 from gateway.store.opening import Store
 from gateway.store.standing import Nobody, NodeOptions
+
+AMONG_THREE = NodeOptions(lease=0.3, grace=0.1, replicas=2, acknowledge=1)
 
 # --- reads without a lease
 
@@ -43,46 +48,70 @@ async def test_without_its_one_replica_a_store_is_read_but_confirms_nothing(
     assert await node.promises.status(revocation.revocation_id) == (Scope.ACCOUNT, None)
 
 
-async def three_servers(folder: Path, stack: AsyncExitStack) -> list[Server]:
-    """A primary, and two replicas that follow it."""
-    servers = [Server(folder / f"{number}.log", folder=folder / str(number)) for number in range(3)]
-    for server in servers:
-        stack.callback(server.kill)
-        await server.start()
-    for replica in servers[1:]:
-        await replica.follow(servers[0].port)
-        await replica.synchronised()
-    return servers
+# --- another server becomes the primary
+
+
+@dataclass
+class Moving:
+    """A primary with two replicas, and a store whose address can be led to another of them."""
+
+    old: Server
+    heir: Server
+    other: Server
+    way: Proxy
+    store: Store
+    closing: AsyncExitStack
+
+    async def open(self, port: int, **options: Any) -> Store:
+        """Another store, straight by the port of a server, until the test ends."""
+        store = await opened_store(f"redis://127.0.0.1:{port}", replicas=2, **options)
+        self.closing.push_async_callback(store.close)
+        return store
+
+    async def promote(self) -> None:
+        """Let the heir lead once it has all that was written, and the other one follow it; the old one does
+        not hear of it.
+        """
+        await self.heir.has_all_of(self.old)
+        await self.heir.lead()
+        await self.other.follow(self.heir.port)
+        await self.other.synchronised()
+
+
+@asynccontextmanager
+async def moving(folder: Path, **options: Any) -> AsyncIterator[Moving]:
+    async with AsyncExitStack() as stack:
+        servers = [Server(folder / f"{number}.log", folder=folder / str(number)) for number in range(3)]
+        for server in servers:
+            stack.callback(server.kill)
+            await server.start()
+        for replica in servers[1:]:
+            await replica.follow(servers[0].port)
+            await replica.synchronised()
+        way = Proxy(servers[0].port)
+        await way.start()
+        stack.push_async_callback(way.stop)
+        store = await opened_store(f"redis://127.0.0.1:{way.port}", replicas=2, **options)
+        stack.push_async_callback(store.close)
+        yield Moving(*servers, way, store, stack)
 
 
 async def test_case_34_the_new_primary_proves_nothing_of_what_the_old_one_said(tmp_path: Path) -> None:
     """A read from the old side, and then a renewal on the new one: together they say nothing."""
-    options = NodeOptions(lease=0.3, grace=0.1, replicas=2, acknowledge=1)
-    async with AsyncExitStack() as stack:
-        old, heir, other = await three_servers(tmp_path, stack)
-        way = Proxy(old.port)
-        await way.start()
-        stack.push_async_callback(way.stop)
-        store = await opened_store(f"redis://127.0.0.1:{way.port}", node=options, replicas=2)
-        stack.push_async_callback(store.close)
+    async with moving(tmp_path, node=AMONG_THREE) as scene:
+        store = scene.store
         session = await signed_in(store)
         await store.node.start(Nobody())
         await store.node._end_tasks()  # from here on it renews only where it has to
-        await heir.has_all_of(old)
-        await heir.lead()
-        await other.follow(heir.port)
-        await other.synchronised()
-        operators = await opened_store(
-            f"redis://127.0.0.1:{heir.port}", node=options, replicas=2, strict=False
-        )
-        stack.push_async_callback(operators.close)
+        await scene.promote()
+        operators = await scene.open(scene.heir.port, node=AMONG_THREE, strict=False)
         done = await operators.revocations.account("ada", **WHY)
         assert done is not None and done.confirmation is not None
         standing = store.node.standings[0]
         async with standing.renewing:
             asking = asyncio.create_task(store.who.ask(session.cookie, NOW + 2))
             await until(lambda: bool(standing.renewing._waiters))  # the old one has answered
-            way.point_at(heir.port)
+            scene.way.point_at(scene.heir.port)
             await store._connection.redis.connection_pool.disconnect()  # it has noticed
         with pytest.raises(StoreUnavailable, match="another server is the primary"):
             await asking
@@ -92,33 +121,22 @@ async def test_case_34_the_new_primary_proves_nothing_of_what_the_old_one_said(t
 
 async def test_a_node_that_is_led_to_a_new_primary_leaves_the_one_before(tmp_path: Path) -> None:
     """An address that was moved leads new connections elsewhere; those that are there stay where they are."""
-    options = NodeOptions(lease=0.3, grace=0.1, replicas=2, acknowledge=1)
-    async with AsyncExitStack() as stack:
-        old, heir, other = await three_servers(tmp_path, stack)
-        way = Proxy(old.port)
-        await way.start()
-        stack.push_async_callback(way.stop)
-        store = await opened_store(f"redis://127.0.0.1:{way.port}", node=options, replicas=2)
-        stack.push_async_callback(store.close)
+    async with moving(tmp_path, node=AMONG_THREE) as scene:
+        store = scene.store
         session = await signed_in(store)
         await store.node.start(Nobody())
-        stack.push_async_callback(store.node._end_tasks)
+        scene.closing.push_async_callback(store.node._end_tasks)
         standing = store.node.standings[0]
         await until(lambda: standing.proven > 2)  # its renewals have a connection by then
         before = standing.primary
-        await heir.has_all_of(old)
-        await heir.lead()
-        await other.follow(heir.port)
-        await other.synchronised()
-        way.lead_new_ones_to(heir.port)
+        await scene.promote()
+        scene.way.lead_new_ones_to(scene.heir.port)
         await until(lambda: standing.primary not in ("", before))
-        side = f"redis://127.0.0.1:{heir.port}"
-        operators = await opened_store(side, node=options, replicas=2, strict=False)
-        stack.push_async_callback(operators.close)
+        operators = await scene.open(scene.heir.port, node=AMONG_THREE, strict=False)
         done = await operators.revocations.session(session.session_id, **WHY)
         assert done is not None and done.confirmation is not None
         await until(lambda: standing.position.seq > 0 and session.session_id in standing.known._sessions)
-        async with old.client() as client:
+        async with scene.old.client() as client:
             assert not [each for each in await client.client_list() if each["cmd"] == "xread"]
 
 
@@ -126,10 +144,8 @@ async def test_what_a_server_told_as_a_replica_or_in_an_earlier_reign_is_not_of_
     tmp_path: Path,
 ) -> None:
     """A read from before the promotion may lack what was confirmed: no renewal after it proves otherwise."""
-    async with AsyncExitStack() as stack:
-        server, heir, _ = await three_servers(tmp_path, stack)
-        store = await opened_store(f"redis://127.0.0.1:{server.port}", replicas=2)
-        stack.push_async_callback(store.close)
+    async with moving(tmp_path) as scene:
+        store, server = scene.store, scene.old
         session = await signed_in(store)
 
         async def said_by() -> str:
@@ -137,8 +153,8 @@ async def test_what_a_server_told_as_a_replica_or_in_an_earlier_reign_is_not_of_
 
         first = await said_by()
         assert await said_by() == first
-        await heir.lead()
-        await server.follow(heir.port)
+        await scene.heir.lead()
+        await server.follow(scene.heir.port)
         await server.synchronised()
         as_replica = await said_by()
         await server.lead()
@@ -149,18 +165,12 @@ async def test_what_a_server_told_as_a_replica_or_in_an_earlier_reign_is_not_of_
 async def test_a_store_that_became_a_replica_is_left_for_the_one_that_its_address_leads_to(
     tmp_path: Path,
 ) -> None:
-    async with AsyncExitStack() as stack:
-        old, heir, _ = await three_servers(tmp_path, stack)
-        way = Proxy(old.port)
-        await way.start()
-        stack.push_async_callback(way.stop)
-        store = await opened_store(f"redis://127.0.0.1:{way.port}", replicas=2)
-        stack.push_async_callback(store.close)
-        await heir.lead()
-        await old.follow(heir.port)
-        await old.synchronised()
-        way.lead_new_ones_to(heir.port)
+    async with moving(tmp_path) as scene:
+        await scene.heir.lead()
+        await scene.old.follow(scene.heir.port)
+        await scene.old.synchronised()
+        scene.way.lead_new_ones_to(scene.heir.port)
         for _ in range(3):  # the first one to be refused is enough to notice
             with suppress(StoreUnavailable):
-                await account_added(store, "ada")
-        assert await store.accounts.find("ada") is not None
+                await account_added(scene.store, "ada")
+        assert await scene.store.accounts.find("ada") is not None

@@ -24,8 +24,3 @@ def find() -> str | None:
     wanted = os.environ.get("TEST_CHROMIUM")
     candidates = (wanted,) if wanted else NAMES
     return next((path for name in candidates if (path := shutil.which(name))), None)
-
-
-def required() -> bool:
-    """Whether a missing Chromium fails the browser tests; otherwise they are skipped, visibly."""
-    return os.environ.get("TEST_REQUIRE_BROWSER") == "1"

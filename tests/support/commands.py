@@ -3,10 +3,10 @@
 import json
 import os
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 import redis
@@ -14,8 +14,12 @@ import structlog
 from support.running_demo import WATCHWORD
 from typer.testing import CliRunner, Result
 
+from gateway.cli.common import settings_from, with_store
 from gateway.cli.main import app
+from gateway.store.opening import Store
 from gateway.store.ring_file import load_or_create
+
+T = TypeVar("T")
 
 POLICY = """
 app: exchange
@@ -52,6 +56,13 @@ class CommandLine:
         result = self(*arguments, "--json", **options)
         assert result.exit_code == 0, result.output
         return json.loads(result.stdout)
+
+    def in_store(self, use: Callable[[Store], Awaitable[T]]) -> T:
+        """What is found, or done, in the store of the commands."""
+        with pytest.MonkeyPatch.context() as patched:
+            for name, value in self.environ.items():
+                patched.setenv(name, value)
+            return with_store(settings_from(None), lambda store, _: use(store))
 
     def start(self, *arguments: str, **environ: str) -> subprocess.Popen[str]:
         """Start a command as a process of its own; the demo, which has settings of its own, without ours."""

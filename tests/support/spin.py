@@ -1,6 +1,5 @@
 """The model checker Spin: a model is made into a C program, which visits every state that there is."""
 
-import os
 import re
 import shutil
 import subprocess
@@ -14,10 +13,6 @@ _SECONDS = 100
 
 def find() -> str | None:
     return shutil.which("spin") if shutil.which("gcc") else None
-
-
-def required() -> bool:
-    return os.environ.get("TEST_REQUIRE_SPIN") == "1"
 
 
 @dataclass(frozen=True)

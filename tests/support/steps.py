@@ -2,9 +2,10 @@
 
 import re
 
-from playwright.async_api import Page, expect
+from playwright.async_api import Browser, Page, expect
 from support.authenticator import Authenticator
-from support.photographs import Photographer
+from support.gateway import Client
+from support.photographs import DESKTOP, Photographer
 from support.running_demo import Demo
 
 
@@ -16,6 +17,16 @@ async def sign_in(page: Page, demo: Demo, path: str = "/") -> None:
     await page.get_by_label("Password", exact=True).fill(demo.password)
     await page.get_by_role("button", name="Sign in").click()
     await page.wait_for_url(f"**{path}")
+
+
+async def page_of(browser: Browser, client: Client) -> Page:
+    """A page in a browser that goes on with the cookies of a client."""
+    base = f"http://{client.authority}"
+    context = await browser.new_context(base_url=base, viewport=DESKTOP)
+    await context.add_cookies(
+        [{"name": name, "value": value, "url": base} for name, value in client.cookies.items()]
+    )
+    return await context.new_page()
 
 
 async def set_up_factor(

@@ -6,10 +6,12 @@ import structlog
 
 from gateway.errors import StoreUnavailable
 from gateway.store.journal import Journal
+from gateway.store.orders import Order
 from gateway.store.promises import Promises
 from gateway.store.tasks import end
 
 _EVERY_SECONDS = 1.0
+_AT_ONCE = 16
 
 _log = structlog.get_logger("gateway.store")
 
@@ -31,11 +33,20 @@ class Finisher:
             await end([self._finishing])
 
     async def finish(self) -> None:
-        """Try each once. Raises StoreUnavailable, OSError."""
+        """Try each once, also where one before it cannot be finished. Raises StoreUnavailable."""
         await asyncio.to_thread(self._journal.adopt)
-        for order in self._journal.unfinished():
-            if await self._promises.finish(order):
-                _log.info("a revocation was finished", id=order.revocation_id, scope=order.scope)
+        orders = self._journal.unfinished()
+        failures: list[BaseException] = []
+        for start in range(0, len(orders), _AT_ONCE):
+            some = [self._finish(order) for order in orders[start : start + _AT_ONCE]]
+            outcomes = await asyncio.gather(*some, return_exceptions=True)
+            failures += [outcome for outcome in outcomes if outcome is not None]
+        if failures:
+            raise failures[0]
+
+    async def _finish(self, order: Order) -> None:
+        if await self._promises.finish(order):
+            _log.info("a revocation was finished", id=order.revocation_id, scope=order.scope)
 
     async def _finish_on(self) -> None:
         while True:

@@ -5,11 +5,11 @@ locked (flock: the system unlocks it when the process ends, however it ends); wh
 taken over by any gateway that finds it. A revocation that is begun twice takes place once (revoke.lua).
 """
 
+import errno
 import fcntl
 import json
 import os
 import threading
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -19,6 +19,8 @@ import structlog
 from gateway.store.orders import Order
 
 _SUFFIX = ".journal"
+_UNREADABLE = ".unreadable"
+"""What is called so is left to people."""
 
 _LARGEST = 256 * 1024
 """Bytes from which a journal is emptied once nothing in it is unfinished: that takes the disk a while."""
@@ -39,11 +41,16 @@ class Journal:
         self._lock = threading.Lock()
 
     def begin(self, order: Order) -> None:
-        """Promise to see this through; when it returns, the promise is on the disk. Raises OSError."""
+        """Promise to see this through; when it returns, the promise is on the disk.
+
+        Raises OSError. Then it is promised for as long as this process lives, unless it is ended.
+        """
         with self._lock:
             self._open[order.revocation_id] = order
             self._in_hand.add(order.revocation_id)
-            self._write(order.to_json(), durably=True)
+            file = self._write(order.to_json())
+        if file is not None:  # nobody else has to wait for the disk
+            os.fdatasync(file.fileno())
 
     def put_down(self, revocation_id: str) -> None:
         """Leave what was begun to whoever finishes it."""
@@ -56,10 +63,13 @@ class Journal:
             self._in_hand.discard(revocation_id)
             if self._open.pop(revocation_id, None) is None:
                 return
-            if self._file is not None and not self._open and self._file.tell() > _LARGEST:
-                self._file.truncate(0)
-            else:
-                self._write(json.dumps({"done": revocation_id}), durably=False)
+            try:
+                if self._file is not None and not self._open and _size_of(self._file) > _LARGEST:
+                    self._file.truncate(0)
+                else:
+                    self._write(json.dumps({"done": revocation_id}))
+            except OSError as error:
+                _log.error("the journal cannot be written", error=str(error))
 
     def unfinished(self) -> list[Order]:
         """What was begun, is not done, and is in nobody's hand."""
@@ -67,20 +77,28 @@ class Journal:
             return [order for order in self._open.values() if order.revocation_id not in self._in_hand]
 
     def knows(self, revocation_id: str) -> Order | None:
-        """An order that is not done yet."""
+        """An order that is not done yet. Does not block."""
         with self._lock:
             return self._open.get(revocation_id)
 
+    def finds(self, revocation_id: str) -> Order | None:
+        """The same, also where another process of this machine has promised it."""
+        if (order := self.knows(revocation_id)) is not None:
+            return order
+        for path in self._others():
+            with suppress(OSError):
+                found, _ = _orders_in(path.read_bytes())
+                if revocation_id in found:
+                    return found[revocation_id]
+        return None
+
     def adopt(self) -> None:
         """Take over what processes left behind that are gone. Raises OSError."""
-        if self._folder is None or not self._folder.is_dir():
-            return
-        for path in self._folder.glob(f"*{_SUFFIX}"):
-            if path != self._path:
-                try:
-                    self._adopt_from(path)
-                except OSError as error:  # it must not keep ours from being finished
-                    _log.error("a journal cannot be taken over", path=str(path), error=str(error))
+        for path in self._others():
+            try:
+                self._adopt_from(path)
+            except OSError as error:  # it must not keep ours from being finished
+                _log.error("a journal cannot be taken over", path=str(path), error=str(error))
 
     def close(self) -> None:
         """Leave the file behind if something in it is not done."""
@@ -95,27 +113,45 @@ class Journal:
     def _path(self) -> Path | None:
         return None if self._folder is None else self._folder / f"{self._name}{_SUFFIX}"
 
+    def _others(self) -> list[Path]:
+        """The journals of other processes, living or not."""
+        if self._folder is None or not self._folder.is_dir():
+            return []
+        return [path for path in self._folder.glob(f"*{_SUFFIX}") if path != self._path]
+
     def _adopt_from(self, path: Path) -> None:
         with suppress(FileNotFoundError), path.open("rb") as file:  # another one may be faster
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 return
-            for order in _orders_in(file.read()):
+            orders, unreadable = _orders_in(file.read())
+            for order in orders.values():
                 _log.warning("a revocation was left unfinished", id=order.revocation_id, scope=order.scope)
                 self.begin(order)
                 self.put_down(order.revocation_id)
-            path.unlink(missing_ok=True)
+            if unreadable:
+                kept = path.with_suffix(_UNREADABLE)
+                _log.error("lines of a journal cannot be read", count=unreadable, path=str(kept))
+                path.rename(kept)
+            else:
+                path.unlink(missing_ok=True)
 
-    def _write(self, line: str, *, durably: bool) -> None:
+    def _write(self, line: str) -> BinaryIO | None:
+        """Put a line at the end, whole or not at all; the file that it is in. Raises OSError."""
         if self._path is None:
-            return
-        file = self._file
-        if file is None:
-            file = self._file = _made(self._path)
-        file.write(line.encode() + b"\n")
-        if durably:
-            os.fdatasync(file.fileno())
+            return None
+        if self._file is None:
+            self._file = _made(self._path)
+        size, data = _size_of(self._file), line.encode() + b"\n"
+        if self._file.write(data) != len(data):
+            self._file.truncate(size)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return self._file
+
+
+def _size_of(file: BinaryIO) -> int:
+    return os.fstat(file.fileno()).st_size
 
 
 def _made(path: Path) -> BinaryIO:
@@ -134,10 +170,15 @@ def _made(path: Path) -> BinaryIO:
     return file
 
 
-def _orders_in(data: bytes) -> Iterator[Order]:
-    """What is not done in a journal. A line that is torn by a crash was not answered to anybody."""
+def _orders_in(data: bytes) -> tuple[dict[str, Order], int]:
+    """What is not done in a journal, by id, and how many of its lines cannot be read.
+
+    The last line may have been torn by a crash: then it was not answered to anybody.
+    """
     found: dict[str, Order] = {}
-    for line in data.splitlines():
+    unreadable = 0
+    *lines, last = data.split(b"\n")
+    for line in (*lines, last) if last else lines:
         try:
             value: dict[str, Any] = json.loads(line)
             if "done" in value:
@@ -146,5 +187,5 @@ def _orders_in(data: bytes) -> Iterator[Order]:
                 order = Order.of(value)
                 found[order.revocation_id] = order
         except (ValueError, TypeError, KeyError):
-            _log.error("a line of a journal cannot be read")
-    yield from found.values()
+            unreadable += line is not last
+    return found, unreadable

@@ -5,7 +5,7 @@ goes on (`Finisher`) and whoever asked is told that it is pending.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -75,6 +75,7 @@ class Promises:
                 self._journal.end(order.revocation_id)
         except StoreUnavailable as error:
             if not promised:
+                self._journal.end(order.revocation_id)
                 raise
             raise RevocationPending(str(error), order.revocation_id, order.scope) from error
         finally:
@@ -142,7 +143,7 @@ class Promises:
             return None
         if (settling := self._settling.get(revocation_id)) is not None:
             return (settling.scope, settling.confirmation) if owner in (None, settling.subject) else None
-        if (order := self._journal.knows(revocation_id)) is not None:
+        if (order := await asyncio.to_thread(self._journal.finds, revocation_id)) is not None:
             return (order.scope, None) if owner in (None, order.subject) else None
         key = shard.key("revocation", revocation_id)
         row = await self._connection.call(self._connection.redis.hgetall(key))
@@ -162,9 +163,13 @@ class Promises:
         """Wait until what took place is confirmed; where that cannot be yet, promise it from now on."""
         confirmation = await self._confirmed(order, outcome, began)
         if confirmation is None:
-            await asyncio.to_thread(self._journal.begin, replace(order, entries=()))
-            self._journal.put_down(order.revocation_id)
+            await self._keep(order)
         return confirmation
+
+    async def _keep(self, order: Order) -> None:
+        """Promise what took place, and leave it to be finished; all but what is on record already."""
+        await _done_well(asyncio.to_thread(self._journal.begin, replace(order, entries=())))
+        self._journal.put_down(order.revocation_id)
 
     async def _carried_out(self, order: Order, **more: Any) -> _Outcome | None:
         """Run the script wherever it belongs. None for no such thing."""
@@ -223,13 +228,13 @@ class Promises:
             )
         except StoreUnavailable:
             if self._journal.knows(order.revocation_id) is None:
-                await asyncio.to_thread(self._journal.begin, replace(order, entries=()))
+                await self._keep(order)
             self._journal.put_down(order.revocation_id)
         else:
             self._journal.end(order.revocation_id)
 
 
-async def _done_well(promising: "asyncio.Task[None]") -> bool:
+async def _done_well(promising: Awaitable[None]) -> bool:
     """Whether a promise is on the disk. Where the disk fails, what takes place at once needs none."""
     try:
         await promising

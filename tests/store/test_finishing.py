@@ -5,11 +5,12 @@ import signal
 from pathlib import Path
 
 import pytest
+from redis.asyncio import Redis
 from support.nodes import WHY
 from support.store import LIKE_OURS, NOW, account_added, opened_store, running_server, signed_in
 
 from gateway.core.ending import Scope
-from gateway.errors import RevocationPending
+from gateway.errors import RevocationPending, StoreUnavailable
 from gateway.store.journal import Journal
 from gateway.store.opening import Store
 from gateway.store.orders import Order
@@ -68,3 +69,27 @@ async def test_what_is_confirmed_is_not_done_again(store: Store, valkey_url: str
     await other.finisher.finish()
     assert await lives(store, session.cookie)
     await other.close()
+
+
+async def test_what_cannot_be_finished_keeps_nothing_else_waiting(
+    store: Store, valkey_url: str, valkey: Redis, tmp_path: Path
+) -> None:
+    session = await signed_in(store)
+    journal = Journal(tmp_path, "killed")
+    stuck, order = (
+        Order(f"00{number * 30}", Scope.ACCOUNT, None, "ada", "lost", "operator:eve", NOW + 1)
+        for number in "12"
+    )
+    for each in (stuck, order):
+        journal.begin(each)
+    journal.close()
+    await valkey.set(f"ww:{{s00}}:revocation:{stuck.revocation_id}", "not a record")
+    other = await opened_store(valkey_url, journal=tmp_path)
+    with pytest.raises(StoreUnavailable):
+        await other.finisher.finish()
+    assert not await lives(store, session.cookie)
+    assert [each.revocation_id for each in await store.revocations.list()] == [order.revocation_id]
+    await valkey.delete(f"ww:{{s00}}:revocation:{stuck.revocation_id}")
+    await other.finisher.finish()
+    await other.close()
+    assert list(tmp_path.iterdir()) == []

@@ -3,9 +3,12 @@
 import fcntl
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -21,6 +24,12 @@ from gateway.store.orders import Order
 ENTRY = AuditEntry(NOW, "account-revoked", "account:ada", "ada", reason="lost ä")
 ORDER = Order("0" * 32, Scope.ACCOUNT, None, "ada", "lost", "account:ada", NOW, True, (ENTRY,))
 ANOTHER = Order("1" * 32, Scope.SESSION, "5" * 32, None, "left", "operator:eve", NOW)
+
+
+def orders_in(path: Path) -> list[Order]:
+    orders, unreadable = _orders_in(path.read_bytes())
+    assert unreadable == 0
+    return list(orders.values())
 
 
 def test_what_was_begun_is_unfinished_until_it_ends(tmp_path: Path) -> None:
@@ -39,7 +48,7 @@ def test_what_is_done_leaves_nothing_behind(tmp_path: Path) -> None:
     journal = Journal(tmp_path, "a")
     journal.begin(ORDER)
     journal.end(ORDER.revocation_id)
-    assert list(_orders_in((tmp_path / "a.journal").read_bytes())) == []
+    assert orders_in(tmp_path / "a.journal") == []
     journal.close()
     assert list(tmp_path.iterdir()) == []
 
@@ -56,7 +65,7 @@ def test_a_journal_does_not_grow_for_ever(tmp_path: Path) -> None:
     journal.end(ANOTHER.revocation_id)
     assert (tmp_path / "a.journal").stat().st_size == 0
     journal.begin(ORDER)
-    assert list(_orders_in((tmp_path / "a.journal").read_bytes())) == [ORDER]
+    assert orders_in(tmp_path / "a.journal") == [ORDER]
 
 
 def test_the_file_is_its_owners_alone(tmp_path: Path) -> None:
@@ -117,16 +126,61 @@ def test_a_process_that_is_killed_has_promised_what_it_said(tmp_path: Path) -> N
 @given(st.integers(0, len(ANOTHER.to_json())))
 def test_a_torn_line_hides_no_other(size: int) -> None:
     torn = ORDER.to_json().encode() + b"\n" + ANOTHER.to_json().encode()[:size]
-    found = list(_orders_in(torn))
+    orders, unreadable = _orders_in(torn)
+    found = list(orders.values())
+    assert unreadable == 0
     assert found in ([ORDER], [ORDER, ANOTHER])
     assert (found == [ORDER, ANOTHER]) == (size == len(ANOTHER.to_json()))
 
 
 @pytest.mark.parametrize("line", [b"[]", b"7", b"{}", b'{"scope": "moon"}', b"\xff", b'{"done": []}'])
-def test_a_line_that_says_nothing_is_passed_over(line: bytes) -> None:
+def test_a_line_that_says_nothing_is_passed_over_and_left_to_people(line: bytes, tmp_path: Path) -> None:
     done = json.dumps({"done": ANOTHER.revocation_id}).encode()
     lines = [ANOTHER.to_json().encode(), line, ORDER.to_json().encode(), done]
-    assert list(_orders_in(b"\n".join(lines))) == [ORDER]
+    (tmp_path / "a.journal").write_bytes(b"\n".join(lines))
+    journal = Journal(tmp_path, "b")
+    journal.adopt()
+    journal.adopt()
+    assert [journal.knows(order.revocation_id) for order in (ORDER, ANOTHER)] == [ORDER, None]
+    assert (tmp_path / "a.unreadable").read_bytes() == b"\n".join(lines)
+    assert not (tmp_path / "a.journal").exists()
+
+
+def test_what_another_process_has_promised_is_found(tmp_path: Path) -> None:
+    journal, other = Journal(tmp_path, "a"), Journal(tmp_path, "b")
+    assert other.finds(ORDER.revocation_id) is None
+    journal.begin(ORDER)
+    assert other.knows(ORDER.revocation_id) is None
+    assert other.finds(ORDER.revocation_id) == ORDER
+    assert journal.finds(ORDER.revocation_id) == ORDER
+    journal.end(ORDER.revocation_id)
+    assert other.finds(ORDER.revocation_id) is None
+
+
+@contextmanager
+def room_for(size: int) -> Iterator[None]:
+    """Files of this process may have so many bytes, and no more."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("more", [0, 10])
+def test_a_full_disk_takes_a_line_whole_or_not_at_all(tmp_path: Path, more: int) -> None:
+    journal = Journal(tmp_path, "a")
+    journal.begin(ORDER)
+    with room_for((tmp_path / "a.journal").stat().st_size + more):
+        with pytest.raises(OSError, match=r"No space|too large"):
+            journal.begin(ANOTHER)
+        assert journal.knows(ANOTHER.revocation_id) == ANOTHER  # as long as this process lives
+        journal.end(ORDER.revocation_id)  # it is done again by whoever takes over
+        assert journal.knows(ORDER.revocation_id) is None
+    assert orders_in(tmp_path / "a.journal") == [ORDER]
+    journal.begin(ANOTHER)
+    assert orders_in(tmp_path / "a.journal") == [ORDER, ANOTHER]
 
 
 def test_what_cannot_be_opened_keeps_nothing_else_waiting(tmp_path: Path) -> None:

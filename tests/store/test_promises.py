@@ -1,7 +1,10 @@
 """What is promised takes place and is confirmed, whatever fails; its status tells what came of it."""
 
+import os
+import signal
 from pathlib import Path
 
+import pytest
 from redis.asyncio import Redis
 from support.nodes import WHY
 from support.store import (
@@ -16,6 +19,7 @@ from support.store import (
 )
 
 from gateway.core.ending import Scope
+from gateway.errors import RevocationPending
 from gateway.store.opening import Store
 from gateway.store.standing import NodeOptions
 
@@ -91,3 +95,44 @@ async def test_a_disk_that_fails_is_in_no_revocations_way(
     assert done is not None and done.confirmation is not None
     assert not await lives(store, session.cookie)
     await other.close()
+
+
+async def test_where_neither_disk_nor_replicas_hold_it_this_process_sees_it_through(
+    store: Store, valkey_url: str, tmp_path: Path
+) -> None:
+    await account_added(store, "ada")
+    folder = tmp_path / "a file"
+    folder.touch()
+    node = NodeOptions(replicas=1, acknowledge=1)
+    other = await opened_store(valkey_url, journal=folder, node=node, strict=False)
+    done = await other.revocations.by_set_password("ada", "hash", **WHY)
+    assert done is not None and done.confirmation is None
+    assert await other.promises.status(done.revocation_id) == (Scope.ACCOUNT, None)
+    other.promises._options = NodeOptions()  # the replica was given up
+    await other.finisher.finish()
+    await other.promises.settled()
+    known = await other.promises.status(done.revocation_id)
+    assert known is not None and known[1] is not None
+    await other.close()
+
+
+async def test_what_one_process_has_promised_every_other_on_the_machine_knows_as_pending(
+    short_path: Path, tmp_path: Path
+) -> None:
+    with running_server(short_path, *LIKE_OURS) as server:
+        store, other = [
+            await opened_store(server.url, timeout=0.2, journal=tmp_path, strict=False) for _ in range(2)
+        ]
+        await account_added(store, "ada")
+        os.kill(server.process.pid, signal.SIGSTOP)
+        with pytest.raises(RevocationPending) as pending:
+            await store.revocations.account("ada", **WHY)
+        revocation_id = pending.value.revocation_id
+        assert await other.promises.status(revocation_id) == (Scope.ACCOUNT, None)
+        assert await other.promises.status(revocation_id, owner="bob") is None
+        os.kill(server.process.pid, signal.SIGCONT)
+        await store.finisher.finish()
+        known = await other.promises.status(revocation_id)
+        assert known is not None and known[1] is not None
+        await store.close()
+        await other.close()

@@ -9,8 +9,8 @@ import asyncio
 import functools
 import hashlib
 import json
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass
 from importlib import resources
 from typing import Any, TypeVar
@@ -28,6 +28,9 @@ T = TypeVar("T")
 
 _MOST_SCRIPTS = 80
 """Scripts that run at a time, so that some of a client's connections are left for everything else."""
+
+_LONGEST_TURN = 5.0
+"""Seconds that a script waits to be sent, at most: whoever asked has gone by then, or asks again."""
 
 _MOST_POPPED = 1000
 
@@ -106,9 +109,8 @@ class Connection:
             except NoScriptError:  # it did not run; sent as a whole it does, and is known from then on
                 return await server.eval(text, 1, shard.prefix, payload)
 
-        # A pool that has no connection left refuses at once; so many wait for their turn.
         with store_errors():
-            async with self._turns:
+            async with self._turn():
                 return await self._written(self.redis, shard, evaluate)
 
     async def run_acknowledged(
@@ -148,9 +150,10 @@ class Connection:
                     raise answer
             return outcome, held
 
-        client = self._following if apart else self.redis
+        client, turn = (self._following, nullcontext()) if apart else (self.redis, self._turn())
         with store_errors():
-            outcome, held = await self._written(client, shard, evaluate)
+            async with turn:
+                outcome, held = await self._written(client, shard, evaluate)
         if held < replicas:
             self._look_again()
             if apart:
@@ -230,6 +233,16 @@ class Connection:
         """Raises StoreUnavailable when a part of the store does not answer."""
         for server in await self.servers():
             await self.call(server.redis.ping())
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        """Wait until a connection is free: a pool that has none left would refuse at once."""
+        async with asyncio.timeout(_LONGEST_TURN):
+            await self._turns.acquire()
+        try:
+            yield
+        finally:
+            self._turns.release()
 
     async def _written(
         self, client: Redis, shard: Shard | Meta, evaluate: Callable[[Any], Awaitable[T]]

@@ -33,7 +33,7 @@ class Known:
         self._most_logged = max(_LEAST, MOST_LOGGED // shards)
         self._global_epoch = 0
         self._accounts: OrderedDict[str, tuple[int, int]] = OrderedDict()
-        self._sessions: OrderedDict[str, float] = OrderedDict()
+        self._sessions: OrderedDict[str, None] = OrderedDict()
         self._devices: OrderedDict[str, tuple[float, int]] = OrderedDict()
         self._base = Position()
         self._log: deque[FeedEntry] = deque(maxlen=self._most_logged)
@@ -54,7 +54,7 @@ class Known:
     def _remember(self, ending: Ending, at: float) -> None:
         match ending.scope:
             case Scope.SESSION:
-                self._keep(self._sessions, ending.id, at)
+                self._keep(self._sessions, ending.id, None)
             case Scope.DEVICE:
                 self._keep(self._devices, ending.id, (at, self._as_of))
             case Scope.ACCOUNT:

@@ -76,7 +76,7 @@ class LastSeen:
             try:
                 await self.write()
             except StoreUnavailable as error:
-                _log.warning("uses of sessions wait to be written", error=str(error))
+                _log.debug("uses of sessions wait to be written", error=str(error))  # the node tells it once
                 self._noted.set()
             except Exception:
                 _log.exception("this should not happen")

@@ -156,7 +156,7 @@ class Node:
             "renew_lease",
             standing.shard,
             replicas=self.options.acknowledge,
-            within=self.options.lease / _RENEWALS_PER_LEASE,
+            within=min(self.options.lease / _RENEWALS_PER_LEASE, LONGEST_BLOCK),
             apart=True,
             node=self.id,
             seq=position.seq,

@@ -27,6 +27,7 @@ from support.store import (
 )
 
 from gateway.errors import StoreUnavailable
+from gateway.store import connection
 from gateway.store.attempts import AttemptLimit
 from gateway.store.connection import Connection, store_errors, time_text
 from gateway.store.keys import Shard
@@ -179,6 +180,20 @@ async def test_a_server_that_became_a_replica_uses_nothing_up(server: Server) ->
         await client.replicaof("NO", "ONE")
     assert await spent(store, session, factor_id, STEP) is None
     await store.close()
+
+
+async def test_whoever_waits_for_a_connection_in_vain_is_told(
+    store: Store, valkey_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "_MOST_SCRIPTS", 1)
+    monkeypatch.setattr(connection, "_LONGEST_TURN", 0.01)
+    crowded = await opened_store(valkey_url)
+    session = await signed_in(store)
+    async with crowded._connection._turn():
+        with pytest.raises(StoreUnavailable):
+            await crowded.who.ask(session.cookie, NOW)
+    assert await crowded.who.ask(session.cookie, NOW) is not None
+    await crowded.close()
 
 
 async def test_a_full_store_is_unavailable_and_forgets_nobody(server: Server) -> None:

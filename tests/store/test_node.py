@@ -96,6 +96,17 @@ async def moving(folder: Path, **options: Any) -> AsyncIterator[Moving]:
         yield Moving(*servers, way, store, stack)
 
 
+async def test_a_long_lease_does_not_make_a_renewal_wait_longer_than_its_connection(
+    store: Store, valkey_url: str
+) -> None:
+    options = NodeOptions(lease=60.0, replicas=1, acknowledge=1)
+    other = await opened_store(valkey_url, timeout=0.2, node=options, strict=False)
+    await other.node.start(Nobody())
+    assert other.node.standings[0].joined
+    await other.node.stop()
+    await other.close()
+
+
 async def test_case_34_the_new_primary_proves_nothing_of_what_the_old_one_said(tmp_path: Path) -> None:
     """A read from the old side, and then a renewal on the new one: together they say nothing."""
     async with moving(tmp_path, node=AMONG_THREE) as scene:

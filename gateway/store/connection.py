@@ -9,8 +9,8 @@ import asyncio
 import functools
 import hashlib
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager, nullcontext
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from importlib import resources
 from typing import Any, TypeVar
@@ -18,11 +18,11 @@ from typing import Any, TypeVar
 from redis.asyncio import Redis
 from redis.exceptions import NoScriptError, ReadOnlyError
 
-from gateway.errors import StoreUnavailable
 from gateway.store.cluster import Cluster
+from gateway.store.failures import store_errors
 from gateway.store.keys import Meta, Shard
-from gateway.store.majority import FAILURES
 from gateway.store.sentinel import SentinelClient
+from gateway.store.wire import Wire
 
 T = TypeVar("T")
 
@@ -34,20 +34,8 @@ _LONGEST_TURN = 5.0
 
 _MOST_POPPED = 1000
 
-_PUSHED_SECONDS = 86_400
-"""For how long a list is kept that nobody empties."""
-
 LONGEST_BLOCK = 1.0
 """Seconds that a command may wait in the server for something to come."""
-
-
-@contextmanager
-def store_errors() -> Iterator[None]:
-    """Turn whatever the client library raises into StoreUnavailable."""
-    try:
-        yield
-    except FAILURES as error:
-        raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
 
 
 @functools.cache
@@ -160,35 +148,21 @@ class Connection:
                 await _drop_idle(client)
         return outcome, held
 
-    async def read_streams(
-        self,
-        after: Mapping[str, str],
-        *,
-        block: float,
-        most: int,
-        pushes: Sequence[tuple[str, str]] = (),
-    ) -> dict[str, list[tuple[str, dict[str, str]]]]:
-        """What came in each of these streams after an entry's id, once there is something, or after `block`
-        seconds. All of them are of one of the `groups`. Raises StoreUnavailable.
+    @asynccontextmanager
+    async def following(self, key: str) -> AsyncIterator[Wire]:
+        """A connection of its own to the server that holds a key. Raises StoreUnavailable.
 
-        Before it waits, each of `pushes`, a value, is put at the end of a list of the same group: in one
-        round trip with the reading.
+        Where it fails, the next one may lead to another server.
         """
-        streams: dict[Any, Any] = dict(after)
-        milliseconds = max(1, round(block * 1000))
-
-        async def read(server: Redis) -> Any:
-            if not pushes:
-                return await server.xread(streams, count=most, block=milliseconds)
-            pipeline = server.pipeline(transaction=False)
-            for key, value in pushes:
-                pipeline.rpush(key, value)
-                pipeline.expire(key, _PUSHED_SECONDS)
-            pipeline.xread(streams, count=most, block=milliseconds)
-            return (await pipeline.execute())[-1]
-
         with store_errors():
-            return dict(await _on_server(self._following, next(iter(after)), read))
+            wire = await _on_server(self._following, key, Wire.taken_from)
+        try:
+            yield wire
+        finally:
+            if wire.is_lost:
+                self._look_again()
+            with store_errors():
+                await wire.close()
 
     async def pop(self, key: str, *, block: float) -> list[str]:
         """All that is in a list, once there is something; nothing after `block` seconds.

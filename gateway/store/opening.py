@@ -14,11 +14,12 @@ from gateway.store.audit import Audit
 from gateway.store.challenges import Challenges
 from gateway.store.choices import Choices
 from gateway.store.clients import connect
-from gateway.store.connection import LONGEST_BLOCK, Connection, store_errors
+from gateway.store.connection import LONGEST_BLOCK, Connection
 from gateway.store.devices import Devices
 from gateway.store.doubts import Doubts, doubts_about
 from gateway.store.embedded import EmbeddedServer, start_embedded
 from gateway.store.factors import Factors
+from gateway.store.failures import store_errors
 from gateway.store.finishing import Finisher
 from gateway.store.journal import Journal
 from gateway.store.keyring import KeyRing, KeyState

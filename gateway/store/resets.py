@@ -9,7 +9,8 @@ from gateway.core.ending import Scope
 from gateway.core.reasons import Reason
 from gateway.core.reset import Actor, Reset, ResetState, Statement
 from gateway.store.audit import Audit, AuditEntry
-from gateway.store.connection import Connection, store_errors, time_text
+from gateway.store.connection import Connection, time_text
+from gateway.store.failures import store_errors
 from gateway.store.keys import Shard, shard_of_id, shard_of_subject
 from gateway.store.orders import Order
 from gateway.store.promises import Promises

@@ -13,7 +13,8 @@ from typing import Any
 import structlog
 
 from gateway.errors import SealBroken, StoreUnavailable
-from gateway.store.connection import Connection, Server, store_errors, time_text
+from gateway.store.connection import Connection, Server, time_text
+from gateway.store.failures import store_errors
 from gateway.store.keyring import KeyRing, KeyState
 from gateway.store.keys import META, Meta, Shard
 

@@ -17,7 +17,8 @@ from redis.exceptions import ConnectionError as NoConnectionError
 from redis.exceptions import MasterDownError
 
 from gateway.core.store_address import Host, StoreAddress
-from gateway.store.majority import FAILURES, most_answers
+from gateway.store.failures import FAILURES
+from gateway.store.majority import most_answers
 
 
 class _Sentinels:

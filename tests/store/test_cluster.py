@@ -8,6 +8,7 @@ import pytest
 from redis.exceptions import ClusterCrossSlotError, RedisError, ResponseError
 from redis.exceptions import ConnectionError as NoConnectionError
 from redis.exceptions import TimeoutError as NoAnswerError
+from support.nodes import read_streams
 from support.servers import Clustered, Process, clustered, until
 from support.store import NOW, ClusterBehind, cluster_behind, opened_store, signed_in
 
@@ -149,7 +150,7 @@ async def test_reading_and_waiting_go_to_the_key(shared_cluster: Clustered, behi
     assert store._connection.groups() == [[Shard(index)] for index in range(SHARDS)]
     for index in (0, 1, 2):
         feed, acks = Shard(index).key("feed"), Shard(index).key("acks")
-        reading = asyncio.create_task(store._connection.read_streams({feed: "0-0"}, block=1.0, most=9))
+        reading = asyncio.create_task(read_streams(store, {feed: "0-0"}, block=1.0, most=9))
         popping = asyncio.create_task(store._connection.pop(acks, block=1.0))
         entry = await behind.xadd(feed, {"n": "1"})
         await behind.rpush(acks, "node")

@@ -10,8 +10,8 @@ import pytest
 import uvloop
 from hypothesis import given
 from hypothesis import strategies as st
-from redis import exceptions
 from redis.asyncio import Redis
+from support.nodes import read_streams
 from support.servers import replicated
 from support.store import (
     LIKE_OURS,
@@ -29,7 +29,8 @@ from support.store import (
 from gateway.errors import StoreUnavailable
 from gateway.store import connection
 from gateway.store.attempts import AttemptLimit
-from gateway.store.connection import Connection, store_errors, time_text
+from gateway.store.connection import Connection, time_text
+from gateway.store.failures import store_errors
 from gateway.store.keys import Shard
 from gateway.store.opening import Store
 from gateway.store.sessions import Started
@@ -46,35 +47,6 @@ def server(short_path: Path) -> Iterator[Server]:
 
 
 # --- failures
-
-
-@pytest.mark.parametrize(
-    "kind",
-    [
-        exceptions.RedisError,
-        exceptions.ConnectionError,
-        exceptions.TimeoutError,
-        exceptions.BusyLoadingError,
-        exceptions.AuthenticationError,
-        exceptions.ReadOnlyError,
-        exceptions.ResponseError,
-        exceptions.OutOfMemoryError,
-        ConnectionResetError,
-        FileNotFoundError,
-        TimeoutError,
-    ],
-)
-def test_whatever_the_client_library_raises_is_store_unavailable(kind: type[Exception]) -> None:
-    with pytest.raises(StoreUnavailable) as raised, store_errors():
-        raise kind("no")
-    assert isinstance(raised.value.__cause__, kind)
-
-
-@pytest.mark.parametrize("error", [ValueError(), KeyError(), asyncio.CancelledError(), StoreUnavailable()])
-def test_what_is_ours_to_mend_is_left_as_it_is(error: BaseException) -> None:
-    with pytest.raises(type(error)) as raised, store_errors():
-        raise error
-    assert raised.value is error
 
 
 async def assert_unavailable(store: Store, session: Started) -> None:
@@ -321,14 +293,14 @@ async def test_a_script_that_fails_is_not_known_to_have_happened(store: Store) -
 async def test_streams_are_read_from_where_one_was(store: Store, valkey: Redis) -> None:
     first, second = await valkey.xadd("one", {"n": "1"}), await valkey.xadd("one", {"n": "2"})
     await valkey.xadd("two", {"n": "3"}, id="7-0")
-    found = await store._connection.read_streams({"one": first, "two": "0-0"}, block=0.01, most=10)
+    found = await read_streams(store, {"one": first, "two": "0-0"}, block=0.01, most=10)
     assert found == {"one": [(second, {"n": "2"})], "two": [("7-0", {"n": "3"})]}
-    assert await store._connection.read_streams({"one": second}, block=0.01, most=10) == {}
+    assert await read_streams(store, {"one": second}, block=0.01, most=10) == {}
 
 
 async def test_a_reader_of_streams_waits_longer_than_for_an_answer(server: Server) -> None:
     store = await opened_store(server.url, timeout=0.1)
-    reading = asyncio.create_task(store._connection.read_streams({"one": "0-0"}, block=1.0, most=10))
+    reading = asyncio.create_task(read_streams(store, {"one": "0-0"}, block=1.0, most=10))
     popping = asyncio.create_task(store._connection.pop("list", block=1.0))
     async with Redis.from_url(server.url, decode_responses=True) as valkey:
         while int((await valkey.info("clients"))["blocked_clients"]) < 2:

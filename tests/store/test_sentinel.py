@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
+from support.nodes import read_streams
 from support.servers import LIKE_OURS, Process, Replicated, sentinel_of, until
 from support.store import NOW, enrolled, opened_store, signed_in
 
@@ -82,7 +83,7 @@ async def test_a_demoted_primary_is_left_at_once(watched: Replicated) -> None:
     store = await opened(watched)
     session = await signed_in(store)
     await enrolled(store, session)
-    reading = asyncio.create_task(store._connection.read_streams({"feed": "0-0"}, block=1.0, most=1))
+    reading = asyncio.create_task(read_streams(store, {"feed": "0-0"}, block=1.0, most=1))
     follower = await asyncio.to_thread(watched.promote)
     with suppress(StoreUnavailable):
         await reading
@@ -91,7 +92,7 @@ async def test_a_demoted_primary_is_left_at_once(watched: Replicated) -> None:
     found: dict[str, list[tuple[str, dict[str, str]]]] = {}
     while not found:
         with suppress(StoreUnavailable):  # a connection may still have to be closed
-            found = await store._connection.read_streams({"feed": "0-0"}, block=1.0, most=1)
+            found = await read_streams(store, {"feed": "0-0"}, block=1.0, most=1)
     assert found == {"feed": [(entry, {"n": "1"})]}
     assert await store.who.ask(session.cookie, NOW) is not None
     await store.close()

@@ -1,7 +1,7 @@
 """Further nodes of the test's store, and what they hear."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -74,3 +74,11 @@ async def remembered(node: Store, session: Started) -> None:
     await until(lambda: node.node.leases()[0] == node.node.leases()[1])
     assert await node.who.ask(session.cookie, NOW) is not None
     assert node.who.remembered(session.cookie, NOW) is not None
+
+
+async def read_streams(
+    store: Store, after: Mapping[str, str], *, block: float, most: int
+) -> dict[str, list[tuple[str, dict[str, str]]]]:
+    """Read once what came in streams, as a node does."""
+    async with store._connection.following(next(iter(after))) as wire:
+        return await wire.read(after, block=block, most=most)

@@ -20,6 +20,7 @@ class Ending:
     `id` names a session or device, `subject` whose it was; both are empty where they do not apply. `epoch`
     is the account's or the global one from then on; sessions that began under an earlier one are over, all
     but `kept`, which was given the new one. `disabled`: the account cannot sign in again.
+    `by` is the process that waits for word of it, or "".
     """
 
     revocation_id: str
@@ -30,6 +31,7 @@ class Ending:
     kept: str = ""
     reason: str = ""
     disabled: bool = False
+    by: str = ""
 
     def covers(self, session: Session) -> bool:
         """Whether this session, as it was when it was last read, is over."""

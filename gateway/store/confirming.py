@@ -1,14 +1,23 @@
 """Waiting until no node accepts what was revoked."""
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from gateway import clock
+import structlog
+
+from gateway import clock, entropy
 from gateway.errors import StoreUnavailable
-from gateway.store.connection import LONGEST_BLOCK, Connection, pairs
-from gateway.store.keys import Shard
+from gateway.store.connection import Connection, pairs
+from gateway.store.keys import APPLIED, Shard
+from gateway.store.wire import Ear
+
+_MOST_HEARD = 10_000
+"""Revocations of which it is remembered who has applied them: an answer may come before it is waited for."""
+
+_log = structlog.get_logger("gateway.store")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +48,52 @@ def told_from(shard: Shard, revocation_id: str, answer: Sequence[Any]) -> Told:
     return Told(shard, revocation_id, subject, waits)
 
 
+def applied_message(shard: Shard, revocation_id: str, node: str) -> str:
+    """What a node publishes once it has applied a revocation."""
+    return f"{_place(shard, revocation_id)} {node}"
+
+
+def _place(shard: Shard, revocation_id: str) -> str:
+    return f"{shard.index} {revocation_id}"
+
+
+@dataclass(slots=True)
+class _Heard:
+    """Which nodes have applied one revocation; `more` is set with each."""
+
+    nodes: set[str] = field(default_factory=set)
+    more: asyncio.Event = field(default_factory=asyncio.Event)
+
+
 class Confirmer:
+    """Hears the nodes, on a channel that is this process's own.
+
+    Nothing of it is kept by the store: an answer that is lost, with the connection or because it was given to
+    a process that is gone, leaves its node silent, and is waited for until that one's lease is over.
+    """
+
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self._id = entropy.identifier()
+        self._ear: Ear | None = None
+        self._beginning = asyncio.Lock()
+        self._heard: OrderedDict[str, _Heard] = OrderedDict()
+
+    async def listen(self) -> str | None:
+        """Hear the nodes from now on: to whom they are to answer. None where they could not be heard."""
+        async with self._beginning:
+            if self._ear is None or self._ear.is_lost:
+                try:
+                    await self._stop_listening()
+                    self._ear = await self._connection.hearing(APPLIED + self._id, self._hear)
+                except StoreUnavailable as error:
+                    _log.warning("nodes cannot be heard", error=str(error))
+                    return None
+        return self._id
+
+    async def close(self) -> None:
+        async with self._beginning:
+            await self._stop_listening()
 
     async def wait(self, told: Sequence[Told]) -> tuple[int, int]:
         """Wait for every node, or until its lease is over; how many have answered, and how many have not.
@@ -50,24 +102,38 @@ class Confirmer:
         Of several shards, each node has a lease on each: counted is the shard that most did not answer in.
         """
         began = clock.boottime()
-        silent = [await self._silent(each, began) for each in told]
+        silent = await asyncio.gather(*(self._silent(each, began) for each in told))
         worst = max(silent, default=0)
+        if worst and self._ear is not None:
+            self._ear.is_lost = True  # it may be deaf: the next one begins to listen anew
         return max((len(each.waits) for each in told), default=0) - worst, worst
 
     async def _silent(self, told: Told, began: float) -> int:
         """How many nodes have not answered when their time is over."""
-        missing, key = dict(told.waits), told.shard.key("acks", told.revocation_id)
-        while missing:
-            left = began + max(missing.values()) - clock.boottime()
-            if left <= 0:
+        heard = self._of(_place(told.shard, told.revocation_id))
+        while missing := told.waits.keys() - heard.nodes:
+            left = began + max(told.waits[node] for node in missing) - clock.boottime()
+            heard.more.clear()
+            try:
+                async with asyncio.timeout(left):
+                    await heard.more.wait()
+            except TimeoutError:
                 break
-            for node in await self._answered(key, min(left, LONGEST_BLOCK)):
-                missing.pop(node, None)
-        return len(missing)
+        return len(told.waits.keys() - heard.nodes)
 
-    async def _answered(self, key: str, seconds: float) -> list[str]:
-        try:
-            return await self._connection.pop(key, block=max(0.01, seconds))
-        except StoreUnavailable:
-            await asyncio.sleep(seconds)  # the leases run out without it
-            return []
+    def _hear(self, message: str) -> None:
+        place, _, node = message.rpartition(" ")
+        heard = self._of(place)
+        heard.nodes.add(node)
+        heard.more.set()
+
+    def _of(self, place: str) -> _Heard:
+        heard = self._heard.setdefault(place, _Heard())
+        if len(self._heard) > _MOST_HEARD:
+            self._heard.popitem(last=False)
+        return heard
+
+    async def _stop_listening(self) -> None:
+        ear, self._ear = self._ear, None
+        if ear is not None:
+            await ear.close()

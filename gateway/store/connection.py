@@ -22,7 +22,7 @@ from gateway.store.cluster import Cluster
 from gateway.store.failures import store_errors
 from gateway.store.keys import Meta, Shard
 from gateway.store.sentinel import SentinelClient
-from gateway.store.wire import Wire
+from gateway.store.wire import Ear, Follower
 
 T = TypeVar("T")
 
@@ -31,8 +31,6 @@ _MOST_SCRIPTS = 80
 
 _LONGEST_TURN = 5.0
 """Seconds that a script waits to be sent, at most: whoever asked has gone by then, or asks again."""
-
-_MOST_POPPED = 1000
 
 LONGEST_BLOCK = 1.0
 """Seconds that a command may wait in the server for something to come."""
@@ -71,15 +69,12 @@ class Server:
 class Connection:
     """A client of one store whose records are spread over `shards` shards, on one server or several."""
 
-    def __init__(
-        self, redis: Redis, shards: int, blocking: Redis | None = None, following: Redis | None = None
-    ) -> None:
-        """`blocking` is for commands that wait in the server longer than `redis` waits for an answer, and
-        `following` for what a node's memory depends on, which no number of requests may keep waiting.
+    def __init__(self, redis: Redis, shards: int, following: Redis | None = None) -> None:
+        """`following` is for what a node's memory depends on, which no number of requests may keep waiting,
+        and waits longer for an answer, as commands do that wait in the server for something to come.
         """
         self.redis = redis
-        self._blocking = blocking or redis
-        self._following = following or self._blocking
+        self._following = following or redis
         self._turns = asyncio.Semaphore(_MOST_SCRIPTS)
         self.shards = shards
 
@@ -149,13 +144,13 @@ class Connection:
         return outcome, held
 
     @asynccontextmanager
-    async def following(self, key: str) -> AsyncIterator[Wire]:
+    async def following(self, key: str) -> AsyncIterator[Follower]:
         """A connection of its own to the server that holds a key. Raises StoreUnavailable.
 
         Where it fails, the next one may lead to another server.
         """
         with store_errors():
-            wire = await _on_server(self._following, key, Wire.taken_from)
+            wire = await _on_server(self._following, key, Follower.taken_from)
         try:
             yield wire
         finally:
@@ -164,17 +159,19 @@ class Connection:
             with store_errors():
                 await wire.close()
 
-    async def pop(self, key: str, *, block: float) -> list[str]:
-        """All that is in a list, once there is something; nothing after `block` seconds.
+    async def hearing(self, channel: str, hear: Callable[[str], None]) -> Ear:
+        """A connection that calls `hear` with what is published on a channel, from now on; to be closed.
 
         Raises StoreUnavailable.
         """
         with store_errors():
-            found: Any = await self._blocking.blpop([key], timeout=block)
-            if found is None:
-                return []
-            more: Any = await self.redis.lpop(key, _MOST_POPPED)
-        return [found[1], *(more or ())]
+            ear = await _on_server(self._following, channel, Ear.taken_from)
+        try:
+            await ear.listen(channel, hear)
+        except BaseException:
+            await ear.close()
+            raise
+        return ear
 
     def groups(self) -> list[list[Shard]]:
         """The shards, those together whose streams can be read together.
@@ -234,11 +231,11 @@ class Connection:
         Behind an address that was moved these would go on, and tell what that one knows.
         """
         self._look_again()
-        for client in (self.redis, self._blocking, self._following):
+        for client in (self.redis, self._following):
             await _drop_idle(client)
 
     def _look_again(self) -> None:
-        for client in (self.redis, self._blocking, self._following):
+        for client in (self.redis, self._following):
             if isinstance(client, Cluster | SentinelClient):
                 client.look_again()
 
@@ -265,7 +262,6 @@ class Connection:
 
     async def close(self) -> None:
         await self.redis.aclose()
-        await self._blocking.aclose()
         await self._following.aclose()
 
 

@@ -49,6 +49,7 @@ def entry_from(entry_id: str, fields: Mapping[str, str]) -> FeedEntry:
             kept=fields.get("kept", ""),
             reason=fields["reason"],
             disabled=bool(fields.get("disabled")),
+            by=fields.get("by", ""),
         )
     return FeedEntry(
         entry_id, int(fields["seq"]), fields["after"], subject, ending, float(fields.get("at", 0))

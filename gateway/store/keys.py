@@ -33,7 +33,6 @@ revocation:<id>        hash    what became of one within the last day, so that i
 feed                   stream  what nodes have to know: what ended, and whose records changed
 fed                    string  how many entries the feed ever had
 nodes                  hash    node -> a number that differs each time it shows, and how long to wait for it
-acks:<revocation>      list    nodes that have applied it, for whoever waits for them
 audit                  stream  every change that someone would ask about
 told:<subject>         stream  of those about one account, the ones that its holder is told of
 activity:<subject>     stream  all others about it
@@ -48,6 +47,9 @@ hourly:<subject>       hash    the same -> how many mails within the hour that e
 `ww:meta` (no shard) holds what is fixed at first start, the number of shards; a sealed check value that
 tells whether the key ring fits the store; the names of keys: `key:<name>` with when it was last known to
 seal, `retired:<name>` with when it was taken out; and `receiver:<name>` for each that events were ever for.
+
+The channel `ww:applied:<process>` is no key: nodes publish there what they have applied of what that process
+revoked. Nothing of it is kept.
 """
 
 import hashlib
@@ -56,6 +58,7 @@ from dataclasses import dataclass
 from gateway import entropy
 
 META = "ww:meta"
+APPLIED = "ww:applied:"
 MAX_SHARDS = 256
 
 

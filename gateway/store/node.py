@@ -15,15 +15,16 @@ import structlog
 from gateway import clock, entropy
 from gateway.core.records import Snapshot
 from gateway.errors import StoreUnavailable
+from gateway.store.confirming import applied_message
 from gateway.store.connection import LONGEST_BLOCK, Connection, pairs
 from gateway.store.failures import store_errors
 from gateway.store.feed import FeedEntry, Position, entry_from
-from gateway.store.keys import Shard, shard_of_id
+from gateway.store.keys import APPLIED, Shard, shard_of_id
 from gateway.store.lease import Renewal
 from gateway.store.recovery import Recovery
 from gateway.store.standing import Nobody, NodeOptions, Standing, Surroundings
 from gateway.store.tasks import end
-from gateway.store.wire import Wire
+from gateway.store.wire import Follower
 
 _PAUSE_SECONDS = 0.1
 _MOST_AT_ONCE = 1000
@@ -256,14 +257,14 @@ class Node:
         except Exception:
             _log.exception("this should not happen")
 
-    async def _follow_on(self, wire: Wire, standings: Mapping[str, Standing]) -> None:
+    async def _follow_on(self, wire: Follower, standings: Mapping[str, Standing]) -> None:
         applied: list[tuple[str, str]] = []
         while True:
             joined = {key: each.position.entry for key, each in standings.items() if each.joined}
             if not joined:
                 await asyncio.sleep(_PAUSE_SECONDS)
                 continue
-            found = await wire.read(joined, block=LONGEST_BLOCK, most=_MOST_AT_ONCE, pushes=applied)
+            found = await wire.read(joined, block=LONGEST_BLOCK, most=_MOST_AT_ONCE, tells=applied)
             applied = []
             self._tell_trouble(None)
             for key, rows in found.items():
@@ -271,14 +272,15 @@ class Node:
                     applied += await self._apply(standings[key], [entry_from(*row) for row in rows])
 
     async def _apply(self, standing: Standing, entries: Iterable[FeedEntry]) -> list[tuple[str, str]]:
-        """Apply what came; for each revocation, where to say so, and who does."""
+        """Apply what came; for each revocation, the channel on which to say so, and what."""
         applied = []
         for entry in entries:
             if not standing.apply(entry, self.surroundings):
                 await self._missed(standing)
                 break
-            if entry.ending is not None and entry.ending.revocation_id:
-                applied.append((standing.shard.key("acks", entry.ending.revocation_id), self.id))
+            if entry.ending is not None and entry.ending.by:
+                said = applied_message(standing.shard, entry.ending.revocation_id, self.id)
+                applied.append((APPLIED + entry.ending.by, said))
         return applied
 
     async def _missed(self, standing: Standing) -> None:

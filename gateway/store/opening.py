@@ -38,8 +38,8 @@ from gateway.store.standing import NodeOptions, Surroundings
 from gateway.store.who import Who
 
 _ANOTHER_RING = "the key ring is not the one that the store was sealed with"
-_MOST_WAITING = 2 * MAX_SHARDS
-"""Connections on which something is waited for: in a cluster, each shard's stream has one of its own."""
+_MOST_FOLLOWING = 2 * MAX_SHARDS
+"""In a cluster, each shard's feed has a connection of its own, and its renewals as well."""
 _RECEIVER = "receiver:"
 
 
@@ -120,7 +120,7 @@ class Store:
 
     async def close(self) -> None:
         """Close the connection, and stop the server if it is our own."""
-        await self.promises.settled()
+        await self.promises.close()
         self._journal.close()
         await self._connection.close()
         if self._server is not None:
@@ -152,9 +152,8 @@ async def open_store(options: StoreOptions, ring: KeyRing, limits: SessionLimits
 def _connected(options: StoreOptions, url: str) -> Connection:
     how: dict[str, Any] = {"password": options.password, "sentinel_password": options.sentinel_password}
     redis = connect(url, **how, timeout=options.timeout)
-    blocking = connect(url, **how, timeout=options.timeout + LONGEST_BLOCK, most=_MOST_WAITING)
-    following = connect(url, **how, timeout=options.timeout + LONGEST_BLOCK, most=_MOST_WAITING)
-    return Connection(redis, options.shards, blocking, following)
+    following = connect(url, **how, timeout=options.timeout + LONGEST_BLOCK, most=_MOST_FOLLOWING)
+    return Connection(redis, options.shards, following)
 
 
 async def _faults(connection: Connection, doubts: Doubts) -> list[str]:

@@ -110,6 +110,7 @@ class Promises:
             now=time_text(order.at),
             floor=first_epoch(order.at),
             entry={"id": order.revocation_id, "reason": order.reason, "actor": order.actor},
+            by=await self._confirmer.listen(),
             **arguments,
         )
         if answer is None:
@@ -154,6 +155,11 @@ class Promises:
         confirmation = Confirmation(int(row["nodes"]), int(row["silent"]), float(row["elapsed_ms"]))
         return Scope(row["scope"]), confirmation
 
+    async def close(self) -> None:
+        """Wait until all is noted, and hear no node any more."""
+        await self.settled()
+        await self._confirmer.close()
+
     async def settled(self) -> None:
         """Wait until all that is confirmed is noted as such."""
         if self._settling:
@@ -173,6 +179,7 @@ class Promises:
 
     async def _carried_out(self, order: Order, **more: Any) -> _Outcome | None:
         """Run the script wherever it belongs. None for no such thing."""
+        more["by"] = await self._confirmer.listen()
         outcomes = await asyncio.gather(*(self._run(shard, order, **more) for shard in self._shards(order)))
         told = tuple(each for each, _ in outcomes if each is not None)
         return _Outcome(told, held=all(held for _, held in outcomes)) if told else None

@@ -1,4 +1,4 @@
-"""A connection on which one task follows streams: one write and one wake-up for each reading.
+"""Connections on which one task follows streams, or hears what is published: no more is done than that takes.
 
 Every node hears of every revocation here, and whoever revoked something waits for the slowest of them. The
 client library makes the connection (address, password, TLS, sentinels) and hands it over; its own way of
@@ -7,7 +7,7 @@ sending and reading costs about three times as much in a process that was asleep
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
 import hiredis
 from redis.asyncio import Redis
@@ -19,12 +19,9 @@ from gateway.store.failures import store_errors
 
 _packed: Callable[[Any], bytes] = hiredis.pack_command  # its own type says: of one part
 
-_KEPT_SECONDS = 86_400
-"""For how long a list is kept that nobody empties."""
-
 
 class Wire(asyncio.Protocol):
-    """One reading at a time."""
+    """A connection that was taken over; one request at a time."""
 
     def __init__(self, pool: Any, connection: Any) -> None:
         self.is_lost = False
@@ -41,7 +38,7 @@ class Wire(asyncio.Protocol):
         self._answered: asyncio.Future[None] | None = None
 
     @classmethod
-    async def taken_from(cls, client: Redis) -> "Wire":
+    async def taken_from(cls, client: Redis) -> Self:
         """Take a connection of a client over. Raises a RedisError or OSError."""
         pool: Any = client.connection_pool
         wire = cls(pool, await pool.get_connection())
@@ -54,30 +51,6 @@ class Wire(asyncio.Protocol):
         self._transport.abort()
         await self._connection.disconnect(nowait=True)
         await self._pool.release(self._connection)
-
-    async def read(
-        self,
-        after: Mapping[str, str],
-        *,
-        block: float,
-        most: int,
-        pushes: Sequence[tuple[str, str]] = (),
-    ) -> dict[str, list[tuple[str, dict[str, str]]]]:
-        """What came in each of these streams after an entry's id, once there is something, or after `block`
-        seconds; nothing then.
-
-        Before it waits, each of `pushes`, a value, is put at the end of a list. Raises StoreUnavailable,
-        after which this connection is of no use.
-        """
-        commands: list[tuple[str | int, ...]] = []
-        for key, value in pushes:
-            commands += [("RPUSH", key, value), ("EXPIRE", key, _KEPT_SECONDS)]
-        milliseconds = max(1, round(block * 1000))
-        streams = (*after.keys(), *after.values())
-        commands.append(("XREAD", "COUNT", most, "BLOCK", milliseconds, "STREAMS", *streams))
-        with store_errors():
-            replies = await self._ask(commands)
-        return {key: [(entry, _fields(flat)) for entry, flat in rows] for key, rows in replies[-1] or ()}
 
     async def _ask(self, commands: Sequence[tuple[str | int, ...]]) -> list[Any]:
         if self.is_lost:
@@ -106,22 +79,68 @@ class Wire(asyncio.Protocol):
         if self._answered is not None and not self._answered.done():
             self._answered.set_exception(error)
 
+    def _came(self, reply: Any) -> None:
+        self._replies.append(reply)
+        if self._answered is not None and not self._answered.done() and len(self._replies) >= self._wanted:
+            self._answered.set_result(None)
+
     # what the loop calls
 
     def data_received(self, data: bytes) -> None:
         try:
             self._reader.feed(data)
             while (reply := self._reader.gets()) is not False:
-                self._replies.append(reply)
+                self._came(reply)
         except (InvalidResponse, UnicodeDecodeError) as error:
             self._lose(InvalidResponse(str(error)))
-            return
-        if self._answered is not None and not self._answered.done() and len(self._replies) >= self._wanted:
-            self._answered.set_result(None)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._lose(NoConnectionError(str(exc or "the server closed the connection")))
         self._before.connection_lost(exc)  # the client library waits for that when it closes
+
+
+class Follower(Wire):
+    """Reads streams as they grow."""
+
+    async def read(
+        self,
+        after: Mapping[str, str],
+        *,
+        block: float,
+        most: int,
+        tells: Sequence[tuple[str, str]] = (),
+    ) -> dict[str, list[tuple[str, dict[str, str]]]]:
+        """What came in each of these streams after an entry's id, once there is something, or after `block`
+        seconds; nothing then.
+
+        Before it waits, each of `tells`, a message, is published on a channel. Raises StoreUnavailable,
+        after which this connection is of no use.
+        """
+        commands: list[tuple[str | int, ...]] = [("PUBLISH", channel, message) for channel, message in tells]
+        milliseconds = max(1, round(block * 1000))
+        streams = (*after.keys(), *after.values())
+        commands.append(("XREAD", "COUNT", most, "BLOCK", milliseconds, "STREAMS", *streams))
+        with store_errors():
+            replies = await self._ask(commands)
+        return {key: [(entry, _fields(flat)) for entry, flat in rows] for key, rows in replies[-1] or ()}
+
+
+class Ear(Wire):
+    """Hears what is published on one channel."""
+
+    _hear: Callable[[str], None]
+
+    async def listen(self, channel: str, hear: Callable[[str], None]) -> None:
+        """Call `hear` with each message from now on. Raises StoreUnavailable."""
+        self._hear = hear
+        with store_errors():
+            await self._ask([("SUBSCRIBE", channel)])
+
+    def _came(self, reply: Any) -> None:
+        if isinstance(reply, list) and reply[0] == "message":
+            self._hear(reply[2])
+        else:
+            super()._came(reply)
 
 
 def _fields(flat: Sequence[str]) -> dict[str, str]:

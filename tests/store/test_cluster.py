@@ -149,13 +149,16 @@ async def test_reading_and_waiting_go_to_the_key(shared_cluster: Clustered, behi
     store = await opened(shared_cluster)
     assert store._connection.groups() == [[Shard(index)] for index in range(SHARDS)]
     for index in (0, 1, 2):
-        feed, acks = Shard(index).key("feed"), Shard(index).key("acks")
+        feed, told = Shard(index).key("feed"), list[str]()
         reading = asyncio.create_task(read_streams(store, {feed: "0-0"}, block=1.0, most=9))
-        popping = asyncio.create_task(store._connection.pop(acks, block=1.0))
+        ear = await store._connection.hearing(f"channel {index}", told.append)
         entry = await behind.xadd(feed, {"n": "1"})
-        await behind.rpush(acks, "node")
+        async with store._connection.following(feed) as wire:  # wherever that leads
+            await wire.read({feed: "0-0"}, block=0.01, most=9, tells=[(f"channel {index}", "node")])
         assert await reading == {feed: [(entry, {"n": "1"})]}
-        assert await popping == ["node"]
+        while not told:
+            await asyncio.sleep(0.005)
+        await ear.close()
     await store.close()
 
 

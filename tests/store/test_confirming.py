@@ -3,9 +3,10 @@
 import asyncio
 
 from redis.asyncio import Redis
-from support.nodes import SHORT, WHY, Join, remembered
-from support.store import NOW, signed_in
+from support.nodes import SHORT, WHY, Join, remembered, until
+from support.store import NOW, account_added, opened_store, signed_in
 
+from gateway.store import confirming
 from gateway.store.opening import Store
 from gateway.store.standing import NodeOptions
 
@@ -22,6 +23,64 @@ async def test_a_node_that_is_silent_is_waited_for_until_it_trusts_nothing(store
     assert heard.endings == []
     assert revocation is not None and revocation.confirmation is not None
     assert (revocation.confirmation.nodes, revocation.confirmation.silent) == (0, 1)
+
+
+async def test_many_revocations_at_a_time_are_each_confirmed_by_every_node(store: Store, join: Join) -> None:
+    nodes = [(await join(NodeOptions(lease=60.0)))[0] for _ in range(3)]
+    sessions = [await signed_in(store, f"person-{number}") for number in range(40)]
+    done = await asyncio.gather(*(nodes[0].revocations.session(each.session_id, **WHY) for each in sessions))
+    told = [each.confirmation for each in done if each is not None and each.confirmation is not None]
+    assert [(each.nodes, each.silent) for each in told] == [(3, 0)] * 40
+
+
+async def test_an_answer_counts_that_came_before_it_was_waited_for(
+    store: Store, join: Join, valkey_url: str
+) -> None:
+    """Replicas were missing at first: the nodes had applied it long before it could be confirmed."""
+    await join(NodeOptions(lease=60.0))
+    await account_added(store, "ada")
+    few = NodeOptions(replicas=1, acknowledge=1)
+    other = await opened_store(valkey_url, node=few, strict=False)
+    pending = await other.revocations.account("ada", **WHY)
+    assert pending is not None and pending.confirmation is None
+    other.promises._options = NodeOptions()  # the replica was given up
+    await other.finisher.finish()
+    known = await other.promises.status(pending.revocation_id)
+    assert known is not None and known[1] is not None
+    assert (known[1].nodes, known[1].silent) == (1, 0)
+    await other.close()
+
+
+async def test_whoever_heard_nothing_listens_anew(store: Store, valkey: Redis, join: Join) -> None:
+    await join(NodeOptions(lease=0.4, grace=0.1))
+    await account_added(store, "ada")
+    lost = 0
+    for _ in range(2):
+        for _ in range(2):
+            done = await store.revocations.account("ada", **WHY)
+            assert done is not None and done.confirmation is not None
+            assert (done.confirmation.nodes, done.confirmation.silent) == (1, 0)
+        lost += await valkey.client_kill_filter(_type="pubsub")
+        ear = store.promises._confirmer._ear
+        assert ear is not None
+        await until(lambda ear=ear: ear.is_lost)
+    assert lost == 2
+    # An ear that is deaf, and does not know it:
+    await store.revocations.account("ada", **WHY)
+    ear = store.promises._confirmer._ear
+    assert ear is not None
+    ear._hear = lambda message: None
+    for answer in [(0, 1), (1, 0)]:
+        done = await store.revocations.account("ada", **WHY)
+        assert done is not None and done.confirmation is not None
+        assert (done.confirmation.nodes, done.confirmation.silent) == answer
+
+
+async def test_what_is_said_without_being_asked_for_takes_no_more_room_than_it_may(store: Store) -> None:
+    confirmer = store.promises._confirmer
+    for number in range(confirming._MOST_HEARD + 10):
+        confirmer._hear(f"0 {number} node")
+    assert len(confirmer._heard) == confirming._MOST_HEARD
 
 
 async def test_a_node_that_left_is_not_waited_for(store: Store, valkey: Redis, join: Join) -> None:

@@ -18,7 +18,9 @@ async def test_what_a_revocation_tells(store: Store, valkey: Redis) -> None:
     account = await store.accounts.find("ada")
     (entry,) = await entries(valkey)
     assert account is not None
-    ending = Ending(made.revocation_id, Scope.ACCOUNT, subject="ada", epoch=account.epoch or 0, reason="lost")
+    by = store.promises._confirmer._id
+    epoch = account.epoch or 0
+    ending = Ending(made.revocation_id, Scope.ACCOUNT, subject="ada", epoch=epoch, reason="lost", by=by)
     assert entry == FeedEntry(entry.id, 1, START, "ada", ending, NOW)
 
 

@@ -59,7 +59,7 @@ async def test_a_killed_primary_is_followed_by_another_one(watched: Replicated) 
     assert await store.who.ask(session.cookie, NOW) is not None
     await signed_in(store, "bob")
     assert keys_of(follower, "*account:bob"), "it is written where it belongs"
-    assert await store._connection.pop("list", block=0.01) == []
+    assert await read_streams(store, {"none": "0-0"}, block=0.01, most=1) == {}
     await store.close()
 
 

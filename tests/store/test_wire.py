@@ -14,15 +14,15 @@ from support.store import LIKE_OURS, running_server
 
 from gateway.errors import StoreUnavailable
 from gateway.store.clients import connect
-from gateway.store.wire import Wire
+from gateway.store.wire import Ear, Follower
 
 Replies = Callable[[bytes], list[bytes]]
 
 
 @asynccontextmanager
-async def wire_to(url: str, timeout: float = 5.0) -> AsyncIterator[Wire]:
+async def wire_to(url: str, timeout: float = 5.0) -> AsyncIterator[Follower]:
     client = connect(url, password=None, timeout=timeout, most=1)
-    wire = await Wire.taken_from(client)
+    wire = await Follower.taken_from(client)
     try:
         yield wire
     finally:
@@ -30,17 +30,30 @@ async def wire_to(url: str, timeout: float = 5.0) -> AsyncIterator[Wire]:
         await client.aclose()
 
 
-async def test_what_came_is_read_and_what_is_pushed_arrives_with_the_next_reading(
+@asynccontextmanager
+async def ear_on(url: str, channel: str, hear: Callable[[str], None]) -> AsyncIterator[Ear]:
+    client = connect(url, password=None, timeout=5.0, most=1)
+    ear = await Ear.taken_from(client)
+    try:
+        await ear.listen(channel, hear)
+        yield ear
+    finally:
+        await ear.close()
+        await client.aclose()
+
+
+async def test_what_came_is_read_and_what_is_told_goes_out_with_the_next_reading(
     valkey: Redis, valkey_url: str
 ) -> None:
+    told: list[str] = []
     first = await valkey.xadd("one", {"n": "ä", "m": "2"})
     second = await valkey.xadd("two", {"n": "3"})
     async with wire_to(valkey_url) as wire:
         found = await wire.read({"one": "0-0", "two": "0-0"}, block=0.01, most=10)
         assert found == {"one": [(first, {"n": "ä", "m": "2"})], "two": [(second, {"n": "3"})]}
-        assert await wire.read({"one": first}, block=0.01, most=10, pushes=[("a", "x"), ("a", "y")]) == {}
-        assert await valkey.lrange("a", 0, -1) == ["x", "y"]
-        assert 0 < await valkey.ttl("a") <= 86_400
+        async with ear_on(valkey_url, "a", told.append):
+            assert await wire.read({"one": first}, block=0.01, most=10, tells=[("a", "x"), ("a", "ä")]) == {}
+            await until(lambda: told == ["x", "ä"])
         reading = asyncio.create_task(wire.read({"one": first}, block=5.0, most=1))
         third = await valkey.xadd("one", {"n": "4"})
         assert await reading == {"one": [(third, {"n": "4"})]}
@@ -49,7 +62,7 @@ async def test_what_came_is_read_and_what_is_pushed_arrives_with_the_next_readin
 async def test_a_connection_that_is_given_back_is_made_anew(valkey: Redis, valkey_url: str) -> None:
     client = connect(valkey_url, password=None, timeout=5.0, most=1)
     for _ in range(3):
-        wire = await Wire.taken_from(client)
+        wire = await Follower.taken_from(client)
         reading = asyncio.create_task(wire.read({"one": "0-0"}, block=1.0, most=1))
         await asyncio.sleep(0)
         reading.cancel()
@@ -58,7 +71,7 @@ async def test_a_connection_that_is_given_back_is_made_anew(valkey: Redis, valke
             await wire.read({"one": "0-0"}, block=1.0, most=1)
         await wire.close()
         assert await client.ping()
-    wire = await Wire.taken_from(client)  # nobody has closed this one before its client
+    wire = await Follower.taken_from(client)  # nobody has closed this one before its client
     await client.aclose()
     await wire.close()
 
@@ -130,12 +143,12 @@ ANSWER = b"*1\r\n*2\r\n$3\r\none\r\n*1\r\n*2\r\n$3\r\n1-1\r\n*2\r\n$1\r\nn\r\n$2
 
 async def test_an_answer_may_come_in_any_pieces() -> None:
     def byte_by_byte(request: bytes) -> list[bytes]:
-        whole = b":1\r\n" * request.count(b"RPUSH") + b":1\r\n" * request.count(b"EXPIRE") + ANSWER
+        whole = b":1\r\n" * request.count(b"PUBLISH") + ANSWER
         return [whole[place : place + 1] for place in range(len(whole))]
 
     async with saying(byte_by_byte) as url, wire_to(url) as wire:
         for _ in range(2):
-            found = await wire.read({"one": "0-0"}, block=1.0, most=1, pushes=[("a", "x")])
+            found = await wire.read({"one": "0-0"}, block=1.0, most=1, tells=[("a", "x")])
             assert found == {"one": [("1-1", {"n": "ä"})]}
 
 
@@ -147,10 +160,20 @@ async def test_what_is_no_answer_is_not_taken_for_one(answer: bytes) -> None:
         assert wire.is_lost
 
 
+async def test_an_ear_hears_its_channel_until_it_is_lost(valkey: Redis, valkey_url: str) -> None:
+    told: list[str] = []
+    async with ear_on(valkey_url, "a", told.append) as ear:
+        for channel, message in [("b", "0"), ("a", "1"), ("a", "2")]:
+            await valkey.publish(channel, message)
+        await until(lambda: told == ["1", "2"])
+        await valkey.client_kill_filter(_type="pubsub")
+        await until(lambda: ear.is_lost)
+
+
 def test_on_uvloop_it_is_the_same(valkey_url: str) -> None:
     async def read() -> None:
         async with wire_to(valkey_url) as wire:
-            assert await wire.read({"none": "0-0"}, block=0.01, most=1, pushes=[("a", "x")]) == {}
+            assert await wire.read({"none": "0-0"}, block=0.01, most=1, tells=[("a", "x")]) == {}
             wire._transport.abort()
             with pytest.raises(StoreUnavailable):
                 await wire.read({"none": "0-0"}, block=1.0, most=1)

@@ -212,7 +212,8 @@ local REMEMBER_SECONDS = 86400
 
 -- Say what was ended, to whoever asks later and to every node. Gives what a revoker has to know to wait for
 -- them: the account, and the nodes that there are.
--- args: scope, id, now, entry {id, reason, actor}, and perhaps session (which goes on), disable, events
+-- args: scope, id, now, entry {id, reason, actor}, and perhaps session (which goes on), disable, events,
+-- and by, the process that waits for the nodes
 local function tell_revocation(subject, epoch)
   if args.events then tell_receivers(subject or '') end
   redis.call('XADD', key('revocations'), 'MAXLEN', '~', 10000, '*', 'revocation', args.entry.id,
@@ -220,7 +221,7 @@ local function tell_revocation(subject, epoch)
     'actor', args.entry.actor, 'at', args.now)
   feed('ended', 'revocation', args.entry.id, 'scope', args.scope, 'id', args.id or '',
     'subject', subject or '', 'epoch', epoch or 0, 'kept', args.session or '', 'reason', args.entry.reason,
-    'disabled', args.disable and '1' or '', 'at', args.now)
+    'disabled', args.disable and '1' or '', 'by', args.by or '', 'at', args.now)
   local record = key('revocation', args.entry.id)
   redis.call('HSET', record, 'scope', args.scope, 'subject', subject or '', 'at', args.now)
   redis.call('EXPIRE', record, REMEMBER_SECONDS)

@@ -28,6 +28,7 @@ from gateway.store.keyring import KeyRing, KeyTimes, new_keyring
 from gateway.store.keys import MAX_SHARDS, META, Shard
 from gateway.store.opening import Store, StoreOptions, open_store
 from gateway.store.sealed import SEEDS
+from gateway.store.standing import Nobody
 
 
 def options(url: str, **other: object) -> StoreOptions:
@@ -113,6 +114,22 @@ async def test_how_old_a_server_may_be(
 async def test_a_store_that_is_not_there(url: str) -> None:
     with pytest.raises(StoreUnavailable):
         await open_store(options(url), RING, LIMITS)
+
+
+async def test_a_user_of_its_own_needs_no_more_than_what_is_ours(short_path: Path) -> None:
+    with running_server(short_path, *LIKE_OURS) as server:
+        async with Redis.from_url(server.url) as client:
+            user = ("ACL", "SETUSER", "gate", "on", ">sesame", "~ww:*", "&ww:*", "+@all")
+            await client.execute_command(*user)
+        url = server.url.replace("unix://", "unix://gate@")
+        store, _ = await open_store(options(url, password="sesame"), RING, LIMITS)
+        await store.node.start(Nobody())
+        session = await signed_in(store)
+        done = await store.revocations.session(session.session_id, reason="x", actor="cli:root", now=NOW)
+        assert done is not None and done.confirmation is not None
+        assert (done.confirmation.nodes, done.confirmation.silent) == (1, 0)
+        await store.node.stop()
+        await store.close()
 
 
 async def test_a_password(short_path: Path) -> None:

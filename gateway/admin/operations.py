@@ -117,14 +117,11 @@ class Operations:
             view = Pending.said(pending.revocation_id, Scope(pending.scope))
             return Outcome(view, None, status=202, location=view.status)
         self._metrics.revocation(revocation.scope)
-        # The others are on record already, in the step that did it.
-        everybody = isinstance(order, RevokeEverybody)
-        entry = call.entry("everybody-revoked", reason=order.reason) if everybody else None
         if revocation.confirmation is None:
             view = Pending.said(revocation.revocation_id, revocation.scope)
-            return Outcome(view, entry, status=202, location=view.status)
+            return Outcome(view, None, status=202, location=view.status)
         return Outcome(
-            Confirmation.said(revocation.revocation_id, revocation.scope, revocation.confirmation), entry
+            Confirmation.said(revocation.revocation_id, revocation.scope, revocation.confirmation), None
         )
 
     async def revocation(self, call: Call) -> Outcome:
@@ -141,6 +138,7 @@ class Operations:
         return Outcome(Confirmation.said(revocation_id, scope, confirmation), entry)
 
     async def _carry_out(self, order: Order, call: Call) -> Revocation:
+        """It goes on record in the step that does it, so that a pending one does as well."""
         revocations = self._store.revocations
         why: _Why = {"reason": order.reason, "actor": call.actor, "now": call.now}
         done: Revocation | None = None
@@ -166,7 +164,8 @@ class Operations:
                 entry = call.entry("account-revoked", order.subject, reason=order.reason)
                 done = await revocations.account(order.subject, **why, entries=[entry])
             case RevokeEverybody():
-                return await revocations.everybody(**why)
+                entry = call.entry("everybody-revoked", reason=order.reason)
+                return await revocations.everybody(**why, entries=[entry])
         if done is None:
             raise Refused(Reason.NOT_FOUND, f"There is no such {order.scope}.", about=about)
         return done

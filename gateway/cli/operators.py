@@ -138,6 +138,4 @@ async def _revoke(store: Store, scope: Scope, target: str, reason: str, now: flo
         case Scope.ACCOUNT:
             return await revocations.account(target, **why, entries=[replace(entry, subject=target)])
         case Scope.EVERYBODY:
-            done = await revocations.everybody(**why)
-            await store.audit.record(entry)
-            return done
+            return await revocations.everybody(**why, entries=[entry])

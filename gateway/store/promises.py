@@ -19,7 +19,7 @@ from gateway.store.audit import Audit
 from gateway.store.confirming import Confirmation, Confirmer, Told, told_from
 from gateway.store.connection import Connection, time_text
 from gateway.store.journal import Journal
-from gateway.store.keys import Shard, shard_of_id
+from gateway.store.keys import Shard, shard_of_id, shard_of_subject
 from gateway.store.node import Node
 from gateway.store.orders import Order, Revocation
 
@@ -191,12 +191,15 @@ class Promises:
         return [] if shard is None else [shard]
 
     async def _run(self, shard: Shard, order: Order, **more: Any) -> tuple[Told | None, bool]:
-        # One of everybody takes a step in each shard, and is told once.
-        tells = order.scope is not Scope.EVERYBODY or shard.index == 0
+        # One of everybody takes a step in each shard, and is told once; it is on record once, where the audit
+        # stream has what is about no account.
+        everybody = order.scope is Scope.EVERYBODY
+        tells = not everybody or shard.index == 0
+        records = not everybody or shard == shard_of_subject("", self._connection.shards)
         answer, held = await self._audit.run_acknowledged(
             "revoke",
             shard,
-            order.entries,
+            order.entries if records else (),
             replicas=self._options.acknowledge,
             within=_ACKNOWLEDGED_SECONDS,
             events=self._audit.events(shard, order.actor) if tells else None,

@@ -116,9 +116,13 @@ class Revocations:
             password=hashed,
         )
 
-    async def everybody(self, *, reason: str, actor: str, now: float) -> Revocation:
+    async def everybody(
+        self, *, reason: str, actor: str, now: float, entries: Sequence[AuditEntry] = ()
+    ) -> Revocation:
         """End every session there is: one write for each shard."""
-        order = Order(Shard(0).new_id(), Scope.EVERYBODY, None, None, reason, actor, now)
+        order = Order(
+            Shard(0).new_id(), Scope.EVERYBODY, None, None, reason, actor, now, entries=tuple(entries)
+        )
         done = await self._promises.carry_out(order)
         if done is None:
             raise AssertionError("everybody is always there")

@@ -310,6 +310,8 @@ async def test_without_the_store_orders_are_taken_that_need_no_look_at_it(
         assert (missed.status, missed.body["reason"]) == (404, "not-found")
         assert "there was nothing to end" in missed.body["detail"]
         assert [each.scope for each in await store.revocations.list()] == ["everybody"]
+        entries = [(each.event, each.actor, each.reason) for each in await store.audit.latest("")]
+        assert entries.count(("everybody-revoked", "operator:grace", "stolen")) == 1
     await store.close()
 
 
@@ -369,6 +371,7 @@ async def test_each_look_leaves_an_entry(operators: Operators, store: Store) -> 
     assert {entry.actor for entry in about_ada + about_nobody} == {"operator:grace"}
 
 
+@every_size
 async def test_each_revocation_leaves_an_entry(operators: Operators, store: Store) -> None:
     session = await signed_in(store)
     device = device_of(store, "ada", "laptop").id

@@ -20,6 +20,7 @@ from support.store import (
 
 from gateway.core.ending import Scope
 from gateway.errors import RevocationPending
+from gateway.store.audit import AuditEntry
 from gateway.store.opening import Store
 from gateway.store.standing import NodeOptions
 
@@ -42,6 +43,14 @@ async def test_what_became_of_a_revocation_is_told_by_owner(store: Store) -> Non
     everybody = await store.revocations.everybody(**WHY)
     assert await status(everybody.revocation_id) == (Scope.EVERYBODY, everybody.confirmation)
     assert await status(everybody.revocation_id, owner="ada") is None
+
+
+@every_size
+async def test_everybodys_end_is_on_record_once(store: Store) -> None:
+    """Though it takes a step in each shard."""
+    entry = AuditEntry(NOW, "everybody-revoked", "cli:root")
+    await store.revocations.everybody(**WHY, entries=[entry])
+    assert await store.audit.latest("") == [entry]
 
 
 async def test_what_could_not_be_noted_as_confirmed_is_noted_later(short_path: Path, tmp_path: Path) -> None:

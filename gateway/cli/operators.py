@@ -1,6 +1,6 @@
 """`watchword token` and `revoke`: what operators do at the keyboard."""
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Annotated, TypedDict
 
 import typer
@@ -8,9 +8,8 @@ import typer
 from gateway import clock
 from gateway.admin.tokens import Scope as TokenScope
 from gateway.admin.tokens import issue_token
-from gateway.admin.views import Pending
 from gateway.cli.common import Config, Json, one_line, settings_from, settings_with_ring, with_store
-from gateway.cli.output import console, fail, failures, pending, show_json
+from gateway.cli.output import fail, failures, show_ended, show_json
 from gateway.cli.people import actor
 from gateway.core.ending import Scope
 from gateway.store.audit import AuditEntry
@@ -89,32 +88,17 @@ def revoke(
     if done is None:
         raise fail(f"There is no {scope} {target!r}.", as_json=as_json)
     what = f"{scope}{f' {target}' if target else ''}"
-    if as_json:
-        show_json(_told(done))
-    else:
-        console.print(_sentence(what, done), markup=False)
-    if done.confirmation is None:
-        raise typer.Exit(1)
+    show_ended(done, f"Revoked {what}{_by_whom(done)}", as_json=as_json)
 
 
-def _told(done: Revocation) -> dict[str, object]:
-    said: dict[str, object] = {"id": done.revocation_id, "scope": done.scope, "subject": done.subject}
-    if done.confirmation is None:
-        return {**said, **Pending.said(done.revocation_id, done.scope).model_dump()}
-    return {**said, "confirmed": True, **asdict(done.confirmation)}
-
-
-def _sentence(what: str, done: Revocation) -> str:
+def _by_whom(done: Revocation) -> str:
     confirmed = done.confirmation
     if confirmed is None:
-        return (
-            f"Revoked {what}, but too few replicas of the store have acknowledged it. "
-            f"{pending(done.revocation_id)}"
-        )
+        return ""
     nodes = "1 node has" if confirmed.nodes == 1 else f"{confirmed.nodes} nodes have"
     silent = f", and the lease of {confirmed.silent} more is over" if confirmed.silent else ""
     by_whom = f"{nodes} confirmed it{silent}" if confirmed.nodes or silent else "no gateway runs"
-    return f"Revoked {what}: {by_whom} ({confirmed.elapsed_ms:.1f} ms)."
+    return f": {by_whom} ({confirmed.elapsed_ms:.1f} ms)"
 
 
 async def _revoke(store: Store, scope: Scope, target: str, reason: str, now: float) -> Revocation | None:

@@ -9,6 +9,7 @@ import errno
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
@@ -20,6 +21,7 @@ from rich.text import Text
 from gateway.admin.views import Pending
 from gateway.core.ending import Scope
 from gateway.errors import Fault, Faulty, RevocationPending, StoreUnavailable
+from gateway.store.orders import Revocation
 
 FAILED = 1
 STORE_UNAVAILABLE = 3
@@ -77,6 +79,31 @@ def fail(message: str, *, as_json: bool = False, code: int = FAILED) -> typer.Ex
     else:
         errors.print(message, style="red", markup=False)
     return typer.Exit(code)
+
+
+def told(done: Revocation) -> dict[str, object]:
+    """A revocation for programs: its confirmation, or where to ask for it."""
+    said: dict[str, object] = {"id": done.revocation_id, "scope": done.scope, "subject": done.subject}
+    if done.confirmation is None:
+        return {**said, **Pending.said(done.revocation_id, done.scope).model_dump()}
+    return {**said, "confirmed": True, **asdict(done.confirmation)}
+
+
+def show_ended(done: Revocation, what: str, *, as_json: bool, **more: object) -> None:
+    """Say `what` a command has done that ended sessions, and end it with 1 while that end is pending."""
+    if as_json:
+        show_json({**told(done), **more})
+    elif done.confirmation is None:
+        console.print(f"{what}, {unacknowledged(done)}", markup=False)
+    else:
+        console.print(f"{what}.", markup=False)
+    if done.confirmation is None:
+        raise typer.Exit(FAILED)
+
+
+def unacknowledged(done: Revocation) -> str:
+    """The rest of a sentence on what took place and is not certain yet."""
+    return f"but too few replicas of the store have acknowledged it. {pending(done.revocation_id)}"
 
 
 def pending(revocation_id: str) -> str:

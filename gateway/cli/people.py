@@ -4,14 +4,13 @@ import os
 import pwd
 import re
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from gateway import clock
 from gateway.cli.common import Config, Json, one_line, settings_from, with_store
-from gateway.cli.output import console, fail, failures, show_json, show_table
+from gateway.cli.output import console, fail, failures, show_ended, show_json, show_table
 from gateway.core.profile import is_email
 from gateway.core.records import Account
 from gateway.identity.passwords import LONGEST, SHORTEST, Passwords
@@ -19,6 +18,7 @@ from gateway.identity.sign_in import LONGEST_SUBJECT
 from gateway.store.audit import AuditEntry
 from gateway.store.keyring import KeyRing
 from gateway.store.opening import Store
+from gateway.store.orders import Revocation
 
 app = typer.Typer(no_args_is_help=True, help="The accounts of people who may sign in.")
 
@@ -131,37 +131,63 @@ def set_password(
     """Give an account a new password, and end all its sessions at once. Check who asks for it first.
 
     It is asked for, twice, or read from standard input (--password-stdin). The account's holder is told.
+    Where the end of the sessions is pending, this ends with 1, as watchword revoke does.
     """
     password = _new_password(from_stdin=password_stdin, as_json=as_json)
 
-    async def changed(store: Store, _: KeyRing) -> bool:
+    async def changed(store: Store, _: KeyRing) -> Revocation | None:
         hashed, now = await _hash(password), clock.now()
         entry = AuditEntry(now, "password-set", actor(), subject, reason=reason)
-        revocation = await store.revocations.by_set_password(
+        return await store.revocations.by_set_password(
             subject, hashed, reason=reason, actor=actor(), now=now, entries=[entry]
         )
-        return revocation is not None
 
     with failures(as_json=as_json):
         done = with_store(settings_from(config), changed)
-    if not done:
+    if done is None:
         raise fail(f"There is no account {subject!r}.", as_json=as_json)
-    if as_json:
-        show_json({"subject": subject})
-    else:
-        console.print(f"{subject} has a new password, and no session any more.")
+    show_ended(done, f"{subject} has a new password, and no session any more", as_json=as_json)
 
 
 @app.command()
 def disable(subject: Subject, config: Config = None, as_json: Json = False) -> None:
-    """Keep an account from signing in, and end all its sessions at once."""
-    _switch(subject, config, disabled=True, as_json=as_json)
+    """Keep an account from signing in, and end all its sessions at once.
+
+    Where that end is pending, this ends with 1, as watchword revoke does.
+    """
+
+    async def disabled(store: Store, _: KeyRing) -> Revocation | None:
+        now = clock.now()
+        entry = AuditEntry(now, "account-disabled", actor(), subject)
+        return await store.revocations.account(
+            subject, reason="account disabled", actor=actor(), now=now, disable=True, entries=[entry]
+        )
+
+    with failures(as_json=as_json):
+        done = with_store(settings_from(config), disabled)
+    if done is None:
+        raise fail(f"There is no account {subject!r}.", as_json=as_json)
+    show_ended(done, f"{subject} is disabled", as_json=as_json, disabled=True)
 
 
 @app.command()
 def enable(subject: Subject, config: Config = None, as_json: Json = False) -> None:
     """Let a disabled account sign in again; its old sessions stay ended."""
-    _switch(subject, config, disabled=False, as_json=as_json)
+
+    async def enabled(store: Store, _: KeyRing) -> bool:
+        done = await store.accounts.enable(subject)
+        if done:
+            await store.audit.record(AuditEntry(clock.now(), "account-enabled", actor(), subject))
+        return done
+
+    with failures(as_json=as_json):
+        done = with_store(settings_from(config), enabled)
+    if not done:
+        raise fail(f"There is no account {subject!r}.", as_json=as_json)
+    if as_json:
+        show_json({"subject": subject, "disabled": False})
+    else:
+        console.print(f"{subject} is enabled.", markup=False)
 
 
 @app.command("email")
@@ -225,33 +251,6 @@ def unlock(
         console.print(
             f"The codes of {subject} were not locked. If wrong ones made the next one wait, no more."
         )
-
-
-def _switch(subject: str, config: Path | None, *, disabled: bool, as_json: bool) -> None:
-    event = "account-disabled" if disabled else "account-enabled"
-
-    async def switched(store: Store, _: KeyRing) -> bool:
-        now = clock.now()
-        done = await (_disabled(store, subject, now) if disabled else store.accounts.enable(subject))
-        if done:
-            await store.audit.record(AuditEntry(now, event, actor(), subject))
-        return done
-
-    with failures(as_json=as_json):
-        done = with_store(settings_from(config), switched)
-    if not done:
-        raise fail(f"There is no account {subject!r}.", as_json=as_json)
-    if as_json:
-        show_json({"subject": subject, "disabled": disabled})
-    else:
-        console.print(f"{subject} is {'disabled' if disabled else 'enabled'}.")
-
-
-async def _disabled(store: Store, subject: str, now: float) -> bool:
-    revocation = await store.revocations.account(
-        subject, reason="account disabled", actor=actor(), now=now, disable=True
-    )
-    return revocation is not None
 
 
 def _new_password(*, from_stdin: bool, as_json: bool) -> str:

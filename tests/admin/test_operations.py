@@ -28,6 +28,7 @@ from gateway.errors import StoreUnavailable
 from gateway.store.attempts import CODES, GrowingDelay
 from gateway.store.audit import AuditEntry
 from gateway.store.opening import Store
+from gateway.store.standing import NodeOptions
 
 NOBODYS_ID = "00" + "f" * 30
 
@@ -490,6 +491,21 @@ async def test_a_password_is_set_and_every_session_ends(
     assert entry.token_id
     assert 'watchword_revocations_total{scope="account"} 1.0' in operators.metrics.exposition().decode()
     assert NEW_PASSWORD not in str(await contents(valkey)) + answer.text
+
+
+async def test_a_password_whose_end_of_sessions_is_pending_says_where_to_ask(
+    start_operators: Callable[[Store], Awaitable[Operators]], store: Store, valkey_url: str
+) -> None:
+    await signed_in(store)
+    lacking = await opened_store(valkey_url, node=NodeOptions(replicas=1, acknowledge=1), strict=False)
+    operators = await start_operators(lacking)
+    answer = await operators.call("POST", SET_PASSWORD, token_of("grace", Scope.RESET), json=TO_SET)
+    (revocation,) = await store.revocations.list()
+    address = f"/v1/revocations/{revocation.revocation_id}"
+    assert (answer.status, answer.body["subject"], answer.headers["Location"]) == (202, "ada", address)
+    assert (await operators.call("GET", address, token_of("grace", Scope.REVOKE))).status == 202
+    assert (await store.audit.latest("ada", 1))[0].event == "password-set"
+    await lacking.close()
 
 
 async def test_no_password_is_set_that_is_not_on_record(

@@ -2,13 +2,10 @@
 
 import json
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-import redis
-from support.commands import CommandLine
+from support.commands import CommandLine, no_writes
 
 from gateway import clock
 from gateway.admin.tokens import Operator, Scope, TokenFault, verify_token
@@ -181,27 +178,8 @@ def test_the_answer_for_programs(command: CommandLine, ada: Person, scope: str) 
 # --- what is pending
 
 
-def told_without_a_replica(command: CommandLine, *options: str) -> tuple[int, str]:
-    """What a revocation comes to, in a process of its own, which keeps its log out of what it says."""
-    revoking = command.start("revoke", "account", "ada", *options, WATCHWORD_STORE__REPLICAS="1")
-    said, logged = revoking.communicate()
-    assert "0 replicas are connected" in logged
-    return revoking.returncode, said
-
-
-@contextmanager
-def no_writes(valkey_url: str) -> Iterator[None]:
-    """The store answers, and takes nothing."""
-    with redis.Redis.from_url(valkey_url) as client:
-        client.config_set("min-replicas-to-write", 1)
-        try:
-            yield
-        finally:
-            client.config_set("min-replicas-to-write", 0)
-
-
 def test_too_few_replicas_leave_it_pending(command: CommandLine, ada: Person) -> None:
-    code, said = told_without_a_replica(command)
+    code, said = command.without_a_replica("revoke", "account", "ada")
     assert (code, ada.is_live()) == (1, False)
     ids = re.fullmatch(
         r"Revoked account ada, but too few replicas of the store have acknowledged it\. It is pending: .+ "
@@ -212,7 +190,7 @@ def test_too_few_replicas_leave_it_pending(command: CommandLine, ada: Person) ->
 
 
 def test_what_is_pending_has_its_address_for_programs(command: CommandLine, ada: Person) -> None:
-    code, said = told_without_a_replica(command, "--json")
+    code, said = command.without_a_replica("revoke", "account", "ada", "--json")
     named = ada.revocation_id()
     assert (code, json.loads(said)) == (
         1,
@@ -226,7 +204,7 @@ def test_what_is_pending_has_its_address_for_programs(command: CommandLine, ada:
     )
 
 
-@pytest.mark.parametrize("scope", ["session", "device", "account"])
+@pytest.mark.parametrize("scope", ["session", "device", "account", "everybody"])
 def test_a_store_that_fails_on_the_way_leaves_it_pending(
     command: CommandLine, ada: Person, valkey_url: str, scope: str
 ) -> None:

@@ -4,10 +4,11 @@ import json
 import os
 import pty
 import pwd
+import re
 import subprocess
 
 import pytest
-from support.commands import CommandLine
+from support.commands import CommandLine, no_writes
 from support.running_demo import WATCHWORD
 from support.store import signed_in
 
@@ -182,7 +183,12 @@ def test_a_password_is_set_and_every_session_ends(command: CommandLine) -> None:
 
     assert command.in_store(fault) is Reason.SESSION_REVOKED
     options = ("--password-stdin", "--reason", "ticket 4711")
-    assert command.json("user", "password", "ada", *options, input=PASSWORD) == {"subject": "ada"}
+    told = command.json("user", "password", "ada", *options, input=PASSWORD)
+    assert {name: told[name] for name in ("subject", "scope", "confirmed")} == {
+        "subject": "ada",
+        "scope": "account",
+        "confirmed": True,
+    }
     entries = command.in_store(lambda store: store.audit.latest("ada", 2))
     assert [(entry.event, entry.actor, entry.reason) for entry in entries] == [
         ("password-set", "cli:grace", "ticket 4711"),
@@ -268,7 +274,9 @@ def test_disabling_ends_sessions_and_enabling_brings_none_back(command: CommandL
     added(command)
     epochs = []
     for action, disabled in (("disable", True), ("enable", False)):
-        assert command.json("user", action, "ada") == {"subject": "ada", "disabled": disabled}
+        told = command.json("user", action, "ada")
+        assert (told["subject"], told["disabled"]) == ("ada", disabled)
+        assert told.get("confirmed") is (True if disabled else None)
         assert command("user", action, "ada").stdout == f"ada is {action}d.\n"
         account = command.in_store(lambda store: store.accounts.find("ada"))
         assert account is not None
@@ -276,6 +284,72 @@ def test_disabling_ends_sessions_and_enabling_brings_none_back(command: CommandL
         epochs.append(account.epoch)
         assert command.json("user", "list")[0]["disabled"] == disabled
     assert epochs[0] == epochs[1]  # raised by disabling, and never lowered
+
+
+# --- whose end of sessions is pending
+
+DISABLING = ("user", "disable", "ada")
+SETTING = ("user", "password", "ada", "--password-stdin")
+
+
+@pytest.mark.parametrize(
+    ("ending", "done"),
+    [
+        (DISABLING, "ada is disabled"),
+        (SETTING, "ada has a new password, and no session any more"),
+    ],
+    ids=["disable", "password"],
+)
+def test_too_few_replicas_leave_the_end_of_sessions_pending(
+    command: CommandLine, ending: tuple[str, ...], done: str
+) -> None:
+    added(command)
+    code, said = command.without_a_replica(*ending, input=ANOTHER)
+    revoked = command.in_store(lambda store: store.revocations.list())
+    assert code == 1
+    assert said.startswith(f"{done}, but too few replicas of the store have acknowledged it. It is pending: ")
+    assert f"Its id is {revoked[0].revocation_id}; GET /v1/revocations/{revoked[0].revocation_id} at" in said
+    code, said = command.without_a_replica(*ending, "--json", input=ANOTHER)
+    told = json.loads(said)
+    assert (code, told["confirmed"], told["subject"]) == (1, False, "ada")
+    assert told["status"] == f"/v1/revocations/{told['id']}"
+    assert told.get("disabled") is (True if ending == DISABLING else None)
+
+
+@pytest.mark.parametrize("options", [(), ("--json",)], ids=["people", "programs"])
+def test_what_a_store_that_fails_leaves_pending_is_on_record_once_it_takes_place(
+    command: CommandLine, valkey_url: str, options: tuple[str, ...]
+) -> None:
+    added(command)
+    with no_writes(valkey_url):
+        result = command(*DISABLING, *options)
+    promised = re.search(r"/v1/revocations/([0-9a-f]{32})", result.stdout)
+    assert (result.exit_code, result.stderr) == (1, "")
+    assert promised is not None
+
+    async def finished(store: Store) -> tuple[bool, list[tuple[str, str]]]:
+        await store.finisher.finish()
+        account = await store.accounts.find("ada")
+        assert account is not None
+        (revocation,) = await store.revocations.list()
+        assert revocation.revocation_id == promised[1]
+        return account.disabled, [(each.event, each.actor) for each in await store.audit.latest("ada")]
+
+    assert command.in_store(finished) == (
+        True,
+        [("account-disabled", "cli:grace"), ("account-added", "cli:grace")],
+    )
+
+
+def test_a_store_that_takes_nothing_sets_no_password(command: CommandLine, valkey_url: str) -> None:
+    added(command)
+    with no_writes(valkey_url):
+        result = command(*SETTING, input=ANOTHER)
+    assert (result.exit_code, result.stdout) == (3, "")
+    assert has_password(command, "ada", PASSWORD)
+
+
+# --- locked codes
 
 
 def locked(command: CommandLine, subject: str) -> None:

@@ -3,7 +3,8 @@
 import json
 import os
 import subprocess
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -79,6 +80,22 @@ class CommandLine:
             text=True,
         )
 
+    def without_a_replica(self, *arguments: str, input: str | None = None) -> tuple[int, str]:  # noqa: A002
+        """The exit code of a command whose store lacks a replica, and what it says; in a process of its own,
+        which keeps its log out of that.
+        """
+        done = subprocess.run(
+            [WATCHWORD, *arguments],
+            cwd=self.folder,
+            env=self._all({"WATCHWORD_STORE__REPLICAS": "1"}),
+            input=input or "",
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert "0 replicas are connected" in done.stderr
+        return done.returncode, done.stdout
+
     def _all(self, environ: Mapping[str, str]) -> dict[str, str]:
         return {**os.environ, "COLUMNS": "200", **self.environ, **environ}
 
@@ -104,6 +121,17 @@ def command(tmp_path: Path, valkey_url: str, monkeypatch: pytest.MonkeyPatch) ->
             "WATCHWORD_ADMIN__PORT": "0",
         },
     )
+
+
+@contextmanager
+def no_writes(valkey_url: str) -> Iterator[None]:
+    """The store answers, and takes nothing."""
+    with redis.Redis.from_url(valkey_url) as client:
+        client.config_set("min-replicas-to-write", 1)
+        try:
+            yield
+        finally:
+            client.config_set("min-replicas-to-write", 0)
 
 
 def processes_in(folder: Path) -> list[str]:

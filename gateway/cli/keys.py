@@ -1,7 +1,6 @@
 """`watchword keys`: the key ring, while gateways use it."""
 
 import asyncio
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +11,17 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from gateway import clock
 from gateway.cli.common import Config, Json, settings_from, settings_with_ring, with_store
-from gateway.cli.output import console, counted, errors, fail, failures, moment, show_json, show_table
+from gateway.cli.output import (
+    console,
+    counted,
+    demand_terminal,
+    errors,
+    fail,
+    failures,
+    moment,
+    show_json,
+    show_table,
+)
 from gateway.cli.people import actor
 from gateway.errors import KeyRefused
 from gateway.settings import Settings
@@ -190,8 +199,7 @@ def _counts(done: sealed.Progress) -> dict[str, int]:
 
 
 def _confirm(name: str, *, as_json: bool) -> None:
-    if as_json or not sys.stdin.isatty():
-        raise fail("There is no terminal to ask at; say --yes if it is meant.", as_json=as_json)
+    demand_terminal(as_json=as_json)
     console.print(f"{name} will be gone, and whatever is sealed with it. No copy is kept.", markup=False)
     typer.confirm("Retire it?", abort=True)
 

@@ -9,7 +9,7 @@ from gateway import clock
 from gateway.admin.tokens import Scope as TokenScope
 from gateway.admin.tokens import issue_token
 from gateway.cli.common import Config, Json, one_line, settings_from, settings_with_ring, with_store
-from gateway.cli.output import fail, failures, show_ended, show_json
+from gateway.cli.output import console, demand_terminal, fail, failures, show_ended, show_json
 from gateway.cli.people import actor
 from gateway.core.ending import Scope
 from gateway.store.audit import AuditEntry
@@ -67,10 +67,13 @@ def revoke(
     reason: Annotated[
         str, typer.Option(callback=one_line, help="Why, for the audit stream.")
     ] = "revoked by an operator",
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask whether everybody is meant.")] = False,
     config: Config = None,
     as_json: Json = False,
 ) -> None:
     """End a session, a device, an account's sessions, or everybody's, and wait until no node accepts it.
+
+    Before it ends everybody's it asks at the terminal; without one, --yes has to be said.
 
     Where replicas do not answer, or the store falls silent on the way, it is pending: a gateway on this
     machine finishes it, and this command ends with 1. A store that is down takes nothing: it ends with 3.
@@ -79,6 +82,9 @@ def revoke(
         raise typer.BadParameter(
             "everybody takes no target" if target else f"name the {scope} to end", param_hint="TARGET"
         )
+
+    if scope is Scope.EVERYBODY and not yes:
+        _confirm_everybody(as_json=as_json)
 
     async def revoked(store: Store, _: KeyRing) -> Revocation | None:
         return await _revoke(store, scope, target or "", reason, clock.now())
@@ -89,6 +95,16 @@ def revoke(
         raise fail(f"There is no {scope} {target!r}.", as_json=as_json)
     what = f"{scope}{f' {target}' if target else ''}"
     show_ended(done, f"Revoked {what}{_by_whom(done)}", as_json=as_json)
+
+
+def _confirm_everybody(*, as_json: bool) -> None:
+    demand_terminal(as_json=as_json)
+    console.print("Everybody will have to sign in again, at every app, and what they have open is cut off.")
+    if (
+        typer.prompt(f"Type {Scope.EVERYBODY} if that is meant", default="", show_default=False)
+        != "everybody"
+    ):
+        raise typer.Abort
 
 
 def _by_whom(done: Revocation) -> str:

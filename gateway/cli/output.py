@@ -7,6 +7,7 @@ Exit codes: 0 done, 1 it could not be done, 2 wrong usage, 3 the store did not a
 
 import errno
 import json
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -112,6 +113,12 @@ def pending(revocation_id: str) -> str:
         "It is pending: a gateway on this machine goes on until it is confirmed. Its id is "
         f"{revocation_id}; GET /v1/revocations/{revocation_id} at the operators' API tells what became of it."
     )
+
+
+def demand_terminal(*, as_json: bool) -> None:
+    """Before anybody is asked whether it is meant. Raises typer.Exit where there is nobody to ask."""
+    if as_json or not sys.stdin.isatty():
+        raise fail("There is no terminal to ask at; say --yes if it is meant.", as_json=as_json)
 
 
 def counted(number: int, what: str) -> str:

@@ -93,7 +93,7 @@ def test_a_failure_in_between_closes_it_too(
 def test_a_store_that_does_not_answer(command: CommandLine) -> None:
     nowhere = f"unix://{command.folder}/nowhere.sock"
     settings = {"WATCHWORD_STORE__URL": nowhere, "WATCHWORD_STORE__TIMEOUT": "1s"}
-    for arguments in (("user", "list"), ("revoke", "everybody")):
+    for arguments in (("user", "list"), ("revoke", "everybody", "--yes")):
         result = command(*arguments, **settings)
         assert (result.exit_code, result.stdout) == (3, "")
         assert result.stderr.startswith("The store is not available: ")

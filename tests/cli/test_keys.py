@@ -1,8 +1,6 @@
 """`watchword keys`, at the keyboard and for programs."""
 
 import json
-import os
-import pty
 import re
 import signal
 import subprocess
@@ -13,7 +11,6 @@ from pathlib import Path
 import pytest
 import redis
 from support.commands import CommandLine
-from support.running_demo import WATCHWORD
 from typer.testing import Result
 
 from gateway.store import rotation
@@ -263,21 +260,8 @@ def test_at_a_terminal_it_is_asked(
     half_rotated(command, path)
     command.json("keys", "reseal")
     client.hset("ww:meta", f"key:{first}", "0")
-    terminal, end = pty.openpty()
-    process = subprocess.Popen(
-        [WATCHWORD, "keys", "retire", first],
-        cwd=command.folder,
-        env={**os.environ, **command.environ},
-        stdin=end,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    os.write(terminal, f"{answer}\n".encode())
-    out, err = process.communicate(timeout=SECONDS)
-    os.close(end)
-    os.close(terminal)
-    assert process.returncode == (0 if answer == "y" else 1), err
+    code, out, err = command.at_terminal("keys", "retire", first, answer=answer)
+    assert code == (0 if answer == "y" else 1), err
     assert f"{first} will be gone, and whatever is sealed with it. No copy is kept." in out
     assert (first in load(path).keys) == (answer == "n")
 

@@ -110,7 +110,7 @@ class Person:
             "session": [self.started.session_id],
             "device": [self.device_id()],
             "account": ["ada"],
-            "everybody": [],
+            "everybody": ["--yes"],
         }[scope]
 
     def device_id(self) -> str:
@@ -149,7 +149,7 @@ def test_every_scope_ends_the_session(command: CommandLine, ada: Person, scope: 
     named = ada.named(scope)
     result = command("revoke", scope, *named, "--reason", "a [/red] test")
     assert result.exit_code == 0
-    what = re.escape(" ".join([scope, *named]))
+    what = re.escape(" ".join([scope, *named]).removesuffix(" --yes"))
     assert re.fullmatch(rf"Revoked {what}: no gateway runs \(\d+\.\d ms\)\.\n", result.stdout)
     assert not ada.is_live()
 
@@ -173,6 +173,33 @@ def test_the_answer_for_programs(command: CommandLine, ada: Person, scope: str) 
     assert answer.pop("elapsed_ms") > 0
     subject = None if scope == "everybody" else "ada"
     assert answer == {"scope": scope, "subject": subject, "confirmed": True, "nodes": 0, "silent": 0}
+
+
+# --- whether everybody is meant
+
+
+@pytest.mark.parametrize("answer", ["everybody", "y", "EVERYBODY", ""])
+def test_at_a_terminal_everybody_has_to_be_typed(command: CommandLine, ada: Person, answer: str) -> None:
+    code, out, err = command.at_terminal("revoke", "everybody", answer=answer)
+    meant = answer == "everybody"
+    assert out.startswith("Everybody will have to sign in again, at every app,")
+    assert (code, ada.is_live()) == (0 if meant else 1, not meant), err
+
+
+@pytest.mark.parametrize("options", [(), ("--json",)], ids=["people", "programs"])
+def test_without_a_terminal_everybody_has_to_be_meant(
+    command: CommandLine, ada: Person, options: tuple[str, ...]
+) -> None:
+    result = command("revoke", "everybody", *options, input="everybody\n")
+    message = "There is no terminal to ask at; say --yes if it is meant."
+    assert result.exit_code == 1
+    assert (result.stderr or json.loads(result.stdout)["error"]).rstrip() == message
+    assert ada.is_live()
+
+
+def test_nobody_is_asked_about_what_is_not_everybody(command: CommandLine, ada: Person) -> None:
+    code, _, err = command.at_terminal("revoke", "account", "ada", answer="")
+    assert (code, err, ada.is_live()) == (0, "", False)
 
 
 # --- what is pending

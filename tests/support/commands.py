@@ -2,6 +2,7 @@
 
 import json
 import os
+import pty
 import subprocess
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -79,6 +80,27 @@ class CommandLine:
             stderr=subprocess.PIPE,
             text=True,
         )
+
+    def at_terminal(self, *arguments: str, answer: str) -> tuple[int, str, str]:
+        """A command in a process of its own, which finds an answer at its terminal: the exit code, what it
+        says, and what it says of failures.
+        """
+        terminal, end = pty.openpty()
+        try:
+            os.write(terminal, f"{answer}\n".encode())
+            done = subprocess.run(
+                [WATCHWORD, *arguments],
+                cwd=self.folder,
+                env=self._all({}),
+                stdin=end,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+        finally:
+            os.close(end)
+            os.close(terminal)
+        return done.returncode, done.stdout, done.stderr
 
     def without_a_replica(self, *arguments: str, input: str | None = None) -> tuple[int, str]:  # noqa: A002
         """The exit code of a command whose store lacks a replica, and what it says; in a process of its own,

@@ -105,7 +105,8 @@ class Operations:
 
     async def revocations(self, call: Call) -> Outcome:
         revocations = await self._store.revocations.list(limit_of(call))
-        views = [RevocationView.listed(revocation) for revocation in revocations]
+        confirmed = await self._store.promises.are_confirmed([each.revocation_id for each in revocations])
+        views = [RevocationView.listed(*each) for each in zip(revocations, confirmed, strict=True)]
         return Outcome(views, call.entry("revocations-read"))
 
     async def revoke(self, call: Call) -> Outcome:

@@ -124,7 +124,10 @@ class ActivityView(View):
 
 
 class RevocationView(View):
-    """What was ended, by whom, and why; null where the scope has no such thing."""
+    """What was ended, by whom, and why; null where the scope has no such thing.
+
+    `confirmed` is false while it is pending, and null once that is not known any more, after a day.
+    """
 
     id: str
     scope: Scope
@@ -134,9 +137,10 @@ class RevocationView(View):
     reason: str
     actor: str
     at: datetime
+    confirmed: bool | None
 
     @classmethod
-    def listed(cls, revocation: Revocation) -> Self:
+    def listed(cls, revocation: Revocation, confirmed: bool | None) -> Self:
         return cls(
             id=revocation.revocation_id,
             scope=revocation.scope,
@@ -146,6 +150,7 @@ class RevocationView(View):
             reason=revocation.reason,
             actor=revocation.actor,
             at=moment_of(revocation.at),
+            confirmed=confirmed,
         )
 
 

@@ -18,6 +18,7 @@ from gateway.store.accounts import first_epoch
 from gateway.store.audit import Audit
 from gateway.store.confirming import Confirmation, Confirmer, Told, told_from
 from gateway.store.connection import Connection, time_text
+from gateway.store.failures import store_errors
 from gateway.store.journal import Journal
 from gateway.store.keys import Shard, shard_of_id, shard_of_subject
 from gateway.store.node import Node
@@ -159,6 +160,25 @@ class Promises:
         """Wait until all is noted, and hear no node any more."""
         await self.settled()
         await self._confirmer.close()
+
+    async def are_confirmed(self, revocation_ids: Sequence[str]) -> list[bool | None]:
+        """Whether each of these is confirmed, as `status` tells it, in one round trip; None where none is
+        known by that id. Raises StoreUnavailable.
+        """
+        # What is being noted is looked for first: what was noted meanwhile is then found in the store.
+        told: list[bool | None] = [True if each in self._settling else None for each in revocation_ids]
+        asked: list[int] = []
+        with store_errors():
+            pipeline = self._connection.redis.pipeline(transaction=False)
+            for index, revocation_id in enumerate(revocation_ids):
+                shard = shard_of_id(revocation_id, self._connection.shards)
+                if told[index] is None and shard is not None:
+                    pipeline.hmget(shard.key("revocation", revocation_id), "scope", "nodes")
+                    asked.append(index)
+            rows = await pipeline.execute()
+        for index, (scope, nodes) in zip(asked, rows, strict=True):
+            told[index] = None if scope is None else nodes is not None
+        return told
 
     async def settled(self) -> None:
         """Wait until all that is confirmed is noted as such."""

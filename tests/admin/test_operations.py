@@ -337,6 +337,28 @@ async def test_revocations_are_listed_newest_first(operators: Operators, store: 
     ]
     assert [each["scope"] for each in listed] == ["everybody", "account", "device", "session"]
     assert {each["actor"] for each in listed} == {"operator:grace"}
+    assert {each["confirmed"] for each in listed} == {True}
+
+
+async def test_the_list_tells_what_is_pending_and_what_is_not_known_any_more(
+    operators: Operators, store: Store, valkey: Redis
+) -> None:
+    for subject in ("ada", "bob", "eve"):
+        await signed_in(store, subject)
+        await operators.revoke(scope="account", subject=subject, reason=f"of {subject}")
+    await store.promises.settled()
+    ids = {each["reason"]: each["id"] for each in (await operators.read("/v1/revocations")).body}
+    await valkey.hdel(f"ww:{{s00}}:revocation:{ids['of ada']}", "nodes")
+    await valkey.delete(f"ww:{{s00}}:revocation:{ids['of bob']}")
+    listed = (await operators.read("/v1/revocations")).body
+    assert {each["reason"]: each["confirmed"] for each in listed} == {
+        "of ada": False,
+        "of bob": None,
+        "of eve": True,
+    }
+    for each in listed:
+        told = await operators.call("GET", f"/v1/revocations/{each['id']}", token_of("grace", Scope.REVOKE))
+        assert told.status == {False: 202, None: 404, True: 200}[each["confirmed"]]
 
 
 async def test_a_list_has_its_limit(operators: Operators, store: Store) -> None:

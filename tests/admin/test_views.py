@@ -57,7 +57,7 @@ def test_what_an_entry_does_not_have_is_null() -> None:
 
 def test_a_revocation_names_what_it_ended() -> None:
     ended = {
-        scope: RevocationView.listed(Revocation("r1", scope, record_id, subject, "why", "cli:ops", NOW))
+        scope: RevocationView.listed(Revocation("r1", scope, record_id, subject, "why", "cli:ops", NOW), None)
         for scope, record_id, subject in (
             (Scope.SESSION, "s1", "ada"),
             (Scope.DEVICE, "d1", "ada"),

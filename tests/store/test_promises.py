@@ -11,6 +11,7 @@ from support.store import (
     LIKE_OURS,
     NOW,
     account_added,
+    commands_during,
     every_size,
     opened_store,
     put_back,
@@ -43,6 +44,42 @@ async def test_what_became_of_a_revocation_is_told_by_owner(store: Store) -> Non
     everybody = await store.revocations.everybody(**WHY)
     assert await status(everybody.revocation_id) == (Scope.EVERYBODY, everybody.confirmation)
     assert await status(everybody.revocation_id, owner="ada") is None
+
+
+@every_size
+async def test_of_many_it_is_told_whether_they_are_confirmed(store: Store, valkey: Redis) -> None:
+    laptop = await signed_in(store)
+    await account_added(store, "bob")
+    confirmed = [
+        await store.revocations.session(laptop.session_id, **WHY),
+        await store.revocations.everybody(**WHY),
+    ]
+    ids = [each.revocation_id for each in confirmed if each is not None]
+    asked = [*ids, "00" + "f" * 30, "ff" + "f" * 30, "everybody"]
+    told = [True, True, None, None, None]
+    assert await store.promises.are_confirmed(asked) == told
+    await store.promises.settled()
+    assert await store.promises.are_confirmed(asked) == told
+    commands = await commands_during(valkey, store.promises.are_confirmed(asked))
+    assert commands == ["HMGET"] * 3
+    assert await store.promises.are_confirmed([]) == []
+
+
+async def test_of_many_those_that_are_pending_are_told_apart(
+    store: Store, valkey_url: str, tmp_path: Path
+) -> None:
+    """By whoever asks: who sees to them, and others."""
+    await account_added(store, "bob")
+    node = NodeOptions(replicas=1, acknowledge=1)
+    other = await opened_store(valkey_url, journal=tmp_path, node=node, strict=False)
+    pending = await other.revocations.account("bob", **WHY)
+    confirmed = await store.revocations.account("bob", **WHY)
+    assert pending is not None and confirmed is not None
+    await store.promises.settled()
+    asked = [pending.revocation_id, confirmed.revocation_id]
+    for promises in (other.promises, store.promises):
+        assert await promises.are_confirmed(asked) == [False, True]
+    await other.close()
 
 
 @every_size

@@ -10,7 +10,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from gateway import clock
-from gateway.cli.common import Config, Json, settings_from, settings_with_ring, with_store
+from gateway.cli.common import Config, Json, settings_with_ring, with_store
 from gateway.cli.output import (
     console,
     counted,
@@ -80,7 +80,7 @@ def list_keys(config: Config = None, as_json: Json = False) -> None:
 def add(config: Config = None, as_json: Json = False) -> None:
     """Add a key that waits, to be copied to other machines before keys rotate makes it the active one."""
     with failures(as_json=as_json):
-        settings = settings_from(config)
+        settings = settings_with_ring(config)
         name = rotation.add(settings.keys, clock.now())
     if as_json:
         show_json({"path": str(settings.keys), "added": name})

@@ -8,7 +8,7 @@ import typer
 from gateway import clock
 from gateway.admin.tokens import Scope as TokenScope
 from gateway.admin.tokens import issue_token
-from gateway.cli.common import Config, Json, one_line, settings_from, settings_with_ring, with_store
+from gateway.cli.common import Config, Json, one_line, settings_from, with_store
 from gateway.cli.output import console, demand_terminal, fail, failures, show_ended, show_json
 from gateway.cli.people import actor
 from gateway.core.ending import Scope
@@ -47,7 +47,7 @@ def token(
         return ring
 
     with failures(as_json=as_json):
-        ring = with_store(settings_with_ring(config), fitting)
+        ring = with_store(settings_from(config), fitting)
     try:
         value = issue_token(ring, name, frozenset(scope), days * _DAY, clock.now())
     except ValueError as error:

@@ -77,7 +77,7 @@ def add(
         return done
 
     with failures(as_json=as_json):
-        done = with_store(settings_from(config), added)
+        done = with_store(settings_from(config), added, before_first_start=True)
     if not done:
         raise fail(f"There is an account {subject!r} already.", as_json=as_json)
     if as_json:

@@ -106,10 +106,69 @@ def test_a_ring_that_is_gone(command: CommandLine) -> None:
     assert command("user", "list").exit_code == 0
     ring = command.folder / "data" / "keys.json"
     ring.unlink()
-    result = command("user", "list")
+    for arguments, said in (
+        (("user", "list"), "there is no key ring, so no gateway is set up here"),
+        (
+            ("user", "add", "ada", "--password-stdin"),
+            "there is no key ring, and the store was sealed with one",
+        ),
+    ):
+        result = command(*arguments, input="correct horse")
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert f"{ring}:1:1: {said}" in result.stderr
+        assert not ring.exists()
+
+
+COMMANDS = [
+    ("user", "list"),
+    ("user", "password", "ada", "--password-stdin"),
+    ("user", "disable", "ada"),
+    ("user", "enable", "ada"),
+    ("user", "email", "ada", "ada@example.org"),
+    ("user", "unlock", "ada"),
+    ("user", "add", "ada", "--password-stdin"),
+    ("device", "list", "ada"),
+    ("device", "confirm", "d", "--reason", "x"),
+    ("device", "rename", "d", "x"),
+    ("revoke", "account", "ada"),
+    ("revoke", "everybody", "--yes"),
+    ("token", "grace", "--scope", "read"),
+    ("reset", "list"),
+    ("reset", "show", "r"),
+    ("reset", "open", "ada", "--reason", "x"),
+    ("keys", "list"),
+    ("keys", "add"),
+    ("keys", "rotate"),
+    ("keys", "reseal"),
+    ("keys", "retire", "k", "--yes"),
+]
+
+
+@pytest.mark.parametrize("arguments", COMMANDS, ids=" ".join)
+def test_in_a_wrong_folder_a_command_says_so_and_leaves_nothing_behind(
+    folder: Path, arguments: tuple[str, ...]
+) -> None:
+    result = CommandLine(folder)(*arguments, input="correct horse")
     assert (result.exit_code, result.stdout) == (1, "")
-    assert f"{ring}:1:1: there is no key ring, and the store was sealed with one" in result.stderr
-    assert not ring.exists()
+    assert result.stderr.startswith(f"{folder}/data/keys.json:1:1: there is no key ring")
+    assert str(folder) in result.stderr and "--config" in result.stderr
+    assert list(folder.iterdir()) == []
+    told = CommandLine(folder)(*arguments, "--json", input="correct horse")
+    assert [fault["file"] for fault in json.loads(told.stdout)["faults"]] == [f"{folder}/data/keys.json"]
+    assert list(folder.iterdir()) == []
+
+
+def test_the_first_account_comes_before_the_first_start(
+    short_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the guide has it: beside the policies of a gateway that never ran, and its settings elsewhere."""
+    (short_path / "policies").mkdir()
+    config = write(short_path / "config" / "gateway.yaml", "public-scheme: http")
+    monkeypatch.chdir("/")
+    command = CommandLine(short_path)
+    settings = ("--config", str(config))
+    assert command("user", "add", "ada", "--password-stdin", *settings, input="correct horse").exit_code == 0
+    assert [each["subject"] for each in command.json("user", "list", *settings)] == ["ada"]
 
 
 def test_a_ring_that_does_not_fit_the_store_may_be_the_wrong_file(
@@ -117,7 +176,7 @@ def test_a_ring_that_does_not_fit_the_store_may_be_the_wrong_file(
 ) -> None:
     """The message has the file, the store, and where to look, before it speaks of backups."""
     environ = {"WATCHWORD_STORE__URL": "embedded", "WATCHWORD_STORE__DATA_DIR": str(short_path)}
-    assert command("user", "list", **environ).exit_code == 0
+    assert command("user", "add", "ada", "--password-stdin", input="correct horse", **environ).exit_code == 0
     ring = command.folder / "data" / "keys.json"
     said = command("user", "list", WATCHWORD_KEYS=str(ring), **environ).stderr
     assert said.startswith(f"{ring}:1:1: the key ring is not the one that the store was sealed with; ")

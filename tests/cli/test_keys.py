@@ -153,8 +153,8 @@ def test_nothing_starts_without_the_right_ring(
 ) -> None:
     before = harmed(command, path, harm)
     meta = client.hgetall("ww:meta")
-    said = (SAID | {"gone": "there is no key ring, and the store was sealed with one"})[harm]
-    for arguments in (("run",), ("user", "list")):
+    started = (SAID | {"gone": "there is no key ring, and the store was sealed with one"})[harm]
+    for arguments, said in ((("run",), started), (("user", "list"), SAID[harm])):
         process = command.start(*arguments)
         out, err = process.communicate()
         assert (process.returncode, out) == (1, ""), err

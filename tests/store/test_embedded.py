@@ -19,6 +19,7 @@ from support.commands import CommandLine, processes_in
 from gateway.errors import StoreUnavailable
 from gateway.store import embedded
 from gateway.store.embedded import EmbeddedServer, server_binary, start_embedded
+from gateway.store.ring_file import load_or_create
 
 SECONDS = 60
 """Until a process has ended. Slow machines are no defect."""
@@ -374,6 +375,7 @@ async def test_starts_and_stops_at_any_moment(short_path: Path) -> None:
 
 def test_commands_while_a_gateway_starts(command: CommandLine, short_path: Path) -> None:
     environ = {"WATCHWORD_STORE__URL": "embedded", "WATCHWORD_STORE__DATA_DIR": str(short_path)}
+    load_or_create(short_path / "keys.json")
     before = command.start("user", "list", **environ)
     gateway = command.start("run", **environ)
     try:

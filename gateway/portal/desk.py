@@ -355,9 +355,12 @@ class Desk:
         )
         return await seen_through(revoking, self.metrics)
 
-    async def became_of(self, snapshot: Snapshot, revocation_id: str) -> Ended | None:
-        """What became of something that was ended in the last day; None unless it was the person's own."""
-        owner = snapshot.account.subject
+    async def became_of(self, snapshot: Snapshot | None, revocation_id: str) -> Ended | None:
+        """What became of something that was ended in the last day; None unless it was the person's own.
+
+        Who is signed out by it is nobody any more: then the id, which nobody can guess, is all there is.
+        """
+        owner = None if snapshot is None else snapshot.account.subject
         found = await self.store.promises.status(revocation_id, owner=owner)
         return None if found is None else Ended(revocation_id, *found)
 

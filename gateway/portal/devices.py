@@ -6,9 +6,12 @@ from typing import Any
 
 from aiohttp import web
 
+from gateway.core.ending import Scope
+from gateway.core.policy.model import Need
 from gateway.core.profile import unfit_name
 from gateway.core.reasons import Reason
 from gateway.core.records import Device, DeviceState, Session, Snapshot
+from gateway.errors import StoreUnavailable
 from gateway.identity.device_names import LONGEST_NAME
 from gateway.portal.call import Call, Handler
 from gateway.portal.desk import Desk, fields_of, text_field
@@ -30,6 +33,8 @@ from gateway.portal.replies import (
 from gateway.web.problems import problem, status_of
 from gateway.web.routes import Route
 
+_ENDED = "/.watchword/ended"
+_NOTICES = {Scope.DEVICE: Notice.DEVICE_REVOKED, Scope.SESSION: Notice.SESSION_REVOKED}
 _REVOKED = "revoked by its owner"
 
 
@@ -57,6 +62,7 @@ class Devices:
             Route("POST", f"{own}/devices/{{id}}/authorise", self.authorise),
             Route("GET", f"{own}/devices/{{id}}/revoke", self.back),
             Route("POST", f"{own}/devices/{{id}}/revoke", self.revoke),
+            Route("GET", f"{_ENDED}/{{id}}", self.ended, Need.PUBLIC),
             Route("GET", f"{own}/sessions/revoke-all", self.back),
             Route("POST", f"{own}/sessions/revoke-all", self.revoke_all),
             Route("GET", f"{own}/sessions/{{id}}/revoke", self.back),
@@ -111,34 +117,55 @@ class Devices:
         ended = await self._desk.end_device(call.inbound, call.person, device_id)
         if device_id == call.person.session.device_id:
             return self._signed_out(call, ended)
-        return self._ended(ended, Notice.DEVICE_REVOKED)
+        return self._ended(ended)
 
     async def revoke_session(self, call: Call) -> web.Response:
         session_id = call.captured["id"]
         ended = await self._desk.end_session(call.inbound, call.person, session_id, _REVOKED)
         if session_id == call.person.session.id:
             return self._signed_out(call, ended)
-        return self._ended(ended, Notice.SESSION_REVOKED)
+        return self._ended(ended)
 
     async def revoke_all(self, call: Call) -> web.Response:
         ended = await self._desk.end_all(call.inbound, call.person)
-        return self._signed_out(call, ended, everywhere=True)
+        return self._signed_out(call, ended)
 
-    def _ended(self, ended: Ended | None, notice: Notice) -> web.Response:
+    def _ended(self, ended: Ended | None) -> web.Response:
         """Where somebody lands who ended something else than what they are in."""
         if ended is None:
             return lead_to(DEVICES)
         if not ended.answered:
-            return under_way(self._pages, ended)  # the page of devices would have nobody to ask
-        return lead_to_notice(DEVICES, notice, ended.id)
+            return lead_to(f"{_ENDED}/{ended.id}")  # the page of devices would have nobody to ask
+        return lead_to_notice(DEVICES, _NOTICES[ended.scope], ended.id)
 
-    def _signed_out(self, call: Call, ended: Ended | None, *, everywhere: bool = False) -> web.Response:
+    def _signed_out(self, call: Call, ended: Ended | None) -> web.Response:
         """Where somebody lands who ended the very session that they are in."""
         cookie = self._desk.forget_session()
-        if ended is not None and ended.confirmation is None:
-            return under_way(self._pages, ended, cookie)
-        html = self._pages.signed_out(call.visit.app.title, everywhere=everywhere, ended=ended)
-        return page(html, cookies=(cookie,))
+        if ended is None:
+            return page(self._pages.signed_out(call.visit.app.title), cookies=(cookie,))
+        return lead_to(f"{_ENDED}/{ended.id}", cookie)
+
+    async def ended(self, call: Call) -> web.Response:
+        """What became of what somebody ended who is signed out by it, or whom the store did not answer.
+
+        An address of its own, since a reload of the answer to the form would ask for a session that is gone.
+        """
+        signed_in = bool(call.inbound.cookies.session)
+        try:
+            ended = await self._desk.became_of(None, call.captured["id"])
+        except StoreUnavailable:
+            self._desk.metrics.store_error()
+            return page(self._pages.cannot_tell(), status=status_of(Reason.STORE_UNAVAILABLE))
+        if ended is None or ended.scope is Scope.EVERYBODY:  # which is for operators to know
+            return page(self._pages.cannot_tell(), status=status_of(Reason.NOT_FOUND))
+        if ended.confirmation is None:
+            return under_way(self._pages, ended.scope, signed_out=not signed_in)
+        if not signed_in:
+            everywhere = ended.scope is Scope.ACCOUNT
+            return page(self._pages.signed_out(call.visit.app.title, everywhere=everywhere, ended=ended))
+        if ended.scope in _NOTICES:
+            return lead_to_notice(DEVICES, _NOTICES[ended.scope], ended.id)
+        return lead_to(DEVICES)  # signed in again meanwhile
 
     # JSON
 

@@ -89,7 +89,7 @@ class Forms:
         ended = await self._desk.sign_out(call.visit)
         cookie = self._desk.forget_session()
         if ended is not None and not ended.answered:
-            return under_way(self._pages, ended, cookie)
+            return under_way(self._pages, ended.scope, cookie)
         return page(self._pages.signed_out(call.visit.app.title), cookies=(cookie,))
 
     # Step-up

@@ -339,6 +339,10 @@ class Pages:
             second=_Link("/.watchword/password", t("password.link")) if everywhere else None,
         )
 
+    def cannot_tell(self) -> str:
+        """What became of something that was to end is not known, here or now."""
+        return self._message(*(self._texts(f"cannot_tell.{part}") for part in ("title", "body", "next")))
+
     def _message(
         self,
         title: str,

@@ -131,9 +131,9 @@ async def ended_of(call: Call, desk: Desk) -> Ended | None:
     return ended if ended is not None and ended.scope is _ENDED[notice] else None
 
 
-def under_way(pages: Pages, ended: Ended, *cookies: str) -> web.Response:
-    """Where somebody lands who ended something that is not certain yet: with `cookies`, signed out by it."""
-    return page(pages.under_way(ended.scope, signed_out=bool(cookies)), status=202, cookies=cookies)
+def under_way(pages: Pages, scope: Scope, *cookies: str, signed_out: bool = True) -> web.Response:
+    """Something was ended that is not certain yet; perhaps the person is signed out by it."""
+    return page(pages.under_way(scope, signed_out=signed_out), status=202, cookies=cookies)
 
 
 def trouble_with(refused: CodeRefused) -> Trouble | None:

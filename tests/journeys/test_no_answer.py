@@ -26,6 +26,8 @@ async def test_a_logout_that_the_store_does_not_take_is_under_way_and_happens(
         await photograph(page, "under-way")
         while (await ada.call("GET /.watchword/api/me")).status != 401:
             await asyncio.sleep(0.05)
+        await page.reload()
+        await expect(page.get_by_role("heading", level=1)).to_have_text("You are signed out everywhere")
         await page.get_by_role("link", name="Sign in").click()
         await expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
 

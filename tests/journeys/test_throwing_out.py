@@ -34,6 +34,8 @@ async def test_force_logout_ends_the_sessions_of_every_browser(
     await here.get_by_role("button", name="Force logout from all sessions").click()
     await expect(here.get_by_role("heading", level=1)).to_have_text("You are signed out everywhere")
     await expect(here.locator("main")).to_contain_text(CONFIRMED)
+    await here.reload()
+    await expect(here.locator("main")).to_contain_text(CONFIRMED)
     await photograph(here, "signed-out-everywhere")
 
     # The other browser still shows the exchange; its next click lands on the sign-in page.

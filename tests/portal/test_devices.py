@@ -69,15 +69,43 @@ async def test_other_peoples_records_stay(scene: Scene) -> None:
 async def test_force_logout(scene: Scene) -> None:
     ada, other = await scene.signed_in(), await scene.signed_in()
     old = ada.with_cookies(session=ada.session)
-    answer = await ada.visit(f"POST {OWN}/sessions/revoke-all", {})
-    html = page(answer)
-    assert "You are signed out everywhere" in html
-    assert re.search(r"<p>This holds everywhere: 1 server confirmed it within \d+ ms\.</p>", html)
+    ended = leads_to(await ada.visit(f"POST {OWN}/sessions/revoke-all", {}))
     assert "ww-session" not in ada.cookies
+    for _ in ("at once", "reloaded"):
+        html = page(await ada.visit(f"GET {ended}"))
+        assert "You are signed out everywhere" in html
+        assert re.search(r"<p>This holds everywhere: 1 server confirmed it within \d+ ms\.</p>", html)
     for client in (old, other):
         way_in = leads_to(await client.visit("GET /x"))
         assert way_in == f"{OWN}/sign-in?return_to=/x&reason=session-revoked"
         assert "Your session was ended." in page(await client.visit(f"GET {way_in}"))
+
+
+async def test_whoever_ends_their_own_session_or_device_finds_out_what_became_of_it(scene: Scene) -> None:
+    for kind in ("sessions", "devices"):
+        ada = await scene.signed_in()
+        record = (await ada.call(f"GET {OWN}/api/{kind}")).json
+        (mine,) = [each["id"] for each in record if each["current"]]
+        ended = leads_to(await ada.visit(f"POST {OWN}/{kind}/{mine}/revoke", {}))
+        html = page(await ada.visit(f"GET {ended}"))
+        assert "You are signed out" in html and "signed out everywhere" not in html
+        assert "1 server confirmed it" in html
+
+
+async def test_whoever_has_signed_in_again_is_not_told_that_they_are_signed_out(scene: Scene) -> None:
+    ada = await scene.signed_in()
+    ended = leads_to(await ada.visit(f"POST {OWN}/sessions/revoke-all", {}))
+    again = await scene.signed_in()
+    assert leads_to(await again.visit(f"GET {ended}")) == f"{OWN}/devices"
+
+
+async def test_of_what_nobody_knows_nothing_is_called_done(scene: Scene) -> None:
+    everybody = await scene.gateway.store.revocations.everybody(
+        reason="x", actor="cli:x", now=scene.clock.now
+    )
+    for unknown in ("0" * 32, "nonsense", everybody.revocation_id):
+        html = page(await scene.client().visit(f"GET {OWN}/ended/{unknown}"), status=404)
+        assert "We cannot tell" in html and "signed out" not in html
 
 
 # --- the calls

@@ -67,6 +67,14 @@ async def two_devices(store: Store) -> tuple[Snapshot, Snapshot]:
     return await snapshot_of(store, here.cookie), await snapshot_of(store, there.cookie)
 
 
+async def seen_at(devices: Devices, answer: web.StreamResponse, *, cookie: str = "") -> web.StreamResponse:
+    """Where a browser is led to, which has `cookie` left."""
+    address = answer.headers["Location"]
+    assert (answer.status, address.rpartition("/")[0]) == (303, f"{OWN}/ended")
+    request = replace(inbound(f"GET {address}"), cookies=OwnCookies(cookie or None, None, None))
+    return await devices.ended(call_of(request, None, id=address.rpartition("/")[2]))
+
+
 @pytest.fixture
 async def alone(store: Store, valkey_url: str) -> AsyncIterator[Store]:
     """A store whose one replica is missing."""
@@ -121,8 +129,10 @@ async def test_whoever_throws_themselves_out_is_told_that_it_is_under_way(alone:
             answer = await devices.revoke_session(call_of(inbound(), person, id=person.session.id))
         case _:
             answer = await devices.revoke_all(call_of(inbound(), person))
-    assert (answer.status, forgets_session(answer)) == (202, True)
-    html = text_of(answer)
+    assert forgets_session(answer)
+    shown = await seen_at(devices, answer)
+    assert shown.status == 202
+    html = text_of(shown)
     assert "<h1>It is under way</h1>" in html
     assert ("Every session on every device is being ended." in html) == (ended == "all")
     assert f'href="{OWN}/sign-in"' in html
@@ -161,11 +171,20 @@ async def test_what_the_store_does_not_answer_to_is_under_way(short_path: Path, 
         store = await opened_store(server.url, timeout=0.5, journal=tmp_path)
         person, other = await two_devices(store)
         desk = desk_of(store)
+        elsewhere = await opened_store(server.url, timeout=0.5)
         os.kill(server.process.pid, signal.SIGSTOP)
-        await assert_under_way(desk, person, other)
+        device, every = await assert_under_way(desk, person, other)
         assert samples(desk.metrics)["store_errors_total",] == 3
+        unknown = await seen_at(Devices(desk_of(elsewhere), PAGES), every)
+        assert (unknown.status, "it is kept, and done as soon as" in text_of(unknown)) == (503, True)
         os.kill(server.process.pid, signal.SIGCONT)
         await store.finisher.finish()
+        for devices in (Devices(desk, PAGES), Devices(desk_of(elsewhere), PAGES)):
+            reloaded = await seen_at(devices, every)
+            assert (reloaded.status, "You are signed out everywhere" in text_of(reloaded)) == (200, True)
+            led_on = await seen_at(devices, device, cookie="x")
+            assert led_on.headers["Location"].startswith(f"{OWN}/devices?notice=device-revoked&of=")
+        await elsewhere.close()
         assert {each.scope for each in await store.revocations.list()} == {Scope.ACCOUNT, Scope.DEVICE}
         assert await store.sessions.list("ada") != [], "they are there,"
         account = await store.accounts.find("ada")
@@ -194,15 +213,22 @@ async def test_signing_out_is_under_way_where_the_store_takes_no_writes(
         await store.close()
 
 
-async def assert_under_way(desk: Desk, person: Snapshot, other: Snapshot) -> None:
+async def assert_under_way(
+    desk: Desk, person: Snapshot, other: Snapshot
+) -> tuple[web.StreamResponse, web.StreamResponse]:
+    """The answers to the end of a device, and of all sessions."""
     devices = Devices(desk, PAGES)
     call = call_of(inbound(), person, id=other.session.device_id)
     revoked = await devices.revoke(call)
-    assert (revoked.status, forgets_session(revoked)) == (202, False)
-    html = text_of(revoked)
+    assert not forgets_session(revoked)
+    shown = await seen_at(devices, revoked, cookie="x")
+    assert shown.status == 202
+    html = text_of(shown)
     assert "The device is being revoked" in html
     assert f'href="{OWN}/devices"' in html
     called = await devices.revoke_call(call)
     assert (called.status, json_of(called)) == (202, {"confirmed": False})
     left = await devices.revoke_all(call)
-    assert (left.status, forgets_session(left)) == (202, True)
+    assert forgets_session(left)
+    assert (await seen_at(devices, left)).status == 202
+    return revoked, left

@@ -353,8 +353,8 @@ async def test_too_many_guesses_at_the_current_password(open_scene: OpenScene) -
 
 async def test_after_a_forced_logout_the_way_to_a_new_password_is_through_sign_in(scene: Scene) -> None:
     ada = await scene.signed_in()
-    html = page(await ada.visit(f"POST {OWN}/sessions/revoke-all", {}))
-    assert f'href="{OWN}/password"' in html
+    ended = leads_to(await ada.visit(f"POST {OWN}/sessions/revoke-all", {}))
+    assert f'href="{OWN}/password"' in page(await ada.visit(f"GET {ended}"))
     way_in = leads_to(await ada.visit(f"GET {OWN}/password"))
     assert way_in == f"{OWN}/sign-in?return_to={OWN}/password"
     assert leads_to(await ada.visit(f"POST {OWN}/sign-in", {**GOOD, "return_to": f"{OWN}/password"})) == (

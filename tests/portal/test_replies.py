@@ -39,7 +39,7 @@ PENDING = Ended("7", Scope.SESSION, None)
         (ended_answer(ENDED, cookies=COOKIES), 200),
         (ended_answer(PENDING, cookies=COOKIES), 202),
         (lead_to_notice("/x", Notice.SESSION_REVOKED, "7", *COOKIES), 303),
-        (under_way(PAGES, PENDING, *COOKIES), 202),
+        (under_way(PAGES, Scope.DEVICE, *COOKIES), 202),
     ],
     ids=["page", "lead_to", "as_json", "no_content", "ended", "pending", "lead_to_notice", "under_way"],
 )

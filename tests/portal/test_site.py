@@ -54,6 +54,7 @@ OPEN = {
     "GET /.watchword/sign-in",
     "POST /.watchword/sign-in",
     "POST /.watchword/sign-out",
+    f"GET /.watchword/ended/{UNKNOWN}",
     "GET /.watchword/waiting",
     "POST /.watchword/waiting",
     "GET /.watchword/waiting/events",

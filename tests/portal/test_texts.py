@@ -80,7 +80,7 @@ REFUSALS = [
 def composed() -> set[str]:
     keys = {f"{prefix}{value}" for prefix, values in COMPOSED.items() for value in values}
     keys |= {f"refused.{cause}.{part}" for cause in REFUSALS for part in ("title", "body", "next")}
-    keys |= {f"{key}.{part}" for key in RESET_ENDS for part in ("title", "body", "next")}
+    keys |= {f"{key}.{part}" for key in (*RESET_ENDS, "cannot_tell") for part in ("title", "body", "next")}
     return keys | {
         f"{key}.{part}" for key in ("signed_out", "signed_out_everywhere") for part in ("title", "body")
     }

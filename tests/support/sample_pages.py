@@ -344,6 +344,7 @@ def refusals(cast: Cast) -> dict[str, str]:
         ),
         "refused, no app": PAGES.refused(Reason.UNKNOWN_HOST, 421, "7f3a91c2"),
         "under way": PAGES.under_way(Scope.DEVICE, signed_out=False),
+        "ended, not known": PAGES.cannot_tell(),
         "under way, signed out": PAGES.under_way(Scope.ACCOUNT, signed_out=True),
     }
 

@@ -5,9 +5,10 @@ import json
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 
 from aiohttp import WSMsgType, web
@@ -43,12 +44,21 @@ unmatched: session
 
 
 @dataclass(frozen=True)
+class Cut:
+    """So many live connections were cut by this Unix time."""
+
+    at: float
+    count: int
+
+
+@dataclass(frozen=True)
 class Node:
-    """One gateway's process."""
+    """One gateway's process, and what it has logged of connections that it cut."""
 
     port: int
     admin_port: int
     process: asyncio.subprocess.Process
+    cuts: list[Cut] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -116,8 +126,9 @@ async def _node(config: Path, settings: Settings) -> AsyncIterator[Node]:
     try:
         async with asyncio.timeout(_START_SECONDS):
             said = await _listening(process)
-        following = asyncio.create_task(_swallow(process))
-        yield Node(said["port"], said["admin_port"], process)
+        node = Node(said["port"], said["admin_port"], process)
+        following = asyncio.create_task(_follow(node))
+        yield node
     finally:
         if process.returncode is None:
             process.send_signal(signal.SIGTERM)
@@ -140,10 +151,40 @@ async def _listening(process: asyncio.subprocess.Process) -> dict[str, int]:
     raise SystemExit("a gateway did not start:\n" + "".join(lines))
 
 
-async def _swallow(process: asyncio.subprocess.Process) -> None:
-    assert process.stderr is not None
-    async for _ in process.stderr:
-        pass
+async def _follow(node: Node) -> None:
+    assert node.process.stderr is not None
+    async for line in node.process.stderr:
+        if b'"connections cut"' in line:
+            entry = json.loads(line)
+            node.cuts.append(Cut(datetime.fromisoformat(entry["timestamp"]).timestamp(), entry["count"]))
+
+
+@asynccontextmanager
+async def clients_apart() -> AsyncIterator[Callable[[object], Awaitable[dict]]]:
+    """`bench.sockets` as a process: gives it an order, or none, and returns the next that it says."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "bench.sockets"),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        limit=2**24,
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    orders, answers = process.stdin, process.stdout
+
+    async def ask(order: object) -> dict:
+        if order is not None:
+            orders.write(json.dumps(order).encode() + b"\n")
+        line = await answers.readline()
+        if not line:
+            raise SystemExit("the clients have ended")
+        return json.loads(line)
+
+    try:
+        yield ask
+    finally:
+        orders.close()
+        await process.wait()
 
 
 @asynccontextmanager

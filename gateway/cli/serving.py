@@ -15,6 +15,7 @@ import typer
 
 from gateway.app import RETIRE_SECONDS, STOP_SECONDS, Gateway, start_gateway
 from gateway.core.policy.matching import PolicySet
+from gateway.garbage import settle
 from gateway.settings import Settings
 from gateway.store.rotation import follow as follow_keys
 from gateway.supervision.handover import Handed
@@ -66,6 +67,7 @@ async def serve(settings: Settings, policies: PolicySet) -> None:
     """Start a gateway, and stop it on SIGINT or SIGTERM; SIGHUP reloads the policies."""
     loop, told = asyncio.get_running_loop(), told_to_stop()
     gateway = await start_gateway(settings, policies)
+    settle()
     try:
         loop.add_signal_handler(signal.SIGHUP, loop.run_in_executor, None, gateway.reload_policies)
         await follow_files(gateway, told)
@@ -78,6 +80,7 @@ async def serve_as_worker(settings: Settings, policies: PolicySet, handed: Hande
     loop, told = asyncio.get_running_loop(), told_to_stop()
     handed.keep_to_oneself()
     gateway = await start_gateway(settings, policies, handed)
+    settle()
     # A terminal that closes tells the supervisor too, and it knows what that means.
     loop.add_signal_handler(signal.SIGHUP, lambda: None)
     obeying = asyncio.create_task(_obey(handed, gateway, told))

@@ -9,6 +9,7 @@ import contextlib
 import os
 import select
 import socket
+from collections.abc import Callable
 from typing import Protocol, cast
 
 from gateway.errors import UpstreamFailed, UpstreamFault
@@ -91,10 +92,22 @@ class Connection(asyncio.Protocol):
 
     def part(self, last: bytes) -> None:
         """Cut the upstream off, with a last word to one that listens; forget what it says from now on."""
+        self._say_last(last, self.abort)
+
+    def leave(self, last: bytes, seconds: float) -> None:
+        """The same, but to one that reads slowly it comes behind what was written, for up to `seconds`."""
+
+        def close_behind() -> None:
+            self.write(last)
+            self.close(seconds)
+
+        self._say_last(last, close_behind)
+
+    def _say_last(self, last: bytes, otherwise: Callable[[], None]) -> None:
         self.receiver = None
         self._deaf = True
         self.resume_reading()
-        part(self._transport, last, self.abort)
+        part(self._transport, last, otherwise)
 
     # what an exchange does with it
 

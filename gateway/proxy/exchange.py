@@ -106,10 +106,19 @@ class Exchange:
     def part(self, last: bytes) -> None:
         """End both directions at once: nothing more comes, and `last` is the last that leaves."""
         if not self._over:
-            self._error = broken("the tunnel was cut")
-            self._pieces.clear()
-            self._conclude()
+            self._give_up_tunnel()
             self._connection.part(last)
+
+    def leave(self, last: bytes) -> None:
+        """End both directions: nothing more comes, and `last` leaves behind what was written before."""
+        if not self._over:
+            self._give_up_tunnel()
+            self._connection.leave(last, self._limits.connect)
+
+    def _give_up_tunnel(self) -> None:
+        self._error = broken("the tunnel was closed")
+        self._pieces.clear()
+        self._conclude()
 
     # Receiver, as the connection knows it
 

@@ -3,6 +3,8 @@
 Only headers are looked at, for the length of what follows; never a payload.
 """
 
+from functools import lru_cache
+
 _CLOSE = 0x8
 _FINAL_CLOSE = 0x80 | _CLOSE
 _MASKED = 0x80
@@ -67,9 +69,16 @@ def close_frame(code: int, reason: str, mask: bytes = b"") -> bytes:
 
     A reason that is too long for one frame is cut short, between characters.
     """
-    said = reason.encode()[:_MOST_REASON].decode(errors="ignore").encode()
-    payload = code.to_bytes(2, "big") + said
+    payload = _close_payload(code, reason)
+    size = len(payload)
     if not mask:
-        return bytes((_FINAL_CLOSE, len(payload))) + payload
-    masked = bytes(byte ^ mask[index % 4] for index, byte in enumerate(payload))
-    return bytes((_FINAL_CLOSE, _MASKED | len(payload))) + mask + masked
+        return bytes((_FINAL_CLOSE, size)) + payload
+    repeated = (mask * (size // 4 + 1))[:size]
+    masked = (int.from_bytes(payload) ^ int.from_bytes(repeated)).to_bytes(size)
+    return bytes((_FINAL_CLOSE, _MASKED | size)) + mask + masked
+
+
+@lru_cache(maxsize=16)
+def _close_payload(code: int, reason: str) -> bytes:
+    """Kept, as thousands are told the same at once."""
+    return code.to_bytes(2) + reason.encode()[:_MOST_REASON].decode(errors="ignore").encode()

@@ -10,6 +10,7 @@ remembered, and tell on registration: nothing slips through that gap.
 from collections import deque
 from collections.abc import Callable, Iterable
 from types import TracebackType
+from typing import TypeVar
 
 import structlog
 
@@ -27,8 +28,12 @@ _REMEMBERED = 1024
 _IDLE = 1024
 """Sessions with nothing under way that may stay in the indexes: most of them are back in a moment."""
 
+T = TypeVar("T")
 Mark = tuple[int, float]
 """A moment at which a session was looked up: how many endings had come, and when it was by `moment`."""
+
+Cut = Callable[[str], Callable[[], None] | None]
+"""Lets nothing more pass, and tells the client why; what it returns, if anything, tells the upstream."""
 
 _log = structlog.get_logger("gateway.live")
 
@@ -48,9 +53,7 @@ class Handle:
 
     __slots__ = ("_at", "_cut", "_line", "_live")
 
-    def __init__(
-        self, live: "LiveConnections", line: _Line | None, cut: Callable[[str], None], at: float
-    ) -> None:
+    def __init__(self, live: "LiveConnections", line: _Line | None, cut: Cut, at: float) -> None:
         self._live = live
         self._line = line
         self._cut = cut
@@ -107,17 +110,18 @@ class LiveConnections:
         """To be taken before a session is looked up; `register` wants it."""
         return self._endings, self.moment()
 
-    def register(self, session: Session, cut: Callable[[str], None], *, since: Mark | None = None) -> Handle:
+    def register(self, session: Session, cut: Cut, *, since: Mark | None = None) -> Handle:
         """Keep what is about to begin, until its handle is closed.
 
         `cut` is called at most once, with a reason for the other side; from its return on, nothing may be
         passed on. It is called before this returns if the session was ended after `since`, or may have been.
+        Where many are cut at once, all clients are told before the first upstream is.
         """
         endings, at = since or self.mark()
         if endings != self._endings and self._ended_since(session, endings):
             handle = Handle(self, None, cut, at)
             self._metrics.connections_cut(1)
-            cut(ENDED)
+            _cut_off((cut,), ENDED)
             return handle
         line = self._sessions.get(session.id)
         if line is None:
@@ -171,19 +175,18 @@ class LiveConnections:
     def _end(self, covers: Callable[[Session], bool], lines: Iterable[_Line], reason: str) -> int:
         self._endings += 1
         self._recent.append(covers)
-        return sum(self._cut_all(tuple(line.handles), reason) for line in lines if covers(line.session))
+        handles = tuple(handle for line in lines if covers(line.session) for handle in line.handles)
+        if handles:
+            self._cut_all(handles, reason)
+            _log.info("connections cut", count=len(handles), reason=reason)
+        return len(handles)
 
-    def _cut_all(self, handles: tuple[Handle, ...], reason: str) -> int:
+    def _cut_all(self, handles: tuple[Handle, ...], reason: str) -> None:
         """All are forgotten first: what one of them does when it is cut must find no other half cut."""
         for handle in handles:
             self._forget(handle)
-        for handle in handles:
-            try:
-                handle._cut(reason)
-            except Exception:  # the others are to be cut as well
-                _log.exception("a connection could not be cut")
+        _cut_off([handle._cut for handle in handles], reason)
         self._metrics.connections_cut(len(handles))
-        return len(handles)
 
     def _ended_since(self, session: Session, endings: int) -> bool:
         missed = self._endings - endings
@@ -220,6 +223,21 @@ class LiveConnections:
                 if not index[key]:
                     del index[key]
         self._idle = 0
+
+
+def _cut_off(cuts: Iterable[Cut], reason: str) -> None:
+    for rest in [_done(cut, reason) for cut in cuts]:
+        if rest is not None:
+            _done(rest)
+
+
+def _done(step: Callable[..., T], *arguments: str) -> T | None:
+    """What a step returns. One that fails is logged: the others are to be cut as well."""
+    try:
+        return step(*arguments)
+    except Exception:
+        _log.exception("a connection could not be cut")
+        return None
 
 
 def _is_newer(session: Session, known: Session) -> bool:

@@ -95,12 +95,12 @@ class Relay:
             self._abort_upstream()
         self._stop()
 
-    def cut(self, reason: str) -> None:
+    def cut(self, reason: str) -> Callable[[], None] | None:
         """The same, but both sides of a WebSocket are told why, where that is possible (see `Splice.cut`)."""
-        if self._splice is None:
-            self.close()
-        else:
-            self._splice.cut(reason)
+        if self._splice is not None:
+            return self._splice.cut(reason)
+        self.close()
+        return None
 
     def _stop(self) -> None:
         if self._task is not None and not self._cut and self._task is not asyncio.current_task():
@@ -130,7 +130,7 @@ class Relay:
             return self._broken_off()
         finally:
             self._task = self._abort_upstream = self._splice = None
-            self._connection.on_lost = None
+            self._connection.on_lost = self._connection.on_drain = None
 
     def _is_too_late(self) -> bool:
         return self._cut or self._request.transport is None
@@ -231,6 +231,9 @@ class Relay:
         self._connection.set_parser(cast("WebSocketReader", client))
         self._connection.on_lost = None  # what the client said before it left is still to be passed on
         self._splice = Splice(client, self._request.writer, response.tunnel(), self._may_pass)
+        self._connection.on_drain = self._splice.leave
+        if self._connection.draining:
+            self._splice.leave()
         await self._splice.run()
         return Relayed(101, keep_alive=False)
 

@@ -5,6 +5,7 @@ Pings, close codes, sub-protocols and extensions work because they pass unchange
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 
 from aiohttp.abc import AbstractStreamWriter
 
@@ -19,6 +20,15 @@ STALL_SECONDS = 60.0
 
 POLICY_VIOLATION = 1008
 """The close code (RFC 6455 section 7.4.1) for a WebSocket whose session is over."""
+
+GOING_AWAY = 1001
+"""For an app whose client leaves, because the gateway it came by stops."""
+
+SERVICE_RESTART = 1012
+"""For a client that may come back at once, to another gateway or to the one that follows (in the registry of
+RFC 6455 section 11.7)."""
+
+_RESTART = "the gateway restarts"
 
 _HIGH_WATER = 64 * 1024
 
@@ -62,12 +72,20 @@ class ClientBytes:
 
     def part(self, last: bytes) -> None:
         """Cut the client off, with `last` if it listens. What it says from now on is forgotten."""
+        self._forget()
+        self._connection.part(last)
+
+    def leave(self, last: bytes) -> None:
+        """The same, but one that reads slowly gets `last` behind what was written before."""
+        self._forget()
+        self._connection.leave(last)
+
+    def _forget(self) -> None:
         self._deaf = True
         self._pieces.clear()
         if self._size > _HIGH_WATER:
             self._connection.resume_reading()
         self._size = 0
-        self._connection.part(last)
 
     async def gone(self) -> None:
         """Wait until the client has left."""
@@ -94,15 +112,11 @@ class Splice:
         self._tunnel = tunnel
         self._may_pass = may_pass
         self._to_upstream, self._to_client = FrameTracker(), FrameTracker()
-        self._tasks: tuple[asyncio.Task[None], ...] = ()
         self._is_cut = False
 
     async def run(self) -> None:
         """Carry bytes both ways until one side closes and the other one was given everything it said."""
-        self._tasks = up, down = (
-            asyncio.create_task(self._upwards()),
-            asyncio.create_task(self._downwards()),
-        )
+        up, down = asyncio.create_task(self._upwards()), asyncio.create_task(self._downwards())
         try:
             await asyncio.wait((up, down), return_when=asyncio.FIRST_COMPLETED)
             # Who cannot be written to any more may still have said something before.
@@ -119,24 +133,40 @@ class Splice:
             down.cancel()
             await asyncio.gather(up, down, return_exceptions=True)
 
-    def cut(self, reason: str) -> None:
+    def cut(self, reason: str) -> Callable[[], None] | None:
         """Stop at once, and close both sides with 1008 and `reason`; from its return on, nothing more passes.
 
         A side that was last given half a frame would take the close frame for the rest of it, and one that
         was given a close frame already must be sent no more (RFC 6455 section 5.5.1): those are only
         disconnected, as is a side that does not read. What waits for such a side is dropped.
+
+        What is returned closes the upstream's side, and is to be called before anything is awaited. The tasks
+        are not woken up: what they have in hand they do not pass on, and they end when their side does.
         """
         if self._is_cut:
-            return
+            return None
         self._is_cut = True
-        for task in self._tasks:
-            task.cancel()
-        told = close_frame(POLICY_VIOLATION, reason) if self._to_client.takes_a_frame else b""
-        self._client.part(told)
-        masked = b""
-        if self._to_upstream.takes_a_frame:
-            masked = close_frame(POLICY_VIOLATION, reason, mask=entropy.octets(4))
-        self._tunnel.part(masked)
+        self._client.part(self._for_client(POLICY_VIOLATION, reason))
+        return partial(self._part_from_upstream, reason)
+
+    def _part_from_upstream(self, reason: str) -> None:
+        self._tunnel.part(self._for_upstream(POLICY_VIOLATION, reason))
+
+    def leave(self) -> None:
+        """Close both sides because the gateway stops: nobody is at fault, and what was written still leaves.
+
+        Whoever cannot be sent a frame (see `cut`) is disconnected without one.
+        """
+        if not self._is_cut:
+            self._is_cut = True
+            self._client.leave(self._for_client(SERVICE_RESTART, _RESTART))
+            self._tunnel.leave(self._for_upstream(GOING_AWAY, _RESTART))
+
+    def _for_client(self, code: int, reason: str) -> bytes:
+        return close_frame(code, reason) if self._to_client.takes_a_frame else b""
+
+    def _for_upstream(self, code: int, reason: str) -> bytes:
+        return close_frame(code, reason, mask=entropy.octets(4)) if self._to_upstream.takes_a_frame else b""
 
     async def _upwards(self) -> None:
         while (data := await self._client.read()) and self._goes_on():

@@ -33,6 +33,10 @@ class Tunnel:
         """Cut it off, with `last` as the last word if the upstream listens. Harmless when closed already."""
         self._exchange.part(last)
 
+    def leave(self, last: bytes) -> None:
+        """End it with a last word, behind what was written before. Harmless when closed already."""
+        self._exchange.leave(last)
+
     async def close(self) -> None:
         """What was written still leaves. Harmless when closed already."""
         self._exchange.close_tunnel()

@@ -17,6 +17,7 @@ import struct
 import termios
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from types import TracebackType
 from typing import Any, cast
@@ -95,9 +96,10 @@ def _reset(transport: asyncio.Transport | None) -> None:
 class Connection(RequestHandler):
     """Server side of one connection.
 
-    `on_lost` is called once when the connection is gone, for whatever reason; a handler that sets it
-    takes it back when it ends. `open_connections` are counted against the limit: this connection is
-    in it from its start until nothing of it is left, handlers included.
+    `on_lost` is called once when the connection is gone, for whatever reason, and `on_drain` in place of
+    closing it when the listener stops; a handler that sets them takes them back when it ends.
+    `open_connections` are counted against the limit: this connection is in it from its start until
+    nothing of it is left, handlers included.
     """
 
     __slots__ = (
@@ -111,6 +113,7 @@ class Connection(RequestHandler):
         "_open_connections",
         "_stall_timer",
         "draining",
+        "on_drain",
         "on_lost",
         "task",
     )
@@ -141,6 +144,7 @@ class Connection(RequestHandler):
         self._stall_timer: asyncio.TimerHandle | None = None
         self.draining = False
         self.on_lost: Callable[[], None] | None = None
+        self.on_drain: Callable[[], None] | None = None
         self.task: asyncio.Task[None] | None = None
 
     # the connection's life
@@ -198,14 +202,25 @@ class Connection(RequestHandler):
         """Cut the client off, with a last word to one that listens; `abort` where there is none."""
         part(self.transport, last, self.abort)
 
+    def leave(self, last: bytes) -> None:
+        """Close with a last word, in good order: who reads slowly gets it behind what was written before."""
+        part(self.transport, last, partial(self._close_behind, last))
+
+    def _close_behind(self, last: bytes) -> None:
+        if last and self.transport is not None and not self.transport.is_closing():
+            self.transport.write(last)
+        self.force_close()
+
     def drain(self) -> None:
         """Close when the request in progress, if there is one, has its answer.
 
-        A tunnel has no end to wait for: it is closed at once. A request of which anything has come, if
-        only to the system's buffer, is one in progress.
+        A tunnel has no end to wait for: `on_drain` closes it at once. A request of which anything has come,
+        if only to the system's buffer, is one in progress.
         """
         self.draining = True
-        if self._payload_parser is not None or (self._is_idle() and not self._is_coming()):
+        if self.on_drain is not None:
+            self.on_drain()
+        elif self._is_idle() and not self._is_coming():
             self.force_close()
 
     @property

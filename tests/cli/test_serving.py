@@ -1,5 +1,6 @@
 """`watchword run`, as a process that starts, is told things, and stops."""
 
+import asyncio
 import os
 import signal
 import socket
@@ -9,7 +10,10 @@ from pathlib import Path
 import pytest
 import typer
 from support.commands import POLICY, CommandLine, processes_in
+from support.gateway import SWITCHING, UPGRADE
+from support.raw_client import RawClient
 from support.serving import EMBEDDED, SECONDS, running, stop
+from support.upstreams import Peer, serving
 
 from gateway.cli.serving import number_of_workers
 
@@ -24,6 +28,67 @@ def test_it_runs_until_it_is_told_to_stop(command: CommandLine, number: signal.S
         assert "stopping" in stop(node, number)
         with pytest.raises(urllib.error.URLError):
             node.status_of(started["port"], "/")
+
+
+@pytest.mark.parametrize("workers", [(), ("--workers", "2")], ids=["one", "several"])
+def test_a_gateway_that_has_started_is_not_looked_through_for_garbage(
+    command: CommandLine, workers: tuple[str, ...]
+) -> None:
+    """See `gateway.garbage`. A start is some hundred thousand objects."""
+    site = command.folder / "site"
+    site.mkdir()
+    (site / "sitecustomize.py").write_text(
+        "import atexit, gc, sys\n"
+        "atexit.register(lambda: sys.stderr.write(f'frozen {gc.get_freeze_count()}\\n'))"
+    )
+    with running(command, *workers, PYTHONPATH=str(site)) as node:
+        node.logged("listening")
+        stop(node, signal.SIGTERM)
+        frozen = [int(line.split()[1]) for line in node.lines if line.startswith("frozen ")]
+        assert max(frozen) > 50_000
+
+
+@pytest.mark.parametrize(
+    ("number", "workers"),
+    [
+        (signal.SIGTERM, ()),
+        (signal.SIGTERM, ("--workers", "2")),
+        (signal.SIGUSR2, ("--workers", "2")),
+    ],
+    ids=["one stops", "several stop", "several are replaced"],
+)
+async def test_websockets_are_told_that_their_gateway_goes(
+    command: CommandLine, number: signal.Signals, workers: tuple[str, ...]
+) -> None:
+    heard: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+
+    async def script(peer: Peer) -> None:
+        await peer.head()
+        await peer.say(SWITCHING)
+        heard.set_result(await peer.rest())
+        peer.hang_up()
+
+    async with serving(script) as app:
+        (command.folder / "policies" / "exchange.yaml").write_text(
+            POLICY.replace("http://127.0.0.1:1", app.address)
+        )
+        with running(command, *workers) as node:
+            port = (await asyncio.to_thread(node.logged, "listening"))["port"]
+            async with await RawClient.connect(port) as client:
+                fields = "".join(f"{name}: {text}\r\n" for name, text in UPGRADE.items())
+                await client.send(
+                    f"GET /static/ws HTTP/1.1\r\nHost: exchange.localhost\r\n{fields}\r\n".encode()
+                )
+                assert (await client.answer()).status == 101
+                node.process.send_signal(number)
+                assert await client.reader.read(-1) == b"\x88\x16\x03\xf4the gateway restarts"
+                client.writer.close()
+                told = await heard
+                code = bytes(a ^ b for a, b in zip(told[6:8], told[2:4], strict=True))
+                assert (told[:2], int.from_bytes(code)) == (b"\x88\x96", 1001)
+            if number is signal.SIGUSR2:
+                await asyncio.to_thread(node.logged, "replaced the workers")
+            await asyncio.to_thread(stop, node, signal.SIGTERM)
 
 
 def test_it_takes_its_settings_from_a_file(command: CommandLine) -> None:

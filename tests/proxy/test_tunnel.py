@@ -387,26 +387,6 @@ async def test_a_tunnel_can_be_cut_from_outside() -> None:
         await until(lambda: bool(passage.answers))
 
 
-async def test_a_listener_that_stops_does_not_wait_for_a_tunnel_to_end() -> None:
-    async def script(peer: Peer) -> None:
-        await peer.head()
-        await peer.say(SWITCH)
-        await peer.rest()
-        peer.hang_up()
-
-    async with (
-        serving(script) as upstream,
-        relaying(upstream.address) as passage,
-        await RawClient.connect(passage.port) as client,
-    ):
-        await client.send(HANDSHAKE)
-        assert (await client.answer(to_head=True)).status == 101
-        assert passage.listener is not None
-        await passage.listener.stop(grace=1000)
-        assert await client.rest() == b""
-    assert [answer.status for answer in passage.answers] == [101]
-
-
 # cut from outside, because a session ended (case 31)
 
 OVER = "the session was ended"
@@ -716,3 +696,163 @@ async def test_many_are_cut_together() -> None:
         told = await asyncio.gather(*(chat.receive() for chat in chats))
         assert {(message.type, message.data) for message in told} == {(WSMsgType.CLOSE, 1008)}
         await until(lambda: closings == [1008] * many and passage.upstream.open_connections == 0)
+
+
+# closed because the listener stops
+
+RESTART = b"\x88\x16\x03\xf4the gateway restarts"
+"""1012 and the reason, for a client; the upstream's has 1001."""
+
+AWAY = RESTART.replace(b"\x03\xf4", b"\x03\xe9")
+
+
+async def stop(passage: Passage) -> None:
+    assert passage.listener is not None
+    await passage.listener.stop(grace=1000)
+
+
+@pytest.mark.parametrize("by_tls", [False, True], ids=["plain", "TLS"])
+async def test_when_the_listener_stops_both_ends_are_told(by_tls: bool, tmp_path: Path) -> None:
+    shown, trusted = certificate(tmp_path)
+    echo = Echo()
+    async with (
+        TestServer(echo.app) as server,
+        relaying(f"http://127.0.0.1:{server.port}", tls=shown if by_tls else None) as passage,
+        ClientSession() as session,
+        session.ws_connect(
+            f"{'wss' if by_tls else 'ws'}://localhost:{passage.port}/ws", ssl=trusted if by_tls else True
+        ) as chat,
+    ):
+        await chat.send_str("hello")
+        assert await chat.receive_str() == "hello"
+        stopping = asyncio.create_task(stop(passage))
+        last = await chat.receive()
+        assert (last.type, last.data, last.extra) == (WSMsgType.CLOSE, 1012, "the gateway restarts")
+        assert await echo.closed == 1001
+        await stopping
+        assert [answer.status for answer in passage.answers] == [101]
+        await until(lambda: passage.upstream.open_connections == 0)
+
+
+async def test_every_byte_of_a_stop() -> None:
+    heard = Heard()
+    async with tunnelling(heard) as (_, passage, client):
+        assert await client.reader.readexactly(len(HELLO)) == HELLO
+        stopping = asyncio.create_task(stop(passage))
+        assert await client.reader.read(-1) == RESTART, "and the end, in good order"
+        client.writer.close()
+        assert unmasked(await heard.end) == AWAY
+        await stopping
+
+
+async def test_a_stop_does_not_wait_for_a_client_that_stays() -> None:
+    heard = Heard()
+    async with tunnelling(heard) as (_, passage, client):
+        await client.reader.readexactly(len(HELLO))
+        client.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        await stop(passage)
+        assert [answer.status for answer in passage.answers] == [101]
+        assert unmasked(await heard.end) == AWAY
+
+
+@pytest.mark.parametrize("half", [b"\x82\x0ahalf", b"\x88\x02\x03\xe8"], ids=["half a frame", "a goodbye"])
+async def test_who_cannot_be_told_of_a_stop_is_disconnected(half: bytes) -> None:
+    heard = Heard(half)
+    async with tunnelling(heard) as (_, passage, client):
+        assert await client.reader.readexactly(len(half)) == half
+        await stop(passage)
+        assert await client.reader.read(-1) == b"", "in good order: what it has is all there was"
+        assert unmasked(await heard.end) == AWAY
+
+
+async def test_a_client_that_reads_slowly_hears_of_a_stop_behind_the_rest() -> None:
+    frame = b"\x82\x7e\xff\xff" + bytes(65535)
+    said = 0
+
+    async def script(peer: Peer) -> None:
+        nonlocal said
+        await peer.head()
+        await peer.say(SWITCH)
+        while True:
+            await peer.say(frame)
+            said += len(frame)
+
+    async with (
+        serving(script) as upstream,
+        relaying(upstream.address) as passage,
+        await RawClient.connect(passage.port, receive_buffer=4096) as client,
+    ):
+        await client.send(HANDSHAKE)
+        await client.answer()
+        client.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        connection = passage.relays[0]._connection
+        await until(lambda: connection.writing_paused)
+        splice = passage.relays[0]._splice
+        assert splice is not None
+        splice._to_client._left = 0  # as if what was passed on had ended with a frame
+        stopping = asyncio.create_task(stop(passage))
+        await until(lambda: splice._is_cut)
+        client.writer.transport.resume_reading()  # type: ignore[attr-defined]
+        heard = await client.reader.read(-1)
+        assert heard.endswith(RESTART)
+        assert 0 < len(heard) <= said + len(frame) + len(RESTART)
+        await stopping
+
+
+async def test_an_upstream_that_reads_slowly_hears_of_a_stop_behind_the_rest() -> None:
+    frame = b"\x82\xfe\xff\xff" + bytes(4 + 65535)
+    goes_on = asyncio.Event()
+    heard: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+
+    async def script(peer: Peer) -> None:
+        peer.stop_reading()
+        await goes_on.wait()
+        peer.writer.transport.resume_reading()  # type: ignore[attr-defined]
+        heard.set_result(await peer.rest())
+
+    async with tunnelling(script) as (_, passage, client):
+        sending = asyncio.create_task(client.send(frame * 1000))
+        splice = passage.relays[0]._splice
+        assert splice is not None
+        connection = splice._tunnel._exchange._connection
+        await until(lambda: not connection._writable.is_set())
+        splice._to_upstream._left, splice._to_upstream._header = 0, b""  # as in the test before
+        stopping = asyncio.create_task(stop(passage))
+        await until(lambda: splice._is_cut)
+        await asyncio.sleep(0.1)  # long enough to be told too early
+        goes_on.set()
+        said = await heard
+        assert unmasked(said[-len(AWAY) - 4 :]) == AWAY
+        assert len(said) > len(frame)
+        sending.cancel()
+        client.writer.transport.abort()
+        await stopping
+
+
+async def test_a_tunnel_that_begins_when_the_listener_stops_ends_at_once() -> None:
+    asked, stopped = asyncio.Event(), asyncio.Event()
+    heard = Heard(b"")
+
+    async def script(peer: Peer) -> None:
+        await peer.head()
+        asked.set()
+        await stopped.wait()
+        await peer.say(SWITCH)
+        await heard(peer)
+
+    async with (
+        serving(script) as upstream,
+        relaying(upstream.address) as passage,
+        await RawClient.connect(passage.port) as client,
+    ):
+        await client.send(HANDSHAKE)
+        await asked.wait()
+        stopping = asyncio.create_task(stop(passage))
+        connection = passage.relays[0]._connection
+        await until(lambda: connection.draining)
+        stopped.set()
+        assert (await client.answer()).status == 101
+        assert await client.reader.read(-1) == RESTART
+        client.writer.close()
+        assert unmasked(await heard.end) == AWAY
+        await stopping

@@ -112,6 +112,25 @@ async def test_nothing_to_say_is_said_at_once() -> None:
         assert side.aborted == 2
 
 
+async def test_who_has_just_left_is_no_fault() -> None:
+    """Its socket is closed, and the event loop does not know yet: the last word breaks the connection."""
+    parted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def part_now() -> None:
+        try:
+            side.part(BYE)
+        except OSError as error:
+            parted.set_exception(error)
+        else:
+            parted.set_result(None)
+
+    async with connected() as (side, client):
+        client.writer.transport.abort()
+        asyncio.get_running_loop().call_soon(part_now)  # behind the close of its socket
+        await parted
+        await side.lost.wait()
+
+
 async def test_without_a_connection_there_is_only_the_rest() -> None:
     done = []
     part(None, BYE, lambda: done.append(True))

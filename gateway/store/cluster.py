@@ -102,6 +102,11 @@ class Cluster(Redis):
                 found[holder].append(slot)
         return found
 
+    def servers(self) -> list[Redis]:
+        """Those that hold something as far as we know, or are named in the settings."""
+        hosts = {holder for holder in self._holders if holder is not None} or set(self._hosts)
+        return [self._client(host) for host in sorted(hosts)]
+
     def server(self, host: Host) -> Redis:
         return self._client(host)
 

@@ -76,24 +76,36 @@ class Confirmer:
         self._connection = connection
         self._id = entropy.identifier()
         self._ear: Ear | None = None
-        self._beginning = asyncio.Lock()
+        self._beginning: asyncio.Task[None] | None = None
         self._heard: OrderedDict[str, _Heard] = OrderedDict()
 
     async def listen(self) -> str | None:
-        """Hear the nodes from now on: to whom they are to answer. None where they could not be heard."""
-        async with self._beginning:
-            if self._ear is None or self._ear.is_lost:
-                try:
-                    await self._stop_listening()
-                    self._ear = await self._connection.hearing(APPLIED + self._id, self._hear)
-                except StoreUnavailable as error:
-                    _log.warning("nodes cannot be heard", error=str(error))
-                    return None
-        return self._id
+        """Hear the nodes from now on: to whom they are to answer. None where they could not be heard.
+
+        All who want that at a time share one attempt.
+        """
+        if self._ear is None or self._ear.is_lost:
+            if self._beginning is None or self._beginning.done():
+                self._beginning = asyncio.create_task(self._begin())
+            await asyncio.shield(self._beginning)
+        return None if self._ear is None or self._ear.is_lost else self._id
 
     async def close(self) -> None:
-        async with self._beginning:
-            await self._stop_listening()
+        if self._beginning is not None:
+            await asyncio.wait([self._beginning])
+        if self._ear is not None:
+            await self._ear.close()
+
+    async def _begin(self) -> None:
+        """Listen with another ear before the one from before is closed: others may still hear with it."""
+        try:
+            ear = await self._connection.hearing(APPLIED + self._id, self._hear)
+        except StoreUnavailable as error:
+            _log.warning("nodes cannot be heard", error=str(error))
+            return
+        before, self._ear = self._ear, ear
+        if before is not None:
+            await before.close()
 
     async def wait(self, told: Sequence[Told]) -> tuple[int, int]:
         """Wait for every node, or until its lease is over; how many have answered, and how many have not.
@@ -101,11 +113,11 @@ class Confirmer:
         To be called once enough replicas hold the revocation, from when on no lease is renewed without it.
         Of several shards, each node has a lease on each: counted is the shard that most did not answer in.
         """
-        began = clock.boottime()
+        began, ear = clock.boottime(), self._ear
         silent = await asyncio.gather(*(self._silent(each, began) for each in told))
         worst = max(silent, default=0)
-        if worst and self._ear is not None:
-            self._ear.is_lost = True  # it may be deaf: the next one begins to listen anew
+        if worst and ear is not None:
+            ear.is_lost = True  # it may be deaf: the next one begins to listen anew
         return max((len(each.waits) for each in told), default=0) - worst, worst
 
     async def _silent(self, told: Told, began: float) -> int:
@@ -132,8 +144,3 @@ class Confirmer:
         if len(self._heard) > _MOST_HEARD:
             self._heard.popitem(last=False)
         return heard
-
-    async def _stop_listening(self) -> None:
-        ear, self._ear = self._ear, None
-        if ear is not None:
-            await ear.close()

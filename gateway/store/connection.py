@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 from redis.asyncio import Redis
 from redis.exceptions import NoScriptError, ReadOnlyError
 
+from gateway.errors import StoreUnavailable
 from gateway.store.cluster import Cluster
 from gateway.store.failures import store_errors
 from gateway.store.keys import Meta, Shard
@@ -56,6 +57,17 @@ async def _drop_idle(client: Redis) -> None:
     """Keep no connection for later."""
     if not isinstance(client, Cluster):  # where connections are by server
         await client.connection_pool.disconnect(inuse_connections=False)
+
+
+async def _ear_on(server: Redis, channel: str, hear: Callable[[str], None]) -> Ear:
+    with store_errors():
+        ear = await Ear.taken_from(server)
+    try:
+        await ear.listen(channel, hear)
+    except BaseException:
+        await ear.close()
+        raise
+    return ear
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,16 +174,17 @@ class Connection:
     async def hearing(self, channel: str, hear: Callable[[str], None]) -> Ear:
         """A connection that calls `hear` with what is published on a channel, from now on; to be closed.
 
-        Raises StoreUnavailable.
+        In a cluster any server serves, as each passes on to the others what is published. Raises
+        StoreUnavailable when none answers.
         """
-        with store_errors():
-            ear = await _on_server(self._following, channel, Ear.taken_from)
-        try:
-            await ear.listen(channel, hear)
-        except BaseException:
-            await ear.close()
-            raise
-        return ear
+        servers = self._following.servers() if isinstance(self._following, Cluster) else [self._following]
+        failure: StoreUnavailable | None = None
+        for server in servers:
+            try:
+                return await _ear_on(server, channel, hear)
+            except StoreUnavailable as error:
+                failure = error
+        raise failure or StoreUnavailable("no server of the store is known")
 
     def groups(self) -> list[list[Shard]]:
         """The shards, those together whose streams can be read together.

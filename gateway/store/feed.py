@@ -1,6 +1,6 @@
 """The feed of a shard: what its nodes have to know, in order, and counted so that a gap shows."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from gateway.core.ending import Ending, Scope
@@ -36,7 +36,22 @@ class Position:
         return entry.seq == self.seq + 1 and entry.after == self.entry
 
 
+Rows = Iterable[tuple[str, Mapping[str, str]]]
+
+
+def entries_from(rows: Rows) -> tuple[list[FeedEntry], bool]:
+    """The entries before the first that cannot be read, as one of a newer version; whether these are all."""
+    entries = []
+    for row in rows:
+        try:
+            entries.append(entry_from(*row))
+        except (KeyError, ValueError):
+            return entries, False
+    return entries, True
+
+
 def entry_from(entry_id: str, fields: Mapping[str, str]) -> FeedEntry:
+    """Raises KeyError, ValueError for what is none."""
     subject = fields["subject"]
     ending = None
     if fields["kind"] == "ended":

@@ -79,11 +79,13 @@ class Known:
         """The highest that was told; 0 where none was."""
         return self._global_epoch
 
-    def saw_global_epoch(self, epoch: int | None) -> bool:
-        """Remember an epoch that the store told; False when it is missing, or lower than one before."""
-        if epoch is None or epoch < self._global_epoch:
+    def saw_global_epoch(self, epoch: int | None, before: int) -> bool:
+        """Remember an epoch that the store told; False when it is missing, or lower than the one that was
+        known `before` the store was asked: a higher one may have come since, from the feed.
+        """
+        if epoch is None or epoch < before:
             return False
-        self._global_epoch = epoch
+        self._global_epoch = max(self._global_epoch, epoch)
         return True
 
     def contradicts(self, snapshot: Snapshot) -> bool:

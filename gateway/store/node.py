@@ -7,7 +7,7 @@ counts until what is known to have ended was ended again (`recovery`).
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 
 import structlog
@@ -18,7 +18,7 @@ from gateway.errors import StoreUnavailable
 from gateway.store.confirming import applied_message
 from gateway.store.connection import LONGEST_BLOCK, Connection, pairs
 from gateway.store.failures import store_errors
-from gateway.store.feed import FeedEntry, Position, entry_from
+from gateway.store.feed import FeedEntry, Position, entries_from
 from gateway.store.keys import APPLIED, Shard, shard_of_id
 from gateway.store.lease import Renewal
 from gateway.store.recovery import Recovery
@@ -47,16 +47,18 @@ class Node:
         self._recovery = Recovery(connection)
         self._peers: dict[tuple[int, str], tuple[str, float]] = {}
         self._beats = 0
-        self._in_trouble = False
+        self._in_trouble: set[str] = set()
         self._tasks: list[asyncio.Task[None]] = []
-        self._readers: list[asyncio.Task[None]] = []
+        self._readers: dict[int, asyncio.Task[None]] = {}
 
     async def start(self, surroundings: Surroundings) -> None:
         """Join, and follow from now on. A store that does not answer now is joined later."""
         self.surroundings = surroundings
         with suppress(StoreUnavailable):
             await self._renew_all()
-        self._tasks = [asyncio.create_task(self._keep_renewing()), asyncio.create_task(self._follow())]
+        self._tasks = [asyncio.create_task(self._keep_renewing())]
+        for group in self._connection.groups():
+            self._tasks.append(asyncio.create_task(self._follow(group)))
 
     async def stop(self) -> None:
         """Leave: nobody waits for this node any more. What it keeps is not to be used afterwards."""
@@ -69,8 +71,8 @@ class Node:
 
     async def _end_tasks(self) -> None:
         await end(self._tasks)
-        await end(self._readers)
-        self._tasks, self._readers = [], []
+        await end(self._readers.values())
+        self._tasks, self._readers = [], {}
 
     def standing_of(self, identifier: str) -> Standing | None:
         """Where this node stands in the shard that an id names."""
@@ -88,6 +90,19 @@ class Node:
             return 0, 0
         now = clock.boottime()
         return sum(standing.lease.holds(now) for standing in self.standings), len(self.standings)
+
+    async def show_up(self, standing: Standing) -> None:
+        """Be one of those that a revoker waits for, before something is read that may be let pass.
+
+        A node that has not joined yet, or said nothing for long, is none. Raises StoreUnavailable where it
+        cannot become one; in commands, which let nothing pass, it does nothing.
+        """
+        if not self._tasks or standing.lease.lets_pass(clock.boottime()):
+            return
+        asked = standing.begun
+        async with standing.renewing:
+            if standing.renewed <= asked:
+                await self._renew(standing)
 
     async def believe(self, standing: Standing, said_by: str) -> None:
         """Know that what was just read is not behind a revocation that was confirmed before the read began.
@@ -108,11 +123,14 @@ class Node:
             if standing.proven_on != said_by:
                 raise StoreUnavailable("another server is the primary than the one that was asked")
 
-    def contradicts(self, standing: Standing, snapshot: Snapshot) -> bool:
-        """Whether the store takes back the end of this session; that is told as an alarm."""
+    def contradicts(self, standing: Standing, snapshot: Snapshot, turn: int) -> bool:
+        """Whether the store takes back the end of this session. That is told as an alarm, unless something
+        came from the feed since `turn`, before the reading: it may have overtaken it.
+        """
         if not standing.known.contradicts(snapshot):
             return False
-        self.surroundings.alarm("a session that is known to have ended came back")
+        if standing.near.turn == turn:
+            self.surroundings.alarm("a session that is known to have ended came back")
         return True
 
     # the lease
@@ -124,17 +142,22 @@ class Node:
             try:
                 await self._renew_all()
             except StoreUnavailable as error:
-                self._tell_trouble(error)
+                self._tell_trouble("leases", error)
             except Exception:
                 _log.exception("this should not happen")
+            else:
+                self._tell_trouble("leases", None)
 
-    def _tell_trouble(self, error: StoreUnavailable | None) -> None:
-        """Log that the store does not answer this node, once, and once that it does again."""
+    def _tell_trouble(self, whose: str, error: StoreUnavailable | None) -> None:
+        """Log once that a part of the store does not answer, and once that all of it does again."""
         if error is not None and not self._in_trouble:
             _log.warning("the store does not answer: nothing is trusted that is in memory", error=str(error))
-        elif error is None and self._in_trouble:
-            _log.info("the store answers again")
-        self._in_trouble = error is not None
+        if error is not None:
+            self._in_trouble.add(whose)
+        elif whose in self._in_trouble:
+            self._in_trouble.remove(whose)
+            if not self._in_trouble:
+                _log.info("the store answers again")
 
     async def _renew_all(self) -> None:
         outcomes = await asyncio.gather(
@@ -154,7 +177,7 @@ class Node:
         standing.begun += 1
         turn, position = standing.begun, standing.position
         self._beats += 1
-        sent_at = clock.boottime()
+        sent_at, epoch = clock.boottime(), standing.known.global_epoch
         told, held = await self._connection.run_acknowledged(
             "renew_lease",
             standing.shard,
@@ -168,13 +191,14 @@ class Node:
             waits=self.options.waits,
             replicated=self.options.replicated,
         )
+        standing.renewed = turn
         tail, newest, history, global_epoch, nodes, primary = told
         if held >= self.options.acknowledge and standing.acknowledged_on(primary):
             await self._led_elsewhere()
-        epoch = standing.known.global_epoch
-        rises = standing.known.saw_global_epoch(None if global_epoch is None else int(global_epoch))
+        rises = standing.known.saw_global_epoch(None if global_epoch is None else int(global_epoch), epoch)
         if not standing.joined:
             await self._go_on_from(standing, Position(int(tail), newest))
+            await self._see_to_live(standing)
         elif history != "known":
             # This renewal told of it, and brings nothing else: the next one is of the store as it is now.
             await self._recover(standing, history, Position(int(tail), newest), epoch)
@@ -192,7 +216,7 @@ class Node:
     async def _led_elsewhere(self) -> None:
         """Read nothing more from the primary before: its feed may go on apart from the one of now."""
         _log.warning("another server is the primary")
-        for reader in self._readers:
+        for reader in self._readers.values():
             if reader is not asyncio.current_task():
                 reader.cancel()
         with store_errors():
@@ -233,14 +257,16 @@ class Node:
 
     # the feed
 
-    async def _follow(self) -> None:
-        """One reader for the shards of each server, until cancelled; then the readers are left over."""
+    async def _follow(self, group: Sequence[Shard]) -> None:
+        """Have a reader for these shards, and another one when it ends; the last one is left over."""
+        pause = _PAUSE_SECONDS
         while True:
-            groups = self._connection.groups()
-            self._readers = [asyncio.create_task(self._follow_group(group)) for group in groups]
-            await asyncio.wait(self._readers, return_when=asyncio.FIRST_COMPLETED)
-            await end(self._readers)
-            await asyncio.sleep(_PAUSE_SECONDS)
+            began = clock.boottime()
+            reader = self._readers[group[0].index] = asyncio.create_task(self._follow_group(group))
+            await asyncio.wait([reader])
+            lasted = clock.boottime() - began > LONGEST_BLOCK
+            pause = _PAUSE_SECONDS if lasted else min(2 * pause, LONGEST_BLOCK)
+            await asyncio.sleep(pause)
 
     async def _follow_group(self, group: Sequence[Shard]) -> None:
         """Follow for as long as these shards are on one server, and it answers.
@@ -249,15 +275,18 @@ class Node:
         the lease is over.
         """
         standings = {shard.key("feed"): self.standings[shard.index] for shard in group}
+        feed = next(iter(standings))
         try:
-            async with self._connection.following(next(iter(standings))) as wire:
-                await self._follow_on(wire, standings)
+            async with self._connection.following(feed) as wire:
+                await self._follow_on(wire, standings, lambda: self._tell_trouble(feed, None))
         except StoreUnavailable as error:
-            self._tell_trouble(error)
+            self._tell_trouble(feed, error)
         except Exception:
             _log.exception("this should not happen")
 
-    async def _follow_on(self, wire: Follower, standings: Mapping[str, Standing]) -> None:
+    async def _follow_on(
+        self, wire: Follower, standings: Mapping[str, Standing], answers: Callable[[], None]
+    ) -> None:
         applied: list[tuple[str, str]] = []
         while True:
             joined = {key: each.position.entry for key, each in standings.items() if each.joined}
@@ -266,12 +295,14 @@ class Node:
                 continue
             found = await wire.read(joined, block=LONGEST_BLOCK, most=_MOST_AT_ONCE, tells=applied)
             applied = []
-            self._tell_trouble(None)
+            answers()
             for key, rows in found.items():
                 if standings[key].position.entry == joined[key]:  # it went on from elsewhere meanwhile
-                    applied += await self._apply(standings[key], [entry_from(*row) for row in rows])
+                    applied += await self._apply(standings[key], *entries_from(rows))
 
-    async def _apply(self, standing: Standing, entries: Iterable[FeedEntry]) -> list[tuple[str, str]]:
+    async def _apply(
+        self, standing: Standing, entries: Iterable[FeedEntry], all_of_them: bool
+    ) -> list[tuple[str, str]]:
         """Apply what came; for each revocation, the channel on which to say so, and what."""
         applied = []
         for entry in entries:
@@ -281,6 +312,10 @@ class Node:
             if entry.ending is not None and entry.ending.by:
                 said = applied_message(standing.shard, entry.ending.revocation_id, self.id)
                 applied.append((APPLIED + entry.ending.by, said))
+        else:
+            if not all_of_them:
+                self.surroundings.alarm("the feed has an entry that cannot be read")
+                await self._missed(standing)
         return applied
 
     async def _missed(self, standing: Standing) -> None:

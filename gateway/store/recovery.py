@@ -11,7 +11,8 @@ from gateway import clock, entropy
 from gateway.core.ending import Ending, Scope
 from gateway.store.accounts import first_epoch
 from gateway.store.connection import Connection, time_text
-from gateway.store.feed import FeedEntry, Position, entry_from
+from gateway.store.failures import store_errors
+from gateway.store.feed import FeedEntry, Position, entries_from
 from gateway.store.keys import Shard, shard_of_id
 from gateway.store.standing import Standing, Surroundings
 
@@ -101,12 +102,17 @@ class Recovery:
         rows = await self._connection.call(
             self._connection.redis.xrevrange(feed, max=position.entry, count=_LOOK_BACK)
         )
-        return [entry_from(*row) for row in reversed(rows)]
+        entries, all_of_them = entries_from(reversed(rows))
+        return entries if all_of_them else []
 
     async def tail(self, shard: Shard) -> Position:
         """Where the feed stands. Raises StoreUnavailable."""
-        rows = await self._connection.call(self._connection.redis.xrevrange(shard.key("feed"), count=1))
-        return Position(int(rows[0][1]["seq"]), rows[0][0]) if rows else Position()
+        with store_errors():
+            pipeline = self._connection.redis.pipeline(transaction=True)
+            pipeline.get(shard.key("fed"))
+            pipeline.xrevrange(shard.key("feed"), count=1)
+            fed, rows = await pipeline.execute()
+        return Position(int(fed or 0), rows[0][0]) if rows else Position()
 
     async def check_live(self, shard: Shard, surroundings: Surroundings) -> None:
         """Cut what is live of sessions that ended while this node was not told. Raises StoreUnavailable."""

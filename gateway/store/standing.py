@@ -100,6 +100,8 @@ class Standing:
         """One renewal at a time; those who wait for one share the next."""
         self.begun = 0
         """Renewals that began."""
+        self.renewed = 0
+        """The latest of them that reached the store."""
         self.proven = 0
         self.proven_on = ""
         """The latest of them by which a read was proven, and on which primary."""

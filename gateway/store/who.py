@@ -37,6 +37,7 @@ class Who:
         standing = self._standing(cookie)
         if standing is None:
             return None
+        await self._node.show_up(standing)
         turn = standing.near.turn
         reading = await self._sessions.read(cookie, now, replicated=self._node.options.replicated)
         await self._node.believe(standing, reading.said_by)
@@ -46,7 +47,7 @@ class Who:
         snapshot = found.snapshot
         if snapshot.fault(now) is not None:
             return snapshot
-        if self._node.contradicts(standing, snapshot):
+        if self._node.contradicts(standing, snapshot, turn):
             return replace(snapshot, global_epoch=None)
         if standing.leased_by(reading.said_by, clock.boottime()):
             standing.near.put(_key(cookie), snapshot, found.until, turn=turn)

@@ -76,6 +76,32 @@ async def test_whoever_heard_nothing_listens_anew(store: Store, valkey: Redis, j
         assert (done.confirmation.nodes, done.confirmation.silent) == answer
 
 
+async def test_one_that_loses_its_ear_does_not_go_on_losing_it(
+    store: Store, valkey: Redis, join: Join
+) -> None:
+    """Whoever listens anew must not cut off what others still wait to hear."""
+    for _ in range(2):
+        await join(NodeOptions(lease=0.4, grace=0.1))
+    for number in range(8):
+        await account_added(store, f"person-{number}")
+    silent, begun = 0, asyncio.Event()
+
+    async def revoke_on(subject: str) -> None:
+        nonlocal silent
+        for _ in range(60):
+            done = await store.revocations.account(subject, **WHY)
+            begun.set()
+            assert done is not None and done.confirmation is not None
+            silent += done.confirmation.silent > 0
+
+    async def kill() -> None:
+        await begun.wait()
+        assert await valkey.client_kill_filter(_type="pubsub") == 1
+
+    await asyncio.gather(*(revoke_on(f"person-{number}") for number in range(8)), kill())
+    assert silent <= 8
+
+
 async def test_what_is_said_without_being_asked_for_takes_no_more_room_than_it_may(store: Store) -> None:
     confirmer = store.promises._confirmer
     for number in range(confirming._MOST_HEARD + 10):

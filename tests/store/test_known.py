@@ -52,12 +52,14 @@ def test_a_missing_epoch_is_not_known_to_be_lower() -> None:
 
 def test_the_global_epoch_only_rises() -> None:
     known = Known()
-    assert known.saw_global_epoch(7)
-    assert known.saw_global_epoch(7)
-    assert not known.saw_global_epoch(6)
-    assert not known.saw_global_epoch(None)
+    assert known.saw_global_epoch(7, known.global_epoch)
+    assert known.saw_global_epoch(7, known.global_epoch)
+    assert not known.saw_global_epoch(6, known.global_epoch)
+    assert not known.saw_global_epoch(None, known.global_epoch)
+    assert known.saw_global_epoch(6, before=6)  # asked for before 7 came
+    assert known.global_epoch == 7
     assert known.contradicts(ADA)
-    assert known.saw_global_epoch(8)
+    assert known.saw_global_epoch(8, known.global_epoch)
 
 
 def test_what_can_be_repeated() -> None:

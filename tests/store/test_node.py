@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 from redis.asyncio import Redis
-from support.nodes import WHY, Join, until
-from support.store import NOW, account_added, opened_store, signed_in
+from support.nodes import WHY, Heard, Join, until
+from support.store import LIKE_OURS, NOW, account_added, opened_store, running_server, signed_in
 
 from bench.faults.proxy import Proxy
 from bench.faults.servers import Server
@@ -105,6 +105,50 @@ async def test_a_long_lease_does_not_make_a_renewal_wait_longer_than_its_connect
     assert other.node.standings[0].joined
     await other.node.stop()
     await other.close()
+
+
+async def test_a_node_that_nobody_waits_for_lets_nobody_in(short_path: Path) -> None:
+    """It could not join, as the store takes no writes: who is revoked meanwhile would go on here."""
+    with running_server(short_path, *LIKE_OURS) as server:
+        store = await opened_store(server.url)
+        session = await signed_in(store)
+        async with Redis.from_url(server.url) as client:
+            await client.config_set("maxmemory", "1")
+            other = await opened_store(server.url)
+            await other.node.start(Nobody())
+            with pytest.raises(StoreUnavailable):
+                await other.who.ask(session.cookie, NOW)
+            await client.config_set("maxmemory", "0")
+        assert await other.who.ask(session.cookie, NOW) is not None
+        assert other.node.lets_pass(session.session_id)
+        done = await store.revocations.session(session.session_id, **WHY)
+        assert done is not None and done.confirmation is not None
+        assert (done.confirmation.nodes, done.confirmation.silent) == (1, 0)
+        for each in (store, other):
+            await each.node.stop()
+            await each.close()
+
+
+async def test_a_node_that_was_silent_for_too_long_shows_up_before_it_reads(store: Store, join: Join) -> None:
+    session, (node, _) = await signed_in(store), await join(NodeOptions(lease=0.2, grace=0.1))
+    node.node._tasks[0].cancel()  # it renews no more
+    await until(lambda: not node.node.lets_pass(session.session_id))
+    assert await node.who.ask(session.cookie, NOW) is not None
+    assert node.node.lets_pass(session.session_id)
+
+
+async def test_what_is_live_is_looked_at_when_a_node_joins(
+    store: Store, store_place: dict[str, Any]
+) -> None:
+    session = await signed_in(store)
+    snapshot = await store.who.ask(session.cookie, NOW)
+    assert snapshot is not None
+    await store.revocations.session(session.session_id, **WHY)
+    node, heard = await opened_store(**store_place), Heard([snapshot.session])
+    await node.node.start(heard)
+    assert heard.cuts == [session.session_id]
+    await node.node.stop()
+    await node.close()
 
 
 async def test_case_34_the_new_primary_proves_nothing_of_what_the_old_one_said(tmp_path: Path) -> None:

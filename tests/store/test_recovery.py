@@ -212,3 +212,36 @@ async def test_whoever_signs_in_after_everybodys_end_is_let_in_whatever_was_know
 
 async def raw_keys(valkey: Redis) -> list[str]:
     return [key for key in await valkey.keys() if not key.endswith(":nodes")]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"what": "of a newer version"},
+        {"seq": "2", "after": "0-1", "kind": "ended", "scope": "moon", "id": "", "subject": "", "reason": ""},
+    ],
+    ids=["no entry", "unknown scope"],
+)
+async def test_an_entry_that_cannot_be_read_is_passed_over_and_nothing_is_trusted_from_before(
+    store: Store, valkey: Redis, join: Join, fields: dict[str, str]
+) -> None:
+    """Whatever it says has ended is looked for among what is live, and no more in memory."""
+    session, other = await signed_in(store), await signed_in(store, "bob")
+    node, heard = await join(NodeOptions(lease=60.0))
+    await remembered(node, session)
+    await remembered(node, other)
+    snapshot = await node.who.ask(session.cookie, NOW)
+    assert snapshot is not None
+    heard.live.append(snapshot.session)
+    await valkey.hincrby("ww:{s00}:account:ada", "epoch", 1)
+    await valkey.xadd("ww:{s00}:feed", fields)  # type: ignore[arg-type]
+    await until(lambda: heard.cuts != [])
+    assert heard.alarms == ["the feed has an entry that cannot be read"]
+    assert set(heard.cuts) == {session.session_id}
+    await until(lambda: len(node.node.standings[0].near) == 0)
+    for _ in range(2):
+        done = await store.revocations.account("ada", **WHY)
+        assert done is not None and done.confirmation is not None
+        assert (done.confirmation.nodes, done.confirmation.silent) == (1, 0)
+    assert await node.who.ask(other.cookie, NOW) is not None
+    assert heard.alarms == ["the feed has an entry that cannot be read"]

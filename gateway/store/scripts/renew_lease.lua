@@ -12,7 +12,10 @@ local function history()
   if not args.entry then return tonumber(tail) >= args.seq and 'known' or 'lost' end
   if args.entry == '0-0' then return args.seq == 0 and 'known' or 'lost' end
   local found = redis.call('XRANGE', stream, args.entry, args.entry)[1]
-  if found then return tonumber(found[2][2]) == args.seq and 'known' or 'lost' end
+  if found then
+    local seq = tonumber(found[2][2])
+    return (not seq or seq == args.seq) and 'known' or 'lost'  -- one that cannot be read was passed over
+  end
   if tonumber(tail) <= args.seq then return 'lost' end
   local oldest = redis.call('XRANGE', stream, '-', '+', 'COUNT', 1)[1]
   if not oldest then return 'lost' end

@@ -23,13 +23,15 @@ _log = structlog.get_logger("gateway.store")
 @dataclass(frozen=True, slots=True)
 class Told:
     """A revocation that is in the feed of a shard. `waits`: the nodes that there are, and after how many
-    seconds of silence each of them trusts nothing any more.
+    seconds of silence each of them trusts nothing any more. `listed_for`: for how many seconds they have
+    shown up to this server.
     """
 
     shard: Shard
     revocation_id: str
     subject: str
     waits: Mapping[str, float]
+    listed_for: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +45,9 @@ class Confirmation:
 
 def told_from(shard: Shard, revocation_id: str, answer: Sequence[Any]) -> Told:
     """What the script gave (`tell_revocation`)."""
-    subject, nodes = answer
+    subject, nodes, listed_for = answer
     waits = {node: float(said.split()[1]) for node, said in pairs(nodes).items()}
-    return Told(shard, revocation_id, subject, waits)
+    return Told(shard, revocation_id, subject, waits, float(listed_for))
 
 
 def applied_message(shard: Shard, revocation_id: str, node: str) -> str:
@@ -72,8 +74,12 @@ class Confirmer:
     a process that is gone, leaves its node silent, and is waited for until that one's lease is over.
     """
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, waits: float) -> None:
+        """`waits`: after so many seconds of silence a node trusts nothing any more, also one that the store
+        has forgotten.
+        """
         self._connection = connection
+        self._waits = waits
         self._id = entropy.identifier()
         self._ear: Ear | None = None
         self._beginning: asyncio.Task[None] | None = None
@@ -131,6 +137,8 @@ class Confirmer:
                     await heard.more.wait()
             except TimeoutError:
                 break
+        longest = max([self._waits, *told.waits.values()])
+        await asyncio.sleep(began + longest - told.listed_for - clock.boottime())
         return len(told.waits.keys() - heard.nodes)
 
     def _hear(self, message: str) -> None:

@@ -33,6 +33,7 @@ revocation:<id>        hash    what became of one within the last day, so that i
 feed                   stream  what nodes have to know: what ended, and whose records changed
 fed                    string  how many entries the feed ever had
 nodes                  hash    node -> a number that differs each time it shows, and how long to wait for it
+listed                 string  the server's process to which they have shown up, and since when
 audit                  stream  every change that someone would ask about
 told:<subject>         stream  of those about one account, the ones that its holder is told of
 activity:<subject>     stream  all others about it

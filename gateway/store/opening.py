@@ -180,6 +180,7 @@ async def _prepare(connection: Connection, ring: KeyRing) -> None:
         with store_errors():
             for index in range(connection.shards):
                 await connection.redis.set(Shard(index).key("epoch"), epoch, nx=True)
+                await connection.run("new_list", Shard(index))
             async with connection.redis.pipeline(transaction=True) as fixing:  # nobody sees half of it
                 fixing.hsetnx(META, "shards", str(connection.shards))
                 fixing.hsetnx(META, "check", ring.seal(CHECK, bound_to=META).decode())

@@ -55,7 +55,7 @@ class Promises:
         self._audit = audit
         self._journal = journal
         self._options = node.options
-        self._confirmer = Confirmer(connection)
+        self._confirmer = Confirmer(connection, node.options.waits)
         self._settling: dict[str, _Settling] = {}
 
     async def carry_out(self, order: Order) -> Revocation | None:

@@ -1,14 +1,17 @@
 """When an answer comes: every node has said that it trusts nothing of it, or its time is over."""
 
 import asyncio
+import shutil
+from pathlib import Path
 
 from redis.asyncio import Redis
 from support.nodes import SHORT, WHY, Join, remembered, until
-from support.store import NOW, account_added, opened_store, signed_in
+from support.store import LIKE_OURS, NOW, account_added, opened_store, running_server, signed_in
 
+from gateway import clock
 from gateway.store import confirming
 from gateway.store.opening import Store
-from gateway.store.standing import NodeOptions
+from gateway.store.standing import Nobody, NodeOptions
 
 # --- nodes that do not answer
 
@@ -107,6 +110,43 @@ async def test_what_is_said_without_being_asked_for_takes_no_more_room_than_it_m
     for number in range(confirming._MOST_HEARD + 10):
         confirmer._hear(f"0 {number} node")
     assert len(confirmer._heard) == confirming._MOST_HEARD
+
+
+async def test_a_backup_that_lacks_a_node_does_not_confirm_without_it(short_path: Path) -> None:
+    """Put back from before a gateway was started: the store knows nothing of it, and it trusts its memory."""
+    options = NodeOptions(lease=1.5, grace=0.5)
+    with running_server(short_path, *LIKE_OURS) as server:
+        store = await opened_store(server.url)
+        session = await signed_in(store)
+        await store.close()
+    backup = short_path / "backup"
+    shutil.copytree(short_path / "appendonlydir", backup)
+    with running_server(short_path, *LIKE_OURS) as server:
+        node = await opened_store(server.url, node=options)
+        await node.node.start(Nobody())
+        await remembered(node, session)
+        other = await opened_store(server.url, node=options)
+    shutil.rmtree(short_path / "appendonlydir")
+    backup.rename(short_path / "appendonlydir")
+    with running_server(short_path, *LIKE_OURS):
+        await node.node._end_tasks()  # it is cut off, and trusts its memory for as long as its lease lasts
+        revoked = await other.revocations.account("ada", **WHY)
+        assert revoked is not None and revoked.confirmation is not None
+        assert node.node.leases() == (0, 0)
+        standing = node.node.standings[0]
+        assert not standing.lease.holds(clock.boottime())
+        assert not standing.lease.lets_pass(clock.boottime())
+    for each in (node, other):
+        await each.close()
+
+
+async def test_where_nodes_have_shown_up_for_long_nobody_waits_for_more(store: Store, join: Join) -> None:
+    long = NodeOptions(lease=90.0)
+    other = (await join(long))[0]
+    await account_added(store, "ada")
+    done = await other.revocations.account("ada", **WHY)  # the test's own timeout ends it, if it waits
+    assert done is not None and done.confirmation is not None
+    assert (done.confirmation.nodes, done.confirmation.silent) == (1, 0)
 
 
 async def test_a_node_that_left_is_not_waited_for(store: Store, valkey: Redis, join: Join) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
-from support.nodes import WHY
+from support.nodes import WHY, Join
 from support.store import LIKE_OURS, NOW, account_added, opened_store, running_server, signed_in
 
 from gateway.core.ending import Scope
@@ -14,6 +14,7 @@ from gateway.errors import RevocationPending, StoreUnavailable
 from gateway.store.journal import Journal
 from gateway.store.opening import Store
 from gateway.store.orders import Order
+from gateway.store.standing import NodeOptions
 
 
 async def lives(store: Store, cookie: str) -> bool:
@@ -93,3 +94,23 @@ async def test_what_cannot_be_finished_keeps_nothing_else_waiting(
     await other.finisher.finish()
     await other.close()
     assert list(tmp_path.iterdir()) == []
+
+
+async def test_nodes_answer_to_the_process_that_finishes(
+    store: Store, valkey_url: str, tmp_path: Path, join: Join
+) -> None:
+    """Those that answered to the one before, which is gone, do so again: none of them is silent."""
+    await account_added(store, "ada")
+    for _ in range(2):
+        await join(NodeOptions(lease=60.0))
+    few = NodeOptions(replicas=1, acknowledge=1)
+    gone = await opened_store(valkey_url, journal=tmp_path, node=few, strict=False)
+    pending = await gone.revocations.account("ada", **WHY)
+    assert pending is not None and pending.confirmation is None
+    await gone.close()
+    other = await opened_store(valkey_url, journal=tmp_path)
+    await other.finisher.finish()
+    known = await other.promises.status(pending.revocation_id)
+    assert known is not None and known[1] is not None
+    assert (known[1].nodes, known[1].silent) == (2, 0)
+    await other.close()

@@ -137,9 +137,7 @@ async def test_a_node_that_was_silent_for_too_long_shows_up_before_it_reads(stor
     assert node.node.lets_pass(session.session_id)
 
 
-async def test_what_is_live_is_looked_at_when_a_node_joins(
-    store: Store, store_place: dict[str, Any]
-) -> None:
+async def test_what_is_live_is_looked_at_when_a_node_joins(store: Store, store_place: dict[str, Any]) -> None:
     session = await signed_in(store)
     snapshot = await store.who.ask(session.cookie, NOW)
     assert snapshot is not None

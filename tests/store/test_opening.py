@@ -180,8 +180,9 @@ async def test_the_first_start_makes_epochs_of_now(valkey: Redis, valkey_url: st
     await opened_and_closed(valkey_url, shards)
     made = await contents(valkey)
     assert made.pop(META)["shards"] == str(shards)
-    assert set(made) == {Shard(index).key("epoch") for index in range(shards)}
-    (epoch,) = set(made.values())
+    each = [Shard(index) for index in range(shards)]
+    assert set(made) == {shard.key(kind) for shard in each for kind in ("epoch", "listed")}
+    (epoch,) = {made[shard.key("epoch")] for shard in each}
     assert before <= int(epoch) <= clock.now() * 1000
 
 

@@ -250,8 +250,9 @@ async def settled(store: Store, revoking: Awaitable[object]) -> None:
     await store.promises.settled()
 
 
-ONCE_MORE = ["EVALSHA", "lua:HGET"]  # whether it is carried out again
-TELLS = ["lua:XADD", "lua:XREVRANGE", "lua:INCR", "lua:XADD", "lua:HSET", "lua:EXPIRE", "lua:HGETALL"]
+ONCE_MORE = ["EVALSHA", "lua:HMGET"]  # whether it is carried out again
+NODES = ["lua:HGETALL", "lua:TIME", "lua:INFO", "lua:GET"]
+TELLS = ["lua:XADD", "lua:XREVRANGE", "lua:INCR", "lua:XADD", "lua:HSET", "lua:EXPIRE", *NODES]
 SETTLES = ["EVALSHA", "lua:EXISTS", "lua:HSET", "lua:EXPIRE"]
 
 

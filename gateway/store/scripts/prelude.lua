@@ -197,6 +197,24 @@ local function tell_receivers(subject)
   end
 end
 
+-- Which process this server is.
+local function run_id()
+  return string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
+end
+
+-- For how many seconds nodes have shown up to this very process. One that was started on a copy, or that was a
+-- replica, may have a list that lacks some of them: each shows up soon, or trusts nothing after a while.
+local function listed_for()
+  local time, run = redis.call('TIME'), run_id()
+  local now = time[1] + time[2] / 1000000
+  local told, since = string.match(redis.call('GET', key('listed')) or '', '(%x+) (%S+)')
+  if told ~= run then
+    since = now
+    redis.call('SET', key('listed'), run .. ' ' .. string.format('%.6f', now))
+  end
+  return string.format('%.3f', now - since)
+end
+
 -- Which primary this is, since when: for whoever has replicas to think of. What a process told as a replica, or
 -- before it lost its role and got it again, proves nothing, so each time that one is promoted gives another id.
 -- args: replicated
@@ -204,28 +222,38 @@ local function reign()
   if not args.replicated then return '' end
   local told = redis.call('INFO', 'replication')
   if not string.find(told, 'role:master', 1, true) then return 'a replica' end
-  return string.match(told, 'master_replid:(%x+)') .. string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
+  return string.match(told, 'master_replid:(%x+)') .. run_id()
 end
 
 -- What became of a revocation is kept for so many seconds: until then it takes place only once.
 local REMEMBER_SECONDS = 86400
 
--- Say what was ended, to whoever asks later and to every node. Gives what a revoker has to know to wait for
--- them: the account, and the nodes that there are.
--- args: scope, id, now, entry {id, reason, actor}, and perhaps session (which goes on), disable, events,
--- and by, the process that waits for the nodes
+-- What a revoker has to know to wait for the nodes: whose it is, which there are, and for how long they are listed.
+local function to_wait_for(subject)
+  return { subject, redis.call('HGETALL', key('nodes')), listed_for() }
+end
+
+-- Say to every node what was ended. args: scope, id, now, entry, and perhaps by, the process that waits for them
+local function announce(subject, epoch, kept, disabled)
+  feed('ended', 'revocation', args.entry.id, 'scope', args.scope, 'id', args.id or '', 'subject', subject,
+    'epoch', epoch, 'kept', kept, 'reason', args.entry.reason, 'disabled', disabled, 'by', args.by or '',
+    'at', args.now)
+end
+
+-- Say what was ended, to whoever asks later and to every node.
+-- args: scope, id, now, entry {id, reason, actor}, and perhaps session (which goes on), disable, events
 local function tell_revocation(subject, epoch)
   if args.events then tell_receivers(subject or '') end
   redis.call('XADD', key('revocations'), 'MAXLEN', '~', 10000, '*', 'revocation', args.entry.id,
     'scope', args.scope, 'id', args.id or '', 'subject', subject or '', 'reason', args.entry.reason,
     'actor', args.entry.actor, 'at', args.now)
-  feed('ended', 'revocation', args.entry.id, 'scope', args.scope, 'id', args.id or '',
-    'subject', subject or '', 'epoch', epoch or 0, 'kept', args.session or '', 'reason', args.entry.reason,
-    'disabled', args.disable and '1' or '', 'by', args.by or '', 'at', args.now)
+  local told = { subject or '', epoch or 0, args.session or '', args.disable and '1' or '' }
+  announce(unpack(told))
   local record = key('revocation', args.entry.id)
-  redis.call('HSET', record, 'scope', args.scope, 'subject', subject or '', 'at', args.now)
+  redis.call('HSET', record, 'scope', args.scope, 'subject', told[1], 'at', args.now, 'epoch', told[2],
+    'kept', told[3], 'disabled', told[4])
   redis.call('EXPIRE', record, REMEMBER_SECONDS)
-  return { subject or '', redis.call('HGETALL', key('nodes')) }
+  return to_wait_for(subject or '')
 end
 
 -- Take a case out of what has to be looked at, and keep its record until args.forget_at.

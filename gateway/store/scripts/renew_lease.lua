@@ -4,6 +4,7 @@
 -- 'lost'; the global epoch; all nodes; and which primary this is.
 local nodes, stream = key('nodes'), key('feed')
 redis.call('HSET', nodes, args.node, args.beat .. ' ' .. args.waits)
+listed_for()
 local tail = redis.call('GET', key('fed')) or '0'
 local newest = redis.call('XREVRANGE', stream, '+', '-', 'COUNT', 1)[1]
 

@@ -4,13 +4,15 @@
 -- perhaps disable, or a new password; and where its owner changes it, what it was and the session that goes
 -- on: was, session, cookie, old_cookie, old_until; known, where it must have taken place before;
 -- with everybody perhaps past, an epoch that need not be passed again
--- What tell_revocation gives; asked again by the same entry.id, it changes nothing. It writes even then, or
+-- What tell_revocation gives; asked again by the same entry.id, it only tells the nodes again. It writes then, or
 -- WAIT would ask of a connection that wrote nothing whether replicas hold what it wrote.
 local record = key('revocation', args.entry.id)
-local done = redis.call('HGET', record, 'subject')
-if done then
+local done = redis.call('HMGET', record, 'subject', 'epoch', 'kept', 'disabled')
+if done[1] then
   redis.call('EXPIRE', record, REMEMBER_SECONDS)
-  return { done, redis.call('HGETALL', key('nodes')) }
+  -- Whoever waits now may be another process: nodes answered to the one before.
+  if done[2] then announce(unpack(done)) end
+  return to_wait_for(done[1])
 end
 if args.known then return false end
 local epoch

@@ -37,6 +37,7 @@ class Journal:
         self._name = name
         self._open: dict[str, Order] = {}
         self._in_hand: set[str] = set()
+        self._taken_up: set[str] = set()  # of files that are still there
         self._file: BinaryIO | None = None
         self._lock = threading.Lock()
 
@@ -126,16 +127,35 @@ class Journal:
             except BlockingIOError:
                 return
             orders, unreadable = _orders_in(file.read())
-            for order in orders.values():
-                _log.warning("a revocation was left unfinished", id=order.revocation_id, scope=order.scope)
-                self.begin(order)
-                self.put_down(order.revocation_id)
+            self._take_up(orders)
             if unreadable:
                 kept = path.with_suffix(_UNREADABLE)
                 _log.error("lines of a journal cannot be read", count=unreadable, path=str(kept))
                 path.rename(kept)
             else:
                 path.unlink(missing_ok=True)
+
+    def _take_up(self, orders: dict[str, Order]) -> None:
+        """Promise what another process had promised. Raises OSError once all of it was tried.
+
+        Then its file stays, and this is done again later: what has ended meanwhile must not begin anew.
+        """
+        failures: list[OSError] = []
+        for revocation_id, order in orders.items():
+            if revocation_id in self._taken_up and self.knows(revocation_id) is None:
+                continue
+            if revocation_id not in self._taken_up:
+                _log.warning("a revocation was left unfinished", id=revocation_id, scope=order.scope)
+            self._taken_up.add(revocation_id)
+            try:
+                self.begin(order)
+            except OSError as error:
+                failures.append(error)
+            finally:
+                self.put_down(revocation_id)
+        if failures:
+            raise failures[0]
+        self._taken_up.difference_update(orders)
 
     def _write(self, line: str) -> BinaryIO | None:
         """Put a line at the end, whole or not at all; the file that it is in. Raises OSError."""

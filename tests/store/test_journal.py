@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -181,6 +182,27 @@ def test_a_full_disk_takes_a_line_whole_or_not_at_all(tmp_path: Path, more: int)
     assert orders_in(tmp_path / "a.journal") == [ORDER]
     journal.begin(ANOTHER)
     assert orders_in(tmp_path / "a.journal") == [ORDER, ANOTHER]
+
+
+def test_with_a_full_disk_all_that_was_left_behind_is_taken_over(tmp_path: Path) -> None:
+    left = Journal(tmp_path, "a")
+    left.begin(ORDER)
+    left.begin(ANOTHER)
+    left.close()
+    journal = Journal(tmp_path, "b")
+    own = replace(ORDER, revocation_id="2" * 32, reason="long" * 2000)  # the log has room, up to here
+    journal.begin(own)
+    with room_for((tmp_path / "b.journal").stat().st_size):
+        journal.adopt()
+        assert journal.unfinished() == [ORDER, ANOTHER]
+        journal.end(ORDER.revocation_id)
+        journal.adopt()
+        assert journal.unfinished() == [ANOTHER]  # what is done does not begin anew
+    assert orders_in(tmp_path / "a.journal") == [ORDER, ANOTHER]  # whoever comes next finds both
+    journal.adopt()
+    assert journal.unfinished() == [ANOTHER]
+    assert orders_in(tmp_path / "b.journal") == [own, ANOTHER]
+    assert not (tmp_path / "a.journal").exists()
 
 
 def test_what_cannot_be_opened_keeps_nothing_else_waiting(tmp_path: Path) -> None:

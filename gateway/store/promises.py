@@ -92,7 +92,7 @@ class Promises:
         began = clock.stopwatch() - max(0.0, clock.now() - order.at)  # since it was asked for
         outcome = await self._carried_out(order, known=order.took_place or None)
         if outcome is None:
-            self._journal.end(order.revocation_id)
+            await asyncio.wrap_future(self._journal.end(order.revocation_id))
             return True
         if await self._confirmed(order, outcome, began) is None:
             return False
@@ -158,7 +158,7 @@ class Promises:
         """
         began = clock.stopwatch()
         promised = False
-        promising = asyncio.create_task(asyncio.to_thread(self._journal.begin, promise))
+        promising = asyncio.wrap_future(self._journal.promise(promise))
         try:
             try:
                 outcome = await step
@@ -258,7 +258,7 @@ class Promises:
         except StoreUnavailable:
             self._journal.put_down(order.revocation_id)
         else:
-            self._journal.end(order.revocation_id)
+            await asyncio.wrap_future(self._journal.end(order.revocation_id))
 
 
 def _once_it_took_place(order: Order) -> Order:

@@ -3,8 +3,9 @@
 import asyncio
 import os
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
+from typing import Any
 
 import pytest
 from redis.asyncio import Redis
@@ -205,7 +206,7 @@ async def test_a_step_that_cannot_be_repeated_is_seen_through_by_the_next_proces
     valkey_url: str,
     valkey: Redis,
     tmp_path: Path,
-    step: Callable[[Store], Awaitable[object]],
+    step: Callable[[Store], Coroutine[Any, Any, object]],
 ) -> None:
     """Where the one that took it is gone, or waits no more, before a silent node's time is over."""
     await approved(store)

@@ -29,6 +29,11 @@ _log = structlog.get_logger("gateway.store")
 _ACKNOWLEDGED_SECONDS = 1.0
 """How long replicas may take to hold a revocation before its answer is that it is pending."""
 
+_LATE_SECONDS = 120.0
+"""How long a step may still take place that the store did not answer to: what was sent is on its way, also
+where nobody waits for it any more, until the system gives up sending it again (Linux, tcp_orphan_retries).
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class _Outcome:
@@ -63,6 +68,7 @@ class Promises:
         self._within = min(_ACKNOWLEDGED_SECONDS, timeout / 2)
         self._confirmer = Confirmer(connection, node.options.waits)
         self._settling: dict[str, _Settling] = {}
+        self._comes_until: dict[str, float] = {}  # (stopwatch) what cannot be repeated, and is not there
 
     async def carry_out(self, order: Order) -> Revocation | None:
         """Promise it on disk while it takes place, and wait until it is confirmed; None for no such thing.
@@ -92,7 +98,9 @@ class Promises:
         began = clock.stopwatch() - max(0.0, clock.now() - order.at)  # since it was asked for
         outcome = await self._carried_out(order, known=order.took_place or None)
         if outcome is None:
-            await asyncio.wrap_future(self._journal.end(order.revocation_id))
+            if order.took_place and self._may_come(order.revocation_id):
+                return False
+            await self._end(order)
             return True
         if await self._confirmed(order, outcome, began) is None:
             return False
@@ -167,7 +175,9 @@ class Promises:
             if outcome is None:
                 self._journal.end(promise.revocation_id)
                 return None
-            return _done(promise, outcome, await self._confirmed(promise, outcome, began))
+            if (confirmation := await self._confirmed(promise, outcome, began)) is None:
+                self._comes_until[promise.revocation_id] = began  # should it be lost now, it stays so
+            return _done(promise, outcome, confirmation)
         except StoreUnavailable as error:
             if promise.took_place:  # if it did: who finishes it finds out
                 raise
@@ -258,7 +268,16 @@ class Promises:
         except StoreUnavailable:
             self._journal.put_down(order.revocation_id)
         else:
-            await asyncio.wrap_future(self._journal.end(order.revocation_id))
+            await self._end(order)
+
+    def _may_come(self, revocation_id: str) -> bool:
+        """Whether a step that the store knows nothing of may still take place."""
+        now = clock.stopwatch()
+        return now < self._comes_until.setdefault(revocation_id, now + _LATE_SECONDS)
+
+    async def _end(self, order: Order) -> None:
+        self._comes_until.pop(order.revocation_id, None)
+        await asyncio.wrap_future(self._journal.end(order.revocation_id))
 
 
 def _once_it_took_place(order: Order) -> Order:

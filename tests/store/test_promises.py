@@ -27,7 +27,9 @@ from gateway.core.ending import Scope
 from gateway.core.reset import ResetState
 from gateway.errors import RevocationPending, StoreUnavailable
 from gateway.store.audit import AuditEntry
+from gateway.store.journal import Journal
 from gateway.store.opening import Store
+from gateway.store.orders import Order
 from gateway.store.standing import NodeOptions
 
 NODES = "ww:{s00}:nodes"
@@ -262,3 +264,32 @@ async def test_replicas_that_are_missing_are_no_store_that_does_not_answer(
     pending = await other.revocations.account("ada", **WHY)
     assert pending is not None and pending.confirmation is None
     await other.close()
+
+
+async def test_a_step_that_comes_late_is_seen_through(
+    store: Store, valkey_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be on its way when nobody waits for it any more; once that is impossible it is given up."""
+    await account_added(store, "ada")
+    journal = Journal(tmp_path, "killed")
+    late, lost = (
+        Order(f"00{number * 30}", Scope.ACCOUNT, None, "ada", "new", "account:ada", NOW, took_place=True)
+        for number in "12"
+    )
+    for order in (late, lost):
+        journal.begin(order)
+    journal.close()
+    other = await opened_store(valkey_url, journal=tmp_path)
+    await other.finisher.finish()
+    assert await store.promises._carried_out(late, password="new") is not None
+    await other.finisher.finish()
+    ids = [late.revocation_id, lost.revocation_id]
+    assert await store.promises.are_confirmed(ids) == [True, None]
+    assert await other.promises.status(lost.revocation_id) == (Scope.ACCOUNT, None)
+    monkeypatch.setattr("gateway.store.promises._LATE_SECONDS", 0.0)
+    await other.close()
+    following = await opened_store(valkey_url, journal=tmp_path)
+    await following.finisher.finish()
+    assert await following.promises.status(lost.revocation_id) is None
+    await following.close()
+    assert list(tmp_path.iterdir()) == []

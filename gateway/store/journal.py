@@ -10,7 +10,9 @@ import fcntl
 import json
 import os
 import threading
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -28,48 +30,64 @@ _LARGEST = 256 * 1024
 _log = structlog.get_logger("gateway.store")
 
 
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """What is to be written; `written` is done once that is on the disk, or has failed."""
+
+    text: str
+    promises: bool
+    written: "Future[None]" = field(default_factory=Future)
+
+
 class Journal:
-    """Of one process. Its methods block for as long as the disk takes, and may be called by threads."""
+    """Of one process; its methods may be called by threads.
+
+    A thread of its own writes to the file, in the order in which things were promised and done, and all that
+    waits at a time with one wait for the disk. Nobody else waits for that who does not want to: what is
+    unfinished is known from memory.
+    """
 
     def __init__(self, folder: Path | None, name: str) -> None:
         """Without a folder nothing survives the process."""
         self._folder = folder
         self._name = name
+        self._lock = threading.Lock()  # of what is in memory; never held while the disk is waited for
         self._open: dict[str, Order] = {}
         self._in_hand: set[str] = set()
-        self._file: BinaryIO | None = None
-        self._lock = threading.Lock()
+        self._taken_up: set[str] = set()  # of files that are still there
+        self._lines: list[_Line] = []
+        self._writer: ThreadPoolExecutor | None = None
+        self._file: BinaryIO | None = None  # the writer's alone
 
-    def begin(self, order: Order) -> None:
-        """Promise to see this through; when it returns, the promise is on the disk.
+    def promise(self, order: Order) -> "Future[None]":
+        """Promise to see this through. Does not block; what it gives is done once that is on the disk.
 
-        Raises OSError. Then it is promised for as long as this process lives, unless it is ended.
+        That raises OSError. Then it is promised for as long as this process lives, unless it is ended.
         """
         with self._lock:
             self._open[order.revocation_id] = order
             self._in_hand.add(order.revocation_id)
-            file = self._write(order.to_json())
-        if file is not None:  # nobody else has to wait for the disk
-            os.fdatasync(file.fileno())
+            return self._to_write(_Line(order.to_json(), promises=True))
+
+    def begin(self, order: Order) -> None:
+        """The same, and wait for the disk."""
+        self.promise(order).result()
 
     def put_down(self, revocation_id: str) -> None:
-        """Leave what was begun to whoever finishes it."""
+        """Leave what was begun to whoever finishes it. Does not block."""
         with self._lock:
             self._in_hand.discard(revocation_id)
 
-    def end(self, revocation_id: str) -> None:
-        """It is done. Should that be lost in a crash, it is found done when it is tried again."""
+    def end(self, revocation_id: str) -> "Future[None]":
+        """It is done. Should that be lost in a crash, it is found done when it is tried again.
+
+        Does not block; what it gives is done once other processes can read it, or never will.
+        """
         with self._lock:
             self._in_hand.discard(revocation_id)
             if self._open.pop(revocation_id, None) is None:
-                return
-            try:
-                if self._file is not None and not self._open and _size_of(self._file) > _LARGEST:
-                    self._file.truncate(0)
-                else:
-                    self._write(json.dumps({"done": revocation_id}))
-            except OSError as error:
-                _log.error("the journal cannot be written", error=str(error))
+                return _nothing()
+            return self._to_write(_Line(json.dumps({"done": revocation_id}), promises=False))
 
     def unfinished(self) -> list[Order]:
         """What was begun, is not done, and is in nobody's hand."""
@@ -101,13 +119,13 @@ class Journal:
                 _log.error("a journal cannot be taken over", path=str(path), error=str(error))
 
     def close(self) -> None:
-        """Leave the file behind if something in it is not done."""
+        """Leave the file behind if something in it is not done. Blocks until all is written."""
         with self._lock:
-            if self._file is not None:
-                if not self._open and self._path is not None:
-                    self._path.unlink(missing_ok=True)
-                self._file.close()
-                self._file = None
+            writer, self._writer = self._writer, None
+        if writer is not None:
+            left = writer.submit(self._leave)  # once all is written
+            writer.shutdown()
+            left.result()
 
     @property
     def _path(self) -> Path | None:
@@ -126,10 +144,7 @@ class Journal:
             except BlockingIOError:
                 return
             orders, unreadable = _orders_in(file.read())
-            for order in orders.values():
-                _log.warning("a revocation was left unfinished", id=order.revocation_id, scope=order.scope)
-                self.begin(order)
-                self.put_down(order.revocation_id)
+            self._take_up(orders)
             if unreadable:
                 kept = path.with_suffix(_UNREADABLE)
                 _log.error("lines of a journal cannot be read", count=unreadable, path=str(kept))
@@ -137,17 +152,89 @@ class Journal:
             else:
                 path.unlink(missing_ok=True)
 
-    def _write(self, line: str) -> BinaryIO | None:
-        """Put a line at the end, whole or not at all; the file that it is in. Raises OSError."""
-        if self._path is None:
-            return None
-        if self._file is None:
-            self._file = _made(self._path)
-        size, data = _size_of(self._file), line.encode() + b"\n"
-        if self._file.write(data) != len(data):
-            self._file.truncate(size)
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        return self._file
+    def _take_up(self, orders: dict[str, Order]) -> None:
+        """Promise what another process had promised. Raises OSError once all of it was tried.
+
+        Then its file stays, and this is done again later: what has ended meanwhile must not begin anew.
+        """
+        promised: list[Future[None]] = []
+        for revocation_id, order in orders.items():
+            if revocation_id in self._taken_up and self.knows(revocation_id) is None:
+                continue
+            if revocation_id not in self._taken_up:
+                _log.warning("a revocation was left unfinished", id=revocation_id, scope=order.scope)
+            self._taken_up.add(revocation_id)
+            promised.append(self.promise(order))
+            self.put_down(revocation_id)
+        for each in promised:
+            each.result()
+        self._taken_up.difference_update(orders)
+
+    def _to_write(self, line: _Line) -> "Future[None]":
+        """Have the writer write this after all before it. The lock is held, which keeps that order."""
+        if (path := self._path) is None:
+            return _nothing()
+        line.written.set_running_or_notify_cancel()  # whoever waits no more does not stop the writer
+        self._lines.append(line)
+        if self._writer is None:
+            self._writer = ThreadPoolExecutor(1, "journal")
+        self._writer.submit(self._write_all, path)
+        return line.written
+
+    def _write_all(self, path: Path) -> None:
+        """Write what waits, in the writer's thread."""
+        with self._lock:
+            lines, self._lines = self._lines, []
+        failures = [self._failure_of(line, path) for line in lines]
+        if self._file is not None and any(line.promises for line in lines):
+            try:
+                os.fdatasync(self._file.fileno())
+            except OSError as error:
+                failures = [error if failure is None else failure for failure in failures]
+        self._tidy()
+        for line, failure in zip(lines, failures, strict=True):
+            if failure is None or not line.promises:
+                line.written.set_result(None)
+            else:
+                line.written.set_exception(failure)
+
+    def _failure_of(self, line: _Line, path: Path) -> OSError | None:
+        """Put a line at the end, whole or not at all; what was in the way."""
+        try:
+            if self._file is None:
+                self._file = _made(path)
+            size, data = _size_of(self._file), line.text.encode() + b"\n"
+            if self._file.write(data) != len(data):
+                self._file.truncate(size)
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        except OSError as error:
+            if not line.promises:
+                _log.error("the journal cannot be written", error=str(error))
+            return error
+        return None
+
+    def _tidy(self) -> None:
+        """Empty a file that has become large, if nothing in it is unfinished."""
+        with self._lock:
+            unfinished = bool(self._open)  # what is promised from now on is written after this
+        with suppress(OSError):
+            if self._file is not None and not unfinished and _size_of(self._file) > _LARGEST:
+                self._file.truncate(0)
+
+    def _leave(self) -> None:
+        """Leave the file, or none where all in it is done, in the writer's thread."""
+        if self._file is not None:
+            if not self._open and self._path is not None:
+                self._path.unlink(missing_ok=True)
+            self._file.close()
+            self._file = None
+
+
+def _nothing() -> "Future[None]":
+    """Of what does not have to be written."""
+    done: Future[None] = Future()
+    done.set_result(None)
+    return done
 
 
 def _size_of(file: BinaryIO) -> int:

@@ -90,7 +90,7 @@ class Store:
         self.attempts = Attempts(connection)
         self.choices = Choices(connection, self.audit)
         self._journal = Journal(options.journal, self.node.id)
-        self.promises = Promises(connection, self.audit, self._journal, self.node)
+        self.promises = Promises(connection, self.audit, self._journal, self.node, timeout=options.timeout)
         self.revocations = Revocations(connection, self.promises)
         self.finisher = Finisher(self.promises, self._journal)
         self.last_seen = LastSeen(self.sessions)

@@ -29,6 +29,11 @@ _log = structlog.get_logger("gateway.store")
 _ACKNOWLEDGED_SECONDS = 1.0
 """How long replicas may take to hold a revocation before its answer is that it is pending."""
 
+_LATE_SECONDS = 120.0
+"""How long a step may still take place that the store did not answer to: what was sent is on its way, also
+where nobody waits for it any more, until the system gives up sending it again (Linux, tcp_orphan_retries).
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class _Outcome:
@@ -49,84 +54,53 @@ class _Settling:
 
 
 class Promises:
-    def __init__(self, connection: Connection, audit: Audit, journal: Journal, node: Node) -> None:
-        """`node` is what this process is of the store, or would be."""
+    def __init__(
+        self, connection: Connection, audit: Audit, journal: Journal, node: Node, *, timeout: float
+    ) -> None:
+        """`node` is what this process is of the store, or would be; `timeout` is how many seconds an answer
+        of the store may take.
+        """
         self._connection = connection
         self._audit = audit
         self._journal = journal
         self._options = node.options
+        # The server's answer that too few replicas hold it must come before we give up on the server.
+        self._within = min(_ACKNOWLEDGED_SECONDS, timeout / 2)
         self._confirmer = Confirmer(connection, node.options.waits)
         self._settling: dict[str, _Settling] = {}
+        self._comes_until: dict[str, float] = {}  # (stopwatch) what cannot be repeated, and is not there
 
     async def carry_out(self, order: Order) -> Revocation | None:
         """Promise it on disk while it takes place, and wait until it is confirmed; None for no such thing.
 
         Raises RevocationPending if the store did not answer, and the work goes on.
         """
-        began = clock.stopwatch()
-        promised = False
-        promising = asyncio.create_task(asyncio.to_thread(self._journal.begin, order))
-        try:
-            try:
-                outcome = await self._carried_out(order)
-            finally:
-                promised = await _done_well(promising)
-            confirmation = None if outcome is None else await self._confirmed(order, outcome, began)
-            if outcome is None:
-                self._journal.end(order.revocation_id)
-        except StoreUnavailable as error:
-            if not promised:
-                self._journal.end(order.revocation_id)
-                raise
-            raise RevocationPending(str(error), order.revocation_id, order.scope) from error
-        finally:
-            if order.revocation_id not in self._settling:
-                self._journal.put_down(order.revocation_id)
-        return None if outcome is None else _done(order, outcome, confirmation)
+        return await self._see_through(order, self._carried_out(order))
 
     async def carry_out_once(self, order: Order, **change: Any) -> Revocation | None:
         """The same, with a change that is not promised on disk, such as a new password: hashes stay in the
-        store. It takes place or not. Raises StoreUnavailable.
+        store. It takes place or not. Raises StoreUnavailable if the store did not answer: then whether it
+        took place cannot be told, and if it did, its revocation is confirmed later.
         """
-        began = clock.stopwatch()
-        order = replace(order, took_place=True)
-        outcome = await self._carried_out(order, **change)
-        if outcome is None:
-            return None
-        return _done(order, outcome, await self._see_through(order, outcome, began))
+        return await self._see_through(_once_it_took_place(order), self._carried_out(order, **change))
 
     async def run(self, script: str, order: Order, **arguments: Any) -> bool:
-        """Run a script of another part that revokes what `order` says on the way, and wait until that is
-        confirmed, or leave it to be finished; False when it did nothing.
+        """The same for a script of another part, which revokes what `order` says on the way; False when it
+        did nothing. Raises StoreUnavailable.
         """
-        began = clock.stopwatch()
-        (shard,) = self._shards(order)
-        answer, held = await self._audit.run_acknowledged(
-            script,
-            shard,
-            order.entries,
-            replicas=self._options.acknowledge,
-            within=_ACKNOWLEDGED_SECONDS,
-            scope=order.scope,
-            now=time_text(order.at),
-            floor=first_epoch(order.at),
-            entry={"id": order.revocation_id, "reason": order.reason, "actor": order.actor},
-            by=await self._confirmer.listen(),
-            **arguments,
+        return (
+            await self._see_through(_once_it_took_place(order), self._ran(script, order, **arguments))
+            is not None
         )
-        if answer is None:
-            return False
-        told = told_from(shard, order.revocation_id, answer)
-        order = replace(order, took_place=True)
-        await self._see_through(order, _Outcome((told,), held=held >= self._options.acknowledge), began)
-        return True
 
     async def finish(self, order: Order) -> bool:
         """Carry out again what was promised; whether it is done. Raises StoreUnavailable."""
         began = clock.stopwatch() - max(0.0, clock.now() - order.at)  # since it was asked for
         outcome = await self._carried_out(order, known=order.took_place or None)
         if outcome is None:
-            self._journal.end(order.revocation_id)
+            if order.took_place and self._may_come(order.revocation_id):
+                return False
+            await self._end(order)
             return True
         if await self._confirmed(order, outcome, began) is None:
             return False
@@ -185,17 +159,35 @@ class Promises:
         if self._settling:
             await asyncio.wait([each.task for each in self._settling.values()])
 
-    async def _see_through(self, order: Order, outcome: _Outcome, began: float) -> Confirmation | None:
-        """Wait until what took place is confirmed; where that cannot be yet, promise it from now on."""
-        confirmation = await self._confirmed(order, outcome, began)
-        if confirmation is None:
-            await self._keep(order)
-        return confirmation
+    async def _see_through(self, promise: Order, step: Awaitable[_Outcome | None]) -> Revocation | None:
+        """Promise it on disk while the step is taken, and wait until what that revoked is confirmed.
 
-    async def _keep(self, order: Order) -> None:
-        """Promise what took place, and leave it to be finished; all but what is on record already."""
-        await _done_well(asyncio.to_thread(self._journal.begin, replace(order, entries=())))
-        self._journal.put_down(order.revocation_id)
+        Where that cannot be yet, or nobody waits any more, it is left to be finished.
+        """
+        began = clock.stopwatch()
+        promised = False
+        promising = asyncio.wrap_future(self._journal.promise(promise))
+        try:
+            try:
+                outcome = await step
+            finally:
+                promised = await _done_well(promising)
+            if outcome is None:
+                self._journal.end(promise.revocation_id)
+                return None
+            if (confirmation := await self._confirmed(promise, outcome, began)) is None:
+                self._comes_until[promise.revocation_id] = began  # should it be lost now, it stays so
+            return _done(promise, outcome, confirmation)
+        except StoreUnavailable as error:
+            if promise.took_place:  # if it did: who finishes it finds out
+                raise
+            if not promised:
+                self._journal.end(promise.revocation_id)
+                raise
+            raise RevocationPending(str(error), promise.revocation_id, promise.scope) from error
+        finally:
+            if promise.revocation_id not in self._settling:
+                self._journal.put_down(promise.revocation_id)
 
     async def _carried_out(self, order: Order, **more: Any) -> _Outcome | None:
         """Run the script wherever it belongs. None for no such thing."""
@@ -216,21 +208,38 @@ class Promises:
         everybody = order.scope is Scope.EVERYBODY
         tells = not everybody or shard.index == 0
         records = not everybody or shard == shard_of_subject("", self._connection.shards)
-        answer, held = await self._audit.run_acknowledged(
+        return await self._step(
             "revoke",
             shard,
-            order.entries if records else (),
-            replicas=self._options.acknowledge,
-            within=_ACKNOWLEDGED_SECONDS,
+            order if records else replace(order, entries=()),
             events=self._audit.events(shard, order.actor) if tells else None,
-            scope=order.scope,
             id=order.id,
             subject=order.subject,
-            now=time_text(order.at),
-            floor=first_epoch(order.at),
             disable=order.disable or None,
             **more,
+        )
+
+    async def _ran(self, script: str, order: Order, **arguments: Any) -> _Outcome | None:
+        (shard,) = self._shards(order)
+        by = await self._confirmer.listen()
+        told, held = await self._step(script, shard, order, by=by, **arguments)
+        return None if told is None else _Outcome((told,), held)
+
+    async def _step(
+        self, script: str, shard: Shard, order: Order, **arguments: Any
+    ) -> tuple[Told | None, bool]:
+        """Run a script that revokes what `order` says; what it told, and whether enough replicas hold it."""
+        answer, held = await self._audit.run_acknowledged(
+            script,
+            shard,
+            order.entries,
+            replicas=self._options.acknowledge,
+            within=self._within,
+            scope=order.scope,
+            now=time_text(order.at),
+            floor=first_epoch(order.at),
             entry={"id": order.revocation_id, "reason": order.reason, "actor": order.actor},
+            **arguments,
         )
         told = None if answer is None else told_from(shard, order.revocation_id, answer)
         return told, held >= self._options.acknowledge
@@ -257,11 +266,23 @@ class Promises:
                 "settle_revocation", told.shard, revocation=told.revocation_id, **asdict(confirmation)
             )
         except StoreUnavailable:
-            if self._journal.knows(order.revocation_id) is None:
-                await self._keep(order)
             self._journal.put_down(order.revocation_id)
         else:
-            self._journal.end(order.revocation_id)
+            await self._end(order)
+
+    def _may_come(self, revocation_id: str) -> bool:
+        """Whether a step that the store knows nothing of may still take place."""
+        now = clock.stopwatch()
+        return now < self._comes_until.setdefault(revocation_id, now + _LATE_SECONDS)
+
+    async def _end(self, order: Order) -> None:
+        self._comes_until.pop(order.revocation_id, None)
+        await asyncio.wrap_future(self._journal.end(order.revocation_id))
+
+
+def _once_it_took_place(order: Order) -> Order:
+    """What is promised of an order whose step cannot be repeated: what went on record did so with that."""
+    return replace(order, took_place=True, entries=())
 
 
 async def _done_well(promising: Awaitable[None]) -> bool:

@@ -8,7 +8,9 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -39,7 +41,7 @@ def test_what_was_begun_is_unfinished_until_it_ends(tmp_path: Path) -> None:
     assert journal.knows(ORDER.revocation_id) == ORDER
     journal.put_down(ORDER.revocation_id)
     assert journal.unfinished() == [ORDER]
-    journal.end(ORDER.revocation_id)
+    journal.end(ORDER.revocation_id).result()
     assert journal.unfinished() == []
     assert journal.knows(ORDER.revocation_id) is None
 
@@ -47,7 +49,7 @@ def test_what_was_begun_is_unfinished_until_it_ends(tmp_path: Path) -> None:
 def test_what_is_done_leaves_nothing_behind(tmp_path: Path) -> None:
     journal = Journal(tmp_path, "a")
     journal.begin(ORDER)
-    journal.end(ORDER.revocation_id)
+    journal.end(ORDER.revocation_id).result()
     assert orders_in(tmp_path / "a.journal") == []
     journal.close()
     assert list(tmp_path.iterdir()) == []
@@ -59,10 +61,10 @@ def test_a_journal_does_not_grow_for_ever(tmp_path: Path) -> None:
     sizes = []
     for _ in range(3000):
         journal.begin(ORDER)
-        journal.end(ORDER.revocation_id)
+        journal.end(ORDER.revocation_id).result()
         sizes.append((tmp_path / "a.journal").stat().st_size)
     assert max(sizes) > _LARGEST  # something in it is unfinished
-    journal.end(ANOTHER.revocation_id)
+    journal.end(ANOTHER.revocation_id).result()
     assert (tmp_path / "a.journal").stat().st_size == 0
     journal.begin(ORDER)
     assert orders_in(tmp_path / "a.journal") == [ORDER]
@@ -88,7 +90,7 @@ def test_what_a_process_left_behind_is_taken_over_once(tmp_path: Path) -> None:
     journal = Journal(tmp_path, "a")
     journal.begin(ORDER)
     journal.begin(ANOTHER)
-    journal.end(ANOTHER.revocation_id)
+    journal.end(ANOTHER.revocation_id).result()
     first, second = Journal(tmp_path, "b"), Journal(tmp_path, "c")
     first.adopt()
     assert first.unfinished() == []  # the process lives
@@ -153,7 +155,7 @@ def test_what_another_process_has_promised_is_found(tmp_path: Path) -> None:
     assert other.knows(ORDER.revocation_id) is None
     assert other.finds(ORDER.revocation_id) == ORDER
     assert journal.finds(ORDER.revocation_id) == ORDER
-    journal.end(ORDER.revocation_id)
+    journal.end(ORDER.revocation_id).result()
     assert other.finds(ORDER.revocation_id) is None
 
 
@@ -176,11 +178,80 @@ def test_a_full_disk_takes_a_line_whole_or_not_at_all(tmp_path: Path, more: int)
         with pytest.raises(OSError, match=r"No space|too large"):
             journal.begin(ANOTHER)
         assert journal.knows(ANOTHER.revocation_id) == ANOTHER  # as long as this process lives
-        journal.end(ORDER.revocation_id)  # it is done again by whoever takes over
+        journal.end(ORDER.revocation_id).result()  # it is done again by whoever takes over
         assert journal.knows(ORDER.revocation_id) is None
     assert orders_in(tmp_path / "a.journal") == [ORDER]
     journal.begin(ANOTHER)
     assert orders_in(tmp_path / "a.journal") == [ORDER, ANOTHER]
+
+
+def test_with_a_full_disk_all_that_was_left_behind_is_taken_over(tmp_path: Path) -> None:
+    left = Journal(tmp_path, "a")
+    left.begin(ORDER)
+    left.begin(ANOTHER)
+    left.close()
+    journal = Journal(tmp_path, "b")
+    own = replace(ORDER, revocation_id="2" * 32, reason="long" * 2000)  # the log has room, up to here
+    journal.begin(own)
+    with room_for((tmp_path / "b.journal").stat().st_size):
+        journal.adopt()
+        assert journal.unfinished() == [ORDER, ANOTHER]
+        journal.end(ORDER.revocation_id).result()
+        journal.adopt()
+        assert journal.unfinished() == [ANOTHER]  # what is done does not begin anew
+    assert orders_in(tmp_path / "a.journal") == [ORDER, ANOTHER]  # whoever comes next finds both
+    journal.adopt()
+    assert journal.unfinished() == [ANOTHER]
+    assert orders_in(tmp_path / "b.journal") == [own, ANOTHER]
+    assert not (tmp_path / "a.journal").exists()
+
+
+def test_a_disk_that_takes_its_time_holds_up_nobody_else(tmp_path: Path) -> None:
+    """What opens a pipe to write to it waits until somebody reads from it."""
+    os.mkfifo(tmp_path / "a.draft")
+    journal = Journal(tmp_path, "a")
+    promised = journal.promise(ORDER)
+    try:
+        journal.put_down(ORDER.revocation_id)
+        assert journal.unfinished() == [ORDER]
+        journal.end(ORDER.revocation_id)
+        again = journal.promise(ANOTHER)
+        assert [journal.knows(each.revocation_id) for each in (ORDER, ANOTHER)] == [None, ANOTHER]
+        assert not promised.done()
+        assert not again.done()
+    finally:
+        pipe = os.open(tmp_path / "a.draft", os.O_RDONLY)
+    wait([promised, again])
+    with os.fdopen(pipe, "rb") as written:  # a line that something is done comes after that it was promised
+        lines = [json.loads(written.readline()) for _ in range(3)]
+    assert [line.get("revocation_id", line.get("done")) for line in lines] == [
+        ORDER.revocation_id,
+        ORDER.revocation_id,
+        ANOTHER.revocation_id,
+    ]
+    assert "done" in lines[1]
+    journal.close()
+
+
+def test_whoever_waits_no_more_does_not_stop_the_writer(tmp_path: Path) -> None:
+    journal = Journal(tmp_path, "a")
+    assert not journal.promise(ORDER).cancel()
+    journal.begin(ANOTHER)
+    assert orders_in(tmp_path / "a.journal") == [ORDER, ANOTHER]
+    journal.close()
+
+
+def test_what_many_promise_at_once_is_all_on_the_disk(tmp_path: Path) -> None:
+    journal = Journal(tmp_path, "a")
+    orders = [replace(ORDER, revocation_id=f"{number:032}") for number in range(200)]
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(journal.begin, orders))
+        assert {each.revocation_id for each in orders_in(tmp_path / "a.journal")} == {
+            each.revocation_id for each in orders
+        }
+        list(threads.map(journal.end, [each.revocation_id for each in orders]))
+    journal.close()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_what_cannot_be_opened_keeps_nothing_else_waiting(tmp_path: Path) -> None:

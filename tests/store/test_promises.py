@@ -1,12 +1,16 @@
 """What is promised takes place and is confirmed, whatever fails; its status tells what came of it."""
 
+import asyncio
 import os
 import signal
+from collections.abc import Callable, Coroutine
 from pathlib import Path
+from typing import Any
 
 import pytest
 from redis.asyncio import Redis
 from support.nodes import WHY
+from support.resets import approved, completed
 from support.store import (
     LIKE_OURS,
     NOW,
@@ -20,10 +24,15 @@ from support.store import (
 )
 
 from gateway.core.ending import Scope
-from gateway.errors import RevocationPending
+from gateway.core.reset import ResetState
+from gateway.errors import RevocationPending, StoreUnavailable
 from gateway.store.audit import AuditEntry
+from gateway.store.journal import Journal
 from gateway.store.opening import Store
+from gateway.store.orders import Order
 from gateway.store.standing import NodeOptions
+
+NODES = "ww:{s00}:nodes"
 
 
 async def lives(store: Store, cookie: str) -> bool:
@@ -182,3 +191,105 @@ async def test_what_one_process_has_promised_every_other_on_the_machine_knows_as
         assert known is not None and known[1] is not None
         await store.close()
         await other.close()
+
+
+async def password_set(store: Store) -> object:
+    return await store.revocations.by_set_password("ada", "new", **WHY)
+
+
+async def reset_completed(store: Store) -> object:
+    (reset,) = await store.resets.list(frozenset(ResetState), 1)
+    return await completed(store, reset)
+
+
+@pytest.mark.parametrize("step", [password_set, reset_completed])
+async def test_a_step_that_cannot_be_repeated_is_seen_through_by_the_next_process(
+    store: Store,
+    valkey_url: str,
+    valkey: Redis,
+    tmp_path: Path,
+    step: Callable[[Store], Coroutine[Any, Any, object]],
+) -> None:
+    """Where the one that took it is gone, or waits no more, before a silent node's time is over."""
+    await approved(store)
+    await valkey.hset(NODES, "silent", f"{NOW} 3600")
+    other = await opened_store(valkey_url, journal=tmp_path)
+    taken = asyncio.create_task(step(other))
+    while not (revocations := await store.revocations.list()):
+        await asyncio.sleep(0.01)
+    taken.cancel()
+    await asyncio.wait([taken])
+    await other.close()
+    await valkey.hdel(NODES, "silent")
+    (revocation,) = revocations
+    assert await store.promises.are_confirmed([revocation.revocation_id]) == [False]
+    following = await opened_store(valkey_url, journal=tmp_path)
+    await following.finisher.finish()
+    assert await store.promises.are_confirmed([revocation.revocation_id]) == [True]
+    assert len(await store.revocations.list()) == 1
+    await following.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_a_new_password_that_the_store_did_not_answer_to_is_confirmed_later(
+    short_path: Path, tmp_path: Path
+) -> None:
+    with running_server(short_path, *LIKE_OURS) as server:
+        store = await opened_store(server.url, timeout=0.2, journal=tmp_path)
+        await account_added(store, "ada")
+        await store.revocations.account("ada", **WHY)
+        await store.promises.settled()  # so that its connection is free, and what is sent next arrives
+        os.kill(server.process.pid, signal.SIGSTOP)
+        with pytest.raises(StoreUnavailable):
+            await password_set(store)
+        os.kill(server.process.pid, signal.SIGCONT)
+        while len(revocations := await store.revocations.list()) < 2:
+            await asyncio.sleep(0.01)
+        await store.finisher.finish()
+        ids = [each.revocation_id for each in revocations]
+        assert await store.promises.are_confirmed(ids) == [True, True]
+        await store.close()
+        assert list(tmp_path.iterdir()) == []
+
+
+async def test_replicas_that_are_missing_are_no_store_that_does_not_answer(
+    store: Store, valkey_url: str, tmp_path: Path
+) -> None:
+    """However short an answer is waited for."""
+    await account_added(store, "ada")
+    node = NodeOptions(replicas=1, acknowledge=1)
+    other = await opened_store(valkey_url, timeout=0.5, journal=tmp_path, node=node, strict=False)
+    done = await other.revocations.by_set_password("ada", "new", **WHY)
+    assert done is not None and done.confirmation is None
+    pending = await other.revocations.account("ada", **WHY)
+    assert pending is not None and pending.confirmation is None
+    await other.close()
+
+
+async def test_a_step_that_comes_late_is_seen_through(
+    store: Store, valkey_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be on its way when nobody waits for it any more; once that is impossible it is given up."""
+    await account_added(store, "ada")
+    journal = Journal(tmp_path, "killed")
+    late, lost = (
+        Order(f"00{number * 30}", Scope.ACCOUNT, None, "ada", "new", "account:ada", NOW, took_place=True)
+        for number in "12"
+    )
+    for order in (late, lost):
+        journal.begin(order)
+    journal.close()
+    other = await opened_store(valkey_url, journal=tmp_path)
+    await other.finisher.finish()
+    assert await store.promises._carried_out(late, password="new") is not None
+    await other.finisher.finish()
+    ids = [late.revocation_id, lost.revocation_id]
+    assert await store.promises.are_confirmed(ids) == [True, None]
+    assert await other.promises.status(lost.revocation_id) == (Scope.ACCOUNT, None)
+    monkeypatch.setattr("gateway.store.promises._LATE_SECONDS", 0.0)
+    await other.close()
+    following = await opened_store(valkey_url, journal=tmp_path)
+    await following.finisher.finish()
+    assert await following.promises.status(lost.revocation_id) is None
+    await following.close()
+    assert list(tmp_path.iterdir()) == []

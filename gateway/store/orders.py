@@ -17,6 +17,7 @@ class Order:
     `id` names a session or device, `subject` an account (or whose the session or device must be); `disable`
     keeps the account from signing in. `entries` go on record with it. `took_place`: it came with a step that
     cannot be repeated, such as a new password; if the store has lost that, nothing took place.
+    `confirmation`: what was said already, and only has to be noted.
     """
 
     revocation_id: str
@@ -29,6 +30,7 @@ class Order:
     disable: bool = False
     entries: tuple[AuditEntry, ...] = field(default=())
     took_place: bool = False
+    confirmation: Confirmation | None = None
 
     def to_json(self) -> str:
         return json.dumps(asdict(self))
@@ -38,7 +40,8 @@ class Order:
         """What `to_json` gave, parsed. Raises ValueError, TypeError, KeyError for anything else."""
         order = cls(**value)
         entries = tuple(entry_from(entry) for entry in value["entries"])
-        return replace(order, scope=Scope(order.scope), entries=entries)
+        confirmation = order.confirmation and Confirmation(**value["confirmation"])
+        return replace(order, scope=Scope(order.scope), entries=entries, confirmation=confirmation)
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,6 +95,9 @@ class Promises:
 
     async def finish(self, order: Order) -> bool:
         """Carry out again what was promised; whether it is done. Raises StoreUnavailable."""
+        if order.confirmation is not None:
+            await self._note(order, order.confirmation)
+            return True
         began = clock.stopwatch() - max(0.0, clock.now() - order.at)  # since it was asked for
         outcome = await self._carried_out(order, known=order.took_place or None)
         if outcome is None:
@@ -120,7 +123,7 @@ class Promises:
         if (settling := self._settling.get(revocation_id)) is not None:
             return (settling.scope, settling.confirmation) if owner in (None, settling.subject) else None
         if (order := await asyncio.to_thread(self._journal.finds, revocation_id)) is not None:
-            return (order.scope, None) if owner in (None, order.subject) else None
+            return (order.scope, order.confirmation) if owner in (None, order.subject) else None
         key = shard.key("revocation", revocation_id)
         row = await self._connection.call(self._connection.redis.hgetall(key))
         if not row or owner not in (None, row["subject"]):
@@ -250,25 +253,31 @@ class Promises:
             return None
         nodes, silent = await self._confirmer.wait(outcome.told)
         confirmation = Confirmation(nodes, silent, round((clock.stopwatch() - began) * 1000, 3))
-        settling = asyncio.create_task(self._settle(order, outcome.told[0], confirmation))
         subject = outcome.told[0].subject
+        settling = asyncio.create_task(self._settle(replace(order, subject=subject), confirmation))
         self._settling[order.revocation_id] = _Settling(order.scope, subject, confirmation, settling)
         settling.add_done_callback(lambda _: self._settling.pop(order.revocation_id, None))
         return confirmation
 
-    async def _settle(self, order: Order, told: Told, confirmation: Confirmation) -> None:
+    async def _settle(self, order: Order, confirmation: Confirmation) -> None:
         """Note that it is confirmed, for whoever asks later; nobody waits for that.
 
-        Where that fails it stays promised, or its status would say pending for good.
+        Where that fails it is promised to be noted, or its status would say something else later.
         """
         try:
-            await self._connection.run(
-                "settle_revocation", told.shard, revocation=told.revocation_id, **asdict(confirmation)
-            )
+            await self._note(order, confirmation)
         except StoreUnavailable:
+            confirmed = replace(order, entries=(), confirmation=confirmation)
+            await _done_well(asyncio.wrap_future(self._journal.promise(confirmed)))
             self._journal.put_down(order.revocation_id)
-        else:
-            await self._end(order)
+
+    async def _note(self, order: Order, confirmation: Confirmation) -> None:
+        shard = shard_of_id(order.revocation_id, self._connection.shards)
+        if shard is not None:
+            await self._connection.run(
+                "settle_revocation", shard, revocation=order.revocation_id, **asdict(confirmation)
+            )
+        await self._end(order)
 
     def _may_come(self, revocation_id: str) -> bool:
         """Whether a step that the store knows nothing of may still take place."""

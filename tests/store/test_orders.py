@@ -7,6 +7,7 @@ from support.store import NOW
 
 from gateway.core.ending import Scope
 from gateway.store.audit import AuditEntry
+from gateway.store.confirming import Confirmation
 from gateway.store.orders import Order
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
@@ -23,6 +24,7 @@ ORDERS = st.builds(
     st.booleans(),
     st.lists(ENTRIES, max_size=2).map(tuple),
     st.booleans(),
+    st.none() | st.builds(Confirmation, st.integers(0), st.integers(0), st.floats(0, 1e10)),
 )
 
 
@@ -35,8 +37,9 @@ def test_an_order_is_read_as_it_was_written(order: Order) -> None:
 
 def test_an_order_of_a_version_before_is_read() -> None:
     value = json.loads(Order("r", Scope.ACCOUNT, None, "ada", "lost", "cli:root", NOW).to_json())
-    del value["took_place"]
+    del value["took_place"], value["confirmation"]
     assert not Order.of(value).took_place
+    assert Order.of(value).confirmation is None
 
 
 @pytest.mark.parametrize("value", [{}, {"scope": "account"}, {"entries": []}])

@@ -109,14 +109,20 @@ async def test_what_could_not_be_noted_as_confirmed_is_noted_later(short_path: P
             done = await store.revocations.session(session.session_id, **WHY)
             await store.promises.settled()
             assert done is not None and done.confirmation is not None
-            assert await store.promises.status(done.revocation_id) == (Scope.SESSION, None)
-            await store.finisher.finish()
-            assert await store.promises.status(done.revocation_id) == (Scope.SESSION, None)
+            said = (Scope.SESSION, done.confirmation)
+            other = await opened_store(server.url, journal=tmp_path, strict=False)
+            for each in (store, other):  # what was said once is not taken back by anybody
+                assert await each.promises.status(done.revocation_id, owner="ada") == said
+            with pytest.raises(StoreUnavailable):
+                await store.finisher.finish()
+            await store.close()  # as a command does that ends
+            with pytest.raises(StoreUnavailable):
+                await other.finisher.finish()
+            assert await other.promises.status(done.revocation_id) == said
             await client.config_set("maxmemory", "0")
-        await store.finisher.finish()
-        known = await store.promises.status(done.revocation_id)
-        assert known is not None and known[1] is not None
-        await store.close()
+        await other.finisher.finish()
+        assert await other.promises.status(done.revocation_id) == said
+        await other.close()
         assert list(tmp_path.iterdir()) == []
 
 

@@ -12,6 +12,7 @@ from gateway.cli.common import Config, Json, one_line, settings_from, with_store
 from gateway.cli.output import console, demand_terminal, fail, failures, show_ended, show_json
 from gateway.cli.people import actor
 from gateway.core.ending import Scope
+from gateway.errors import RevocationPending, StoreUnavailable
 from gateway.store.audit import AuditEntry
 from gateway.store.keyring import KeyRing
 from gateway.store.opening import Store
@@ -90,11 +91,22 @@ def revoke(
         return await _revoke(store, scope, target or "", reason, clock.now())
 
     with failures(as_json=as_json):
-        done = with_store(settings_from(config), revoked)
+        try:
+            done = with_store(settings_from(config), revoked)
+        except RevocationPending:
+            raise
+        except StoreUnavailable as error:
+            raise StoreUnavailable(f"{error}. {_NOTHING_ENDED}") from error
     if done is None:
         raise fail(f"There is no {scope} {target!r}.", as_json=as_json)
     what = f"{scope}{f' {target}' if target else ''}"
     show_ended(done, f"Revoked {what}{_by_whom(done)}", as_json=as_json)
+
+
+_NOTHING_ENDED = (
+    "Nothing was ended, as far as can be told: ask again. A gateway that runs takes an account's end, and "
+    "everybody's, also now: POST /v1/revocations at the operators' API."
+)
 
 
 def _confirm_everybody(*, as_json: bool) -> None:

@@ -117,8 +117,10 @@ def pending(revocation_id: str) -> str:
 
 def demand_terminal(*, as_json: bool) -> None:
     """Before anybody is asked whether it is meant. Raises typer.Exit where there is nobody to ask."""
-    if as_json or not sys.stdin.isatty():
-        raise fail("There is no terminal to ask at; say --yes if it is meant.", as_json=as_json)
+    if as_json:
+        raise fail("With --json nothing is asked; say --yes if it is meant.", as_json=True)
+    if not sys.stdin.isatty():
+        raise fail("There is no terminal to ask at; say --yes if it is meant.")
 
 
 def counted(number: int, what: str) -> str:

@@ -191,7 +191,8 @@ def test_without_a_terminal_everybody_has_to_be_meant(
     command: CommandLine, ada: Person, options: tuple[str, ...]
 ) -> None:
     result = command("revoke", "everybody", *options, input="everybody\n")
-    message = "There is no terminal to ask at; say --yes if it is meant."
+    why = "With --json nothing is asked" if options else "There is no terminal to ask at"
+    message = f"{why}; say --yes if it is meant."
     assert result.exit_code == 1
     assert (result.stderr or json.loads(result.stdout)["error"]).rstrip() == message
     assert ada.is_live()
@@ -260,6 +261,7 @@ def test_a_store_that_is_down_takes_nothing(
     result = command("revoke", scope, *ada.named(scope), **nowhere)
     assert (result.exit_code, result.stdout) == (3, "")
     assert result.stderr.startswith("The store is not available: ")
+    assert "Nothing was ended, as far as can be told: ask again." in result.stderr
     told = command("revoke", scope, *ada.named(scope), "--json", **nowhere)
     assert (told.exit_code, list(json.loads(told.stdout)), told.stderr) == (3, ["error"], "")
     assert not list(tmp_path.glob("data/journal/*"))

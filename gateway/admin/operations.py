@@ -115,6 +115,7 @@ class Operations:
             revocation = await self._carry_out(order, call)
         except RevocationPending as pending:
             self._metrics.store_error()
+            self._metrics.revocation(Scope(pending.scope))  # it was taken
             view = Pending.said(pending.revocation_id, Scope(pending.scope))
             return Outcome(view, None, status=202, location=view.status)
         self._metrics.revocation(revocation.scope)

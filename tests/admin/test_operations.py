@@ -300,6 +300,8 @@ async def test_without_the_store_orders_are_taken_that_need_no_look_at_it(
         taken = await operators.revoke(**order, reason="stolen")
         assert (taken.status, taken.body["confirmed"]) == (202, False)
         statuses[order["scope"]] = taken.headers["Location"]
+        counted = f'watchword_revocations_total{{scope="{order["scope"]}"}} 1.0'
+        assert counted in operators.metrics.exposition().decode()
     token = token_of("grace", Scope.REVOKE)
     with running_server(short_path, *LIKE_OURS):
         assert await live(operators) == {session.session_id: True}

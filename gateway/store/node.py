@@ -97,12 +97,14 @@ class Node:
         A node that has not joined yet, or said nothing for long, is none. Raises StoreUnavailable where it
         cannot become one; in commands, which let nothing pass, it does nothing.
         """
-        if not self._tasks or standing.lease.lets_pass(clock.boottime()):
+        if not self._tasks or self._is_waited_for(standing):
             return
-        asked = standing.begun
         async with standing.renewing:
-            if standing.renewed <= asked:
+            if not self._is_waited_for(standing):
                 await self._renew(standing)
+
+    def _is_waited_for(self, standing: Standing) -> bool:
+        return clock.boottime() < standing.shown_at + self.options.lease + self.options.grace
 
     async def believe(self, standing: Standing, said_by: str) -> None:
         """Know that what was just read is not behind a revocation that was confirmed before the read began.
@@ -191,7 +193,7 @@ class Node:
             waits=self.options.waits,
             replicated=self.options.replicated,
         )
-        standing.renewed = turn
+        standing.shown_at = sent_at
         tail, newest, history, global_epoch, nodes, primary = told
         if held >= self.options.acknowledge and standing.acknowledged_on(primary):
             await self._led_elsewhere()

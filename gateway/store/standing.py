@@ -1,6 +1,7 @@
 """Where a node stands in one shard: how far it followed, what it keeps, and for how long that counts."""
 
 import asyncio
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -100,8 +101,8 @@ class Standing:
         """One renewal at a time; those who wait for one share the next."""
         self.begun = 0
         """Renewals that began."""
-        self.renewed = 0
-        """The latest of them that reached the store."""
+        self.shown_at = -math.inf
+        """When the latest of them was sent that reached the store (`clock.boottime`)."""
         self.proven = 0
         self.proven_on = ""
         """The latest of them by which a read was proven, and on which primary."""

@@ -16,6 +16,7 @@ from bench.faults.proxy import Proxy
 from bench.faults.servers import Server
 from gateway.core.ending import Scope
 from gateway.errors import StoreUnavailable
+from gateway.store.lease import Lease
 from gateway.store.opening import Store
 from gateway.store.standing import Nobody, NodeOptions
 
@@ -135,6 +136,23 @@ async def test_a_node_that_was_silent_for_too_long_shows_up_before_it_reads(stor
     await until(lambda: not node.node.lets_pass(session.session_id))
     assert await node.who.ask(session.cookie, NOW) is not None
     assert node.node.lets_pass(session.session_id)
+
+
+async def test_requests_do_not_make_a_node_show_up_more_often(store: Store, valkey: Redis, join: Join) -> None:
+    """Where no lease can be had, that would be a renewal, and an alarm, for whoever sends any cookie."""
+    session, (node, heard) = await signed_in(store), await join(NodeOptions(lease=60.0))
+    await valkey.delete("ww:{s00}:epoch")
+    standing = node.node.standings[0]
+    async with standing.renewing:
+        standing.lease = Lease(60.0, 1.0)  # as long after the last one
+        await node.node._renew(standing)
+    assert not node.node.lets_pass(session.session_id)
+    assert heard.alarms == ["the global epoch is missing, or lower than it was"]
+    begun = standing.begun
+    for _ in range(10):
+        await node.who.ask(session.cookie, NOW)
+    assert standing.begun == begun
+    assert len(heard.alarms) == 1
 
 
 async def test_what_is_live_is_looked_at_when_a_node_joins(store: Store, store_place: dict[str, Any]) -> None:

@@ -138,7 +138,7 @@ async def test_a_node_that_was_silent_for_too_long_shows_up_before_it_reads(stor
     assert node.node.lets_pass(session.session_id)
 
 
-async def test_requests_do_not_make_a_node_show_up_more_often(store: Store, valkey: Redis, join: Join) -> None:
+async def test_requests_do_not_make_a_node_show_up_again(store: Store, valkey: Redis, join: Join) -> None:
     """Where no lease can be had, that would be a renewal, and an alarm, for whoever sends any cookie."""
     session, (node, heard) = await signed_in(store), await join(NodeOptions(lease=60.0))
     await valkey.delete("ww:{s00}:epoch")

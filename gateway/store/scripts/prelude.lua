@@ -251,7 +251,7 @@ local function tell_revocation(subject, epoch)
   announce(unpack(told))
   local record = key('revocation', args.entry.id)
   redis.call('HSET', record, 'scope', args.scope, 'subject', told[1], 'at', args.now, 'epoch', told[2],
-    'kept', told[3], 'disabled', told[4])
+    'kept', told[3], 'disabled', told[4], 'by', args.by or '')
   redis.call('EXPIRE', record, REMEMBER_SECONDS)
   return to_wait_for(subject or '')
 end

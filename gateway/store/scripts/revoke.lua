@@ -4,14 +4,18 @@
 -- perhaps disable, or a new password; and where its owner changes it, what it was and the session that goes
 -- on: was, session, cookie, old_cookie, old_until; known, where it must have taken place before;
 -- with everybody perhaps past, an epoch that need not be passed again
--- What tell_revocation gives; asked again by the same entry.id, it only tells the nodes again. It writes then, or
+-- What tell_revocation gives; asked again by the same entry.id, it tells the nodes at most. It writes then, or
 -- WAIT would ask of a connection that wrote nothing whether replicas hold what it wrote.
 local record = key('revocation', args.entry.id)
-local done = redis.call('HMGET', record, 'subject', 'epoch', 'kept', 'disabled')
+local done = redis.call('HMGET', record, 'subject', 'epoch', 'kept', 'disabled', 'by')
 if done[1] then
   redis.call('EXPIRE', record, REMEMBER_SECONDS)
-  -- Whoever waits now may be another process: nodes answered to the one before.
-  if done[2] then announce(unpack(done)) end
+  -- Where another process waits now, since nodes answered to the one before; not each time that one tries again,
+  -- or the feed would have nothing else.
+  if done[2] and args.by and args.by ~= done[5] then
+    redis.call('HSET', record, 'by', args.by)
+    announce(unpack(done, 1, 4))
+  end
   return to_wait_for(done[1])
 end
 if args.known then return false end

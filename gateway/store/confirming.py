@@ -128,7 +128,8 @@ class Confirmer:
 
     async def _silent(self, told: Told, began: float) -> int:
         """How many nodes have not answered when their time is over."""
-        heard = self._of(_place(told.shard, told.revocation_id))
+        place = _place(told.shard, told.revocation_id)
+        heard = self._of(place)
         while missing := told.waits.keys() - heard.nodes:
             left = began + max(told.waits[node] for node in missing) - clock.boottime()
             heard.more.clear()
@@ -139,6 +140,7 @@ class Confirmer:
                 break
         longest = max([self._waits, *told.waits.values()])
         await asyncio.sleep(began + longest - told.listed_for - clock.boottime())
+        self._heard.pop(place, None)
         return len(told.waits.keys() - heard.nodes)
 
     def _hear(self, message: str) -> None:

@@ -34,6 +34,7 @@ async def test_many_revocations_at_a_time_are_each_confirmed_by_every_node(store
     done = await asyncio.gather(*(nodes[0].revocations.session(each.session_id, **WHY) for each in sessions))
     told = [each.confirmation for each in done if each is not None and each.confirmation is not None]
     assert [(each.nodes, each.silent) for each in told] == [(3, 0)] * 40
+    assert not nodes[0].promises._confirmer._heard, "nothing of it is kept"
 
 
 async def test_an_answer_counts_that_came_before_it_was_waited_for(

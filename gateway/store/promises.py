@@ -142,8 +142,8 @@ class Promises:
         """Whether each of these is confirmed, as `status` tells it, in one round trip; None where none is
         known by that id. Raises StoreUnavailable.
         """
-        # What is being noted is looked for first: what was noted meanwhile is then found in the store.
-        told: list[bool | None] = [True if each in self._settling else None for each in revocation_ids]
+        # What is to be noted is looked for first: what was noted meanwhile is then found in the store.
+        told: list[bool | None] = [self._is_to_be_noted(each) or None for each in revocation_ids]
         asked: list[int] = []
         with store_errors():
             pipeline = self._connection.redis.pipeline(transaction=False)
@@ -156,6 +156,11 @@ class Promises:
         for index, (scope, nodes) in zip(asked, rows, strict=True):
             told[index] = None if scope is None else nodes is not None
         return told
+
+    def _is_to_be_noted(self, revocation_id: str) -> bool:
+        """Whether this process has told that it is confirmed, and the store does not know yet."""
+        order = self._journal.knows(revocation_id)
+        return revocation_id in self._settling or (order is not None and order.confirmation is not None)
 
     async def settled(self) -> None:
         """Wait until all that is confirmed is noted as such."""

@@ -113,6 +113,7 @@ async def test_what_could_not_be_noted_as_confirmed_is_noted_later(short_path: P
             other = await opened_store(server.url, journal=tmp_path, strict=False)
             for each in (store, other):  # what was said once is not taken back by anybody
                 assert await each.promises.status(done.revocation_id, owner="ada") == said
+            assert await store.promises.are_confirmed([done.revocation_id]) == [True]
             with pytest.raises(StoreUnavailable):
                 await store.finisher.finish()
             await store.close()  # as a command does that ends

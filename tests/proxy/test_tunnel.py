@@ -428,10 +428,12 @@ def certificate(folder: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
     return shown, ssl.create_default_context(cafile=str(pem))
 
 
-@pytest.mark.parametrize("by_tls", [False, True], ids=["plain", "TLS"])
-async def test_both_ends_are_told_why(by_tls: bool, tmp_path: Path) -> None:
-    """Whatever real ends say meanwhile, 1008 and its reason is the last that they hear."""
-    shown, trusted = certificate(tmp_path)
+@asynccontextmanager
+async def in_touch(
+    folder: Path, *, by_tls: bool
+) -> AsyncIterator[tuple[Echo, Passage, ClientWebSocketResponse]]:
+    """An app and a client that have spoken to each other."""
+    shown, trusted = certificate(folder)
     echo = Echo()
     async with (
         TestServer(echo.app) as server,
@@ -443,6 +445,13 @@ async def test_both_ends_are_told_why(by_tls: bool, tmp_path: Path) -> None:
     ):
         await chat.send_str("hello")
         assert await chat.receive_str() == "hello"
+        yield echo, passage, chat
+
+
+@pytest.mark.parametrize("by_tls", [False, True], ids=["plain", "TLS"])
+async def test_both_ends_are_told_why(by_tls: bool, tmp_path: Path) -> None:
+    """Whatever real ends say meanwhile, 1008 and its reason is the last that they hear."""
+    async with in_touch(tmp_path, by_tls=by_tls) as (echo, passage, chat):
         for _ in range(50):
             await chat.send_str("and more")
         assert passage.live.cut_session("phone", OVER) == 1
@@ -713,18 +722,7 @@ async def stop(passage: Passage) -> None:
 
 @pytest.mark.parametrize("by_tls", [False, True], ids=["plain", "TLS"])
 async def test_when_the_listener_stops_both_ends_are_told(by_tls: bool, tmp_path: Path) -> None:
-    shown, trusted = certificate(tmp_path)
-    echo = Echo()
-    async with (
-        TestServer(echo.app) as server,
-        relaying(f"http://127.0.0.1:{server.port}", tls=shown if by_tls else None) as passage,
-        ClientSession() as session,
-        session.ws_connect(
-            f"{'wss' if by_tls else 'ws'}://localhost:{passage.port}/ws", ssl=trusted if by_tls else True
-        ) as chat,
-    ):
-        await chat.send_str("hello")
-        assert await chat.receive_str() == "hello"
+    async with in_touch(tmp_path, by_tls=by_tls) as (echo, passage, chat):
         stopping = asyncio.create_task(stop(passage))
         last = await chat.receive()
         assert (last.type, last.data, last.extra) == (WSMsgType.CLOSE, 1012, "the gateway restarts")

@@ -9,7 +9,7 @@ from gateway import clock
 from gateway.admin.tokens import Scope as TokenScope
 from gateway.admin.tokens import issue_token
 from gateway.cli.common import Config, Json, one_line, settings_from, with_store
-from gateway.cli.output import console, demand_terminal, fail, failures, show_ended, show_json
+from gateway.cli.output import INTERRUPTED, console, demand_terminal, fail, failures, show_ended, show_json
 from gateway.cli.people import actor
 from gateway.core.ending import Scope
 from gateway.errors import RevocationPending, StoreUnavailable
@@ -97,6 +97,8 @@ def revoke(
             raise
         except StoreUnavailable as error:
             raise StoreUnavailable(f"{error}. {_NOTHING_ENDED}") from error
+        except KeyboardInterrupt:
+            raise fail(_INTERRUPTED, as_json=as_json, code=INTERRUPTED) from None
     if done is None:
         raise fail(f"There is no {scope} {target!r}.", as_json=as_json)
     what = f"{scope}{f' {target}' if target else ''}"
@@ -106,6 +108,12 @@ def revoke(
 _NOTHING_ENDED = (
     "Nothing was ended, as far as can be told: ask again. A gateway that runs takes an account's end, and "
     "everybody's, also now: POST /v1/revocations at the operators' API."
+)
+
+
+_INTERRUPTED = (
+    "Interrupted. That calls nothing off: what the store or the disk has taken is finished by a gateway on "
+    "this machine. GET /v1/revocations at the operators' API tells what became of it."
 )
 
 

@@ -2,7 +2,8 @@
 
 What does not go to a terminal is not wrapped: a row of a table is a line.
 
-Exit codes: 0 done, 1 it could not be done, 2 wrong usage, 3 the store did not answer.
+Exit codes: 0 done, 1 it could not be done, 2 wrong usage, 3 the store did not answer, 130 it was
+interrupted.
 """
 
 import errno
@@ -26,6 +27,7 @@ from gateway.store.orders import Revocation
 
 FAILED = 1
 STORE_UNAVAILABLE = 3
+INTERRUPTED = 130
 
 _WIDEST = 100_000
 """Columns of what is not read at a terminal; no row is as long."""

@@ -2,6 +2,8 @@
 
 import json
 import re
+import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -204,6 +206,23 @@ def test_nobody_is_asked_about_what_is_not_everybody(command: CommandLine, ada: 
 
 
 # --- what is pending
+
+
+def test_whoever_is_tired_of_waiting_is_told_that_nothing_is_called_off(
+    command: CommandLine, ada: Person
+) -> None:
+    async def silent_node(store: Store) -> None:
+        await store._connection.call(store._connection.redis.hset("ww:{s00}:nodes", "silent", "7 3600"))
+
+    command.in_store(silent_node)
+    process = command.start("revoke", "account", "ada")
+    while ada.is_live():
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate()
+    assert (process.returncode, out) == (130, "")
+    assert err.startswith("Interrupted. That calls nothing off: ")
+    assert "Traceback" not in err
 
 
 def test_too_few_replicas_leave_it_pending(command: CommandLine, ada: Person) -> None:

@@ -3,7 +3,8 @@
 from aiohttp import web
 
 from gateway.core.decision import Permit
-from gateway.proxy.headers import request_headers
+from gateway.proxy.header import headers_of
+from gateway.proxy.headers import identity_lines, outbound
 from gateway.proxy.live import LiveConnections
 from gateway.proxy.relay import Relay
 from gateway.proxy.upstream import Upstream, UpstreamLimits
@@ -26,11 +27,17 @@ class Delivery:
     async def __call__(self, visit: Visit, permit: Permit) -> web.StreamResponse:
         """Send the request and relay the answer. Raises UpstreamFailed before anything was answered."""
         inbound = visit.inbound
+        told = outbound(
+            headers_of(inbound.headers),
+            permit.target.authority,
+            route=inbound.route,
+            scheme=inbound.scheme,
+        )
         relay = Relay(
             inbound.connection,
             permit,
             self._upstream(visit.app.upstreams),
-            request_headers(inbound.headers, permit, route=inbound.route, scheme=inbound.scheme),
+            told.before + identity_lines(permit.account) + told.after,
             body=inbound.body,
             extra=[(b"Set-Cookie", cookie.encode("ascii")) for cookie in visit.set_cookies],
         )

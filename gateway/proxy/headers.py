@@ -6,116 +6,98 @@ in any case, and with any mark for a dash (`Remote_User`, `remote.user`).
 """
 
 import re
-import string
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
-from gateway.core.decision import Permit
 from gateway.core.records import Account
-from gateway.proxy.wire import RawHeaders
+from gateway.proxy.header import Header, fold
+from gateway.proxy.wire import Lines, header_lines
 from gateway.web.cookie_names import is_ours
 
 Headers = list[tuple[bytes, bytes]]
 
 VIA = b"1.1 watchword"
 
-_HOP_BY_HOP = frozenset(
-    (
-        b"connection",
-        b"content-length",
-        b"http2-settings",
-        b"keep-alive",
-        b"te",
-        b"trailer",
-        b"transfer-encoding",
-        b"upgrade",
-    )
-)
-"""What RFC 9110 section 7.6.1 keeps from being forwarded, and framing, which each connection has its own."""
-
 _READ_AS = frozenset((b"content-encoding", b"content-type"))
 """How a body is to be read. Without them the app could read another one than was matched and approved."""
 
-_NOT_FROM_CLIENTS = frozenset(
-    (
-        b"expect",  # answered here
-        b"forwarded",
-        b"host",
-        b"proxy",  # CGI programs would take it for HTTP_PROXY
-        b"true-client-ip",
-        b"x-client-ip",
-        b"x-cluster-client-ip",
-    )
-)
-_FAMILIES_NOT_FROM_CLIENTS = (
-    b"proxy-",
-    b"remote-",
-    b"watchword-",
-    b"x-auth-",
-    b"x-forwarded",
-    b"x-http-method",
-    b"x-method-override",
-    b"x-original-",
-    b"x-real-",
-    b"x-remote-",
-    b"x-rewrite-",
-)
-
-_ALPHANUMERIC = string.ascii_letters + string.digits
-_FOLD = bytes(ord(chr(byte).lower()) if chr(byte) in _ALPHANUMERIC else ord("-") for byte in range(256))
+_CACHING = frozenset((b"cache-control", b"cdn-cache-control", b"expires", b"pragma", b"surrogate-control"))
 
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
-def request_headers(raw: RawHeaders, permit: Permit, *, route: Sequence[str], scheme: str) -> Headers:
-    """The headers for the upstream, without framing.
+@dataclass(frozen=True, slots=True)
+class Outbound:
+    """The headers for the upstream, but for those between `before` and `after` that say who is asking."""
+
+    before: Lines
+    after: Lines
+
+
+def outbound(headers: Sequence[Header], authority: str, *, route: Sequence[str], scheme: str) -> Outbound:
+    """What an upstream is told of a client's request.
 
     `route` are the addresses that the request is known to have come through, the client's first (see
-    `gateway.web.addresses`); `scheme` is the one that the client used. Whatever else the client sent keeps
-    its order and its bytes. Raises ValueError for an account that no header can name.
+    `gateway.web.addresses`); `scheme` is the one that the client used, `authority` what it asked for.
+    Whatever else the client sent keeps its order and its bytes.
     """
-    authority = permit.target.authority.encode("ascii")
-    headers: Headers = [(b"Host", authority)]
-    for folded, name, value in _end_to_end(raw):
-        if folded in _NOT_FROM_CLIENTS or folded.startswith(_FAMILIES_NOT_FROM_CLIENTS):
-            continue
-        if folded == b"cookie":
-            if kept := _without_our_cookies(value):
-                headers.append((name, kept))
-        else:
-            headers.append((name, value))
-    if permit.account is not None:
-        headers += _identity(permit.account)
-    headers += (
-        (b"X-Forwarded-For", ", ".join(route).encode("ascii")),
-        (b"X-Forwarded-Proto", scheme.encode("ascii")),
-        (b"X-Forwarded-Host", authority),
-        (b"Via", VIA),
+    host = authority.encode("ascii")
+    kept = [field for header in _passed_on(headers) if header.from_client and (field := _to_app(header))]
+    return Outbound(
+        before=header_lines([(b"Host", host), *kept]),
+        after=header_lines(
+            [
+                (b"X-Forwarded-For", ", ".join(route).encode("ascii")),
+                (b"X-Forwarded-Proto", scheme.encode("ascii")),
+                (b"X-Forwarded-Host", host),
+                (b"Via", VIA),
+            ]
+        ),
     )
-    return headers
 
 
-def response_headers(raw: RawHeaders) -> Headers:
-    """The headers for the client, without framing: what the upstream sent, but for cookies of our names."""
-    headers = [
-        (name, value)
-        for folded, name, value in _end_to_end(raw)
-        if not (folded == b"set-cookie" and is_ours(value)) and not folded.startswith(b"proxy-")
+def identity_lines(account: Account | None) -> Lines:
+    """Who is asking. Raises ValueError for an account that no header can name."""
+    return header_lines(_identity(account) if account is not None else [])
+
+
+def answer_lines(headers: Sequence[Header], *, cacheable: bool = True) -> bytes:
+    """The headers for the client, without framing: what the upstream sent, but for cookies of our names.
+
+    Without `cacheable`, what it says of caching is left out, and nobody is to keep the answer.
+    """
+    passed = [
+        header.line
+        for header in _passed_on(headers)
+        if header.from_upstream and (cacheable or header.key not in _CACHING)
     ]
-    headers.append((b"Via", VIA))
-    return headers
+    if not cacheable:
+        passed.append(b"Cache-Control: no-store\r\n")
+    passed.append(_VIA_LINE)
+    return b"".join(passed)
 
 
-def _end_to_end(raw: RawHeaders) -> Iterator[tuple[bytes, bytes, bytes]]:
-    """Folded name, name and value of each header that its sender did not mean for the next hop only."""
-    folded = [name.translate(_FOLD) for name, _ in raw]
-    dropped = _HOP_BY_HOP
-    if b"connection" in folded:
-        lists = [value for key, (_, value) in zip(folded, raw, strict=True) if key == b"connection"]
-        listed = {option.strip(b" \t").translate(_FOLD) for option in b",".join(lists).split(b",")}
-        dropped = dropped.union(listed - _READ_AS)
-    for key, (name, value) in zip(folded, raw, strict=True):
-        if key not in dropped:
-            yield key, name, value
+_VIA_LINE = b"Via: %b\r\n" % VIA
+
+
+def _passed_on(headers: Sequence[Header]) -> Sequence[Header] | Iterator[Header]:
+    """Without those that the sender named in Connection, and so meant for the next hop only."""
+    named = [header.value for header in headers if header.folded == b"connection"]
+    if not named or all(value in _USUAL for value in named):
+        return headers
+    listed = {fold(option.strip(b" \t")) for option in b",".join(named).split(b",")} - _READ_AS
+    return (header for header in headers if header.folded not in listed)
+
+
+_USUAL = frozenset((b"keep-alive", b"Keep-Alive", b"close", b"upgrade", b"Upgrade"))
+"""Values of Connection that name no header that would otherwise be passed on."""
+
+
+def _to_app(header: Header) -> tuple[bytes, bytes] | None:
+    if header.folded != b"cookie":
+        return header.name, header.value
+    kept = _without_our_cookies(header.value)
+    return (header.name, kept) if kept else None
 
 
 def _without_our_cookies(value: bytes) -> bytes:

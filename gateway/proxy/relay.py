@@ -16,19 +16,14 @@ from aiohttp.web_protocol import RequestPayloadError
 
 from gateway.core.decision import Permit
 from gateway.errors import BadRequest, PayloadTooLarge, UpstreamFailed
-from gateway.proxy.headers import Headers, response_headers
+from gateway.proxy.answer import answer_head, switching_head
 from gateway.proxy.tunnel import ClientBytes, Splice
 from gateway.proxy.upstream import RawHeaders, Upstream, UpstreamResponse
-from gateway.proxy.wire import LAST_CHUNK, chunk
+from gateway.proxy.wire import LAST_CHUNK, Lines, chunk
 from gateway.web.connection import Connection
 
 _WITH_CONTENT = frozenset({"POST", "PUT", "PATCH"})
 """Methods for which a body of no bytes is a body: RFC 9110 section 8.6 wants its length declared."""
-
-_CACHING = frozenset((b"cache-control", b"cdn-cache-control", b"expires", b"pragma", b"surrogate-control"))
-_UNCACHED = (b"Cache-Control", b"no-store")
-"""For an answer with something of ours: one person's cookie, or what became of a request that was parked,
-which no cache may take for what a GET of that address brings."""
 
 _CLIENT_LEFT = 499
 """nginx's status for a request whose client was gone before there was an answer; nobody is sent it."""
@@ -59,7 +54,7 @@ class Relay:
     Once either has returned, not one byte more is passed on, in either direction. What the operating system
     has taken before is out of reach, but for a reset that makes it drop what the client was not sent yet.
 
-    `headers` are for the upstream (`request_headers`), `extra` are added to the answer, which is then not
+    `headers` are for the upstream (`outbound`), `extra` are added to the answer, which is then not
     to be cached. `body` is for one that was read already; otherwise the request's own is streamed, up to
     the app's `body_limit`.
     """
@@ -69,7 +64,7 @@ class Relay:
         request: web.BaseRequest,
         permit: Permit,
         upstream: Upstream,
-        headers: RawHeaders,
+        headers: RawHeaders | Lines,
         *,
         body: bytes | None = None,
         extra: Sequence[tuple[bytes, bytes]] = (),
@@ -193,38 +188,25 @@ class Relay:
     # the answer
 
     async def _answer(self, response: UpstreamResponse) -> Relayed:
-        chunked = response.has_body and response.length is None and self._request.version == HttpVersion11
-        keep_alive = self._request.keep_alive and (
-            chunked or response.length is not None or not response.has_body
+        is_1_1 = self._request.version == HttpVersion11
+        head = answer_head(
+            response.reader, is_1_1=is_1_1, keep_alive=self._request.keep_alive, extra=self._extra
         )
-        head = self._head(response, [*_framing(response, chunked), *self._persistence(keep_alive)])
         writer, whole = self._request.writer, response.whole()
         self._check()
         if whole is not None:
-            await writer.write(head + (_chunks(whole) if chunked else whole))
+            await writer.write(head.whole(whole))
         else:
-            await writer.write(head)  # at once: the first event of a stream may be long in coming
+            await writer.write(head.data)  # at once: the first event of a stream may be long in coming
             async for data in response.chunks():
                 self._check()
-                await writer.write(chunk(data) if chunked else data)
-            if chunked:
+                await writer.write(chunk(data) if head.chunked else data)
+            if head.chunked:
                 await writer.write(LAST_CHUNK)
-        return Relayed(response.status, keep_alive=keep_alive)
-
-    def _head(self, response: UpstreamResponse, framing: Headers) -> bytes:
-        fields = response_headers(response.headers)
-        if self._extra:
-            fields = [*(field for field in fields if field[0].lower() not in _CACHING), _UNCACHED]
-        lines = [b"%b: %b\r\n" % field for field in (*fields, *self._extra, *framing)]
-        return b"HTTP/1.1 %d %b\r\n%b\r\n" % (response.status, response.reason, b"".join(lines))
-
-    def _persistence(self, keep_alive: bool) -> Headers:
-        """Connection, where the client's version of HTTP would assume something else."""
-        is_default = keep_alive == (self._request.version == HttpVersion11)
-        return [] if is_default else [(b"Connection", b"keep-alive" if keep_alive else b"close")]
+        return Relayed(response.status, keep_alive=head.keep_alive)
 
     async def _tunnel(self, response: UpstreamResponse) -> Relayed:
-        head = self._head(response, [(b"Connection", b"Upgrade"), (b"Upgrade", b"websocket")])
+        head = switching_head(response.reader, self._extra)
         self._check()
         await self._request.writer.write(head)
         client = ClientBytes(self._connection)
@@ -240,18 +222,3 @@ class Relay:
 
 def _nothing_against_it() -> bool:
     return True
-
-
-def _framing(response: UpstreamResponse, chunked: bool) -> Headers:
-    """How the client finds the end of the body. After HEAD and 304 the length is of what there would be."""
-    if chunked:
-        return [(b"Transfer-Encoding", b"chunked")]
-    if response.length is not None:
-        return [(b"Content-Length", b"%d" % response.length)]
-    if response.has_body or response.status == 204:
-        return []
-    return [field for field in response.headers if field[0].lower() == b"content-length"]
-
-
-def _chunks(body: bytes) -> bytes:
-    return (chunk(body) if body else b"") + LAST_CHUNK

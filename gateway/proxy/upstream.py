@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, AsyncIterable, Callable, Sequence
 from gateway.core.decision import Permit
 from gateway.proxy.exchange import Exchange
 from gateway.proxy.pool import Pool, UpstreamLimits
-from gateway.proxy.wire import RawHeaders, ResponseReader, request_head
+from gateway.proxy.wire import Lines, RawHeaders, ResponseReader, request_head
 
 __all__ = ["RawHeaders", "Tunnel", "Upstream", "UpstreamLimits", "UpstreamResponse"]
 
@@ -45,17 +45,12 @@ class Tunnel:
 class UpstreamResponse:
     """An upstream's answer, whose body is still to be read.
 
-    `headers` are all that it sent, hop-by-hop ones included, trailers never. `has_body` is False after
-    HEAD, 101, 204 and 304. `length` is the declared length of the body that follows, or None.
+    `reader` has its head: `headers` are all that it sent, hop-by-hop ones included, trailers never.
     """
 
     def __init__(self, exchange: Exchange) -> None:
-        reader = exchange.reader
-        self.status = reader.status
-        self.reason = reader.reason
-        self.headers = reader.headers
-        self.has_body = reader.has_body
-        self.length = reader.body.length if reader.body is not None and reader.has_body else None
+        self.reader = exchange.reader
+        self.status = exchange.reader.status
         self._exchange = exchange
 
     def whole(self) -> bytes | None:
@@ -105,7 +100,7 @@ class Upstream:
     async def send(
         self,
         permit: Permit,
-        headers: RawHeaders,
+        headers: RawHeaders | Lines,
         body: AsyncIterable[bytes] | bytes | None,
         *,
         length: int | None = None,

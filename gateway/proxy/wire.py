@@ -3,22 +3,23 @@
 Four rules, so that nobody can read the same bytes in another way:
 
 1. What is sent is checked as a whole; a line break or a framing header from outside is a ValueError.
-2. A response's head must fit a grammar of our own before httptools reads its fields. Neither repairs
-   anything; what either refuses is UpstreamFailed(BROKEN).
+2. A response's head must fit a grammar of our own, which repairs nothing; what does not is
+   UpstreamFailed(BROKEN). What fits, httptools reads in the same way (a property in the tests).
 3. A response has one framing: exactly one Content-Length, or `Transfer-Encoding: chunked` alone, or the
    end of the connection.
 4. Bytes after the end of a response belong to nobody, and such a connection is not `reusable`.
 """
 
 import re
-from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import httptools
 
 from gateway.core.target import Target
 from gateway.errors import UpstreamFailed, UpstreamFault
+from gateway.proxy.header import Header, header_of
 
 RawHeaders = Sequence[tuple[bytes, bytes]]
 """Names and values as on the wire, order and case kept."""
@@ -48,31 +49,29 @@ _FRAMING = frozenset(
 )
 
 
-def request_head(
-    target: Target, headers: RawHeaders, *, length: int | None, chunked: bool = False, upgrade: bool = False
-) -> bytes:
-    """The request line and headers of one request, framing added.
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """Header lines that are fit to be sent: `header_lines` has looked at every name and value.
 
-    Raises ValueError when `headers` name framing or hop-by-hop fields, do not name the host exactly
-    once, or hold what could end a line: nothing from outside may begin a second header or request.
+    `hosts` is how many of them name the host.
     """
-    line = b"%b %b HTTP/1.1\r\n" % (target.method.encode("ascii"), target.path_and_query.encode("ascii"))
-    if not _REQUEST_LINE.fullmatch(line):
-        raise ValueError("the method or the target does not fit a request line")
-    _check_fields(headers)
-    parts = [line, *[b"%b: %b\r\n" % field for field in headers]]
-    if length is not None:
-        parts.append(b"Content-Length: %d\r\n" % length)
-    elif chunked:
-        parts.append(b"Transfer-Encoding: chunked\r\n")
-    if upgrade:
-        parts.append(b"Connection: Upgrade\r\nUpgrade: websocket\r\n")
-    parts.append(b"\r\n")
-    return b"".join(parts)
+
+    data: bytes
+    hosts: int
+
+    def __add__(self, other: "Lines") -> "Lines":
+        return Lines(self.data + other.data, self.hosts + other.hosts)
 
 
-def _check_fields(headers: RawHeaders) -> None:
-    """All names in one look and all values in another: a separator inside of one shows in the count."""
+def header_lines(headers: RawHeaders) -> Lines:
+    """Headers as they are written.
+
+    Raises ValueError when one names framing or a hop-by-hop field, or holds what could end a line: nothing
+    from outside may begin a second header or request.
+    """
+    if not headers:
+        return Lines(b"", 0)
+    # All names in one look and all values in another: a separator inside of one shows in the count.
     names = b",".join([name for name, _ in headers])
     values = b"\r\n".join([value for _, value in headers])
     separators = len(headers) - 1
@@ -83,8 +82,36 @@ def _check_fields(headers: RawHeaders) -> None:
     folded = names.lower().split(b",")
     if not _FRAMING.isdisjoint(folded):
         raise ValueError("framing and hop-by-hop headers are added here and nowhere else")
-    if folded.count(b"host") != 1:
+    return Lines(b"".join([b"%b: %b\r\n" % field for field in headers]), folded.count(b"host"))
+
+
+def request_head(
+    target: Target,
+    headers: RawHeaders | Lines,
+    *,
+    length: int | None,
+    chunked: bool = False,
+    upgrade: bool = False,
+) -> bytes:
+    """The request line and headers of one request, framing added.
+
+    Raises ValueError as `header_lines` does, and when the host is not named exactly once.
+    """
+    lines = headers if isinstance(headers, Lines) else header_lines(headers)
+    if lines.hosts != 1:
         raise ValueError("a request names its host once")
+    line = f"{target.method} {target.path_and_query} HTTP/1.1\r\n".encode("ascii")
+    if not _REQUEST_LINE.fullmatch(line):
+        raise ValueError("the method or the target does not fit a request line")
+    if length is not None:
+        framing = b"Content-Length: %d\r\n\r\n" % length
+    elif chunked:
+        framing = b"Transfer-Encoding: chunked\r\n\r\n"
+    elif upgrade:
+        framing = b"Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+    else:
+        framing = b"\r\n"
+    return line + lines.data + framing
 
 
 def chunk(data: bytes) -> bytes:
@@ -208,20 +235,6 @@ class ChunkedBody:
         self.complete = True
 
 
-class _Fields:
-    """What httptools reads in one head."""
-
-    def __init__(self) -> None:
-        self.reason = b""
-        self.headers: list[tuple[bytes, bytes]] = []
-
-    def on_status(self, reason: bytes) -> None:
-        self.reason += reason
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        self.headers.append((name, value))
-
-
 class ResponseReader:
     """Reads the final response to one request; informational ones (1xx) are dropped.
 
@@ -231,7 +244,7 @@ class ResponseReader:
     def __init__(self, method: str, *, upgrade: bool = False) -> None:
         self.status = 0
         self.reason = b""
-        self.headers: tuple[tuple[bytes, bytes], ...] = ()
+        self.headers: Sequence[Header] = ()
         self.has_body = False
         self.body: Body | None = None
         self._is_head = method == "HEAD"
@@ -242,6 +255,11 @@ class ResponseReader:
     @property
     def complete(self) -> bool:
         return self.body is not None and self.body.complete
+
+    @property
+    def length(self) -> int | None:
+        """The declared length of the body that follows the head."""
+        return self.body.length if self.body is not None and self.has_body else None
 
     @property
     def reusable(self) -> bool:
@@ -262,6 +280,11 @@ class ResponseReader:
 
     def _feed_head(self, data: bytes) -> bytes:
         """Collect heads until the final one; return what came behind it."""
+        if not self._buffer and (end := data.find(b"\r\n\r\n", 0, MAX_HEAD)) >= 0:
+            self._read_head(data[: end + 4])  # as a whole, which is how almost every one comes
+            data = data[end + 4 :]
+            if self.body is not None:
+                return data
         buffer, searched = self._buffer, max(0, len(self._buffer) - 3)
         buffer += data
         while self.body is None and (end := buffer.find(b"\r\n\r\n", searched, MAX_HEAD)) >= 0:
@@ -286,35 +309,38 @@ class ResponseReader:
         form = _RESPONSE_HEAD.fullmatch(block)
         if form is None:
             raise broken("the upstream's status line or headers are malformed")
-        if block.count(b"\r\n") > MAX_FIELDS + 2:
+        line, *lines = block[:-4].split(b"\r\n")
+        if len(lines) > MAX_FIELDS:
             raise broken("the upstream sends too many headers")
-        fields = _Fields()
-        parser = httptools.HttpResponseParser(fields)
-        try:
-            parser.feed_data(block)
-        except httptools.HttpParserUpgrade:
-            pass  # a 101: judged below, like every other status
-        except httptools.HttpParserError as error:
-            raise broken(f"the upstream's headers are malformed: {error}") from None
-        status = parser.get_status_code()
-        if status >= 200 or status == 101:
-            self.status, self.reason, self.headers = status, fields.reason, tuple(fields.headers)
-            self._frame(minor=form[1])
+        status = int(line[9:12])
+        if status < 200 and status != 101:
+            return
+        self.status, self.reason = status, line[13:]
+        self.headers = [header_of(line) for line in lines]
+        self._frame(minor=form[1])
 
     def _frame(self, minor: bytes) -> None:
         """Find where the body ends (RFC 9112 section 6.3), and whether the connection lives on."""
-        fields: dict[bytes, list[bytes]] = defaultdict(list)
-        for name, value in self.headers:
-            if (folded := name.lower()) in _FRAMING:
-                fields[folded].append(value.strip(b" \t").lower())
-        lengths, codings = fields[b"content-length"], fields[b"transfer-encoding"]
-        options = [option.strip(b" \t") for option in b",".join(fields[b"connection"]).split(b",")]
+        lengths: list[bytes] = []
+        codings: list[bytes] = []
+        connection: list[bytes] = []
+        upgrades: list[bytes] = []
+        framing = {
+            b"content-length": lengths,
+            b"transfer-encoding": codings,
+            b"connection": connection,
+            b"upgrade": upgrades,
+        }
+        for header in self.headers:
+            if (values := framing.get(header.key)) is not None:
+                values.append(header.value.lower())
         if len(lengths) + len(codings) > 1 or (codings and (codings != [b"chunked"] or minor == b"0")):
             raise broken("the upstream's answer has more than one length, or an unknown transfer coding")
         if lengths and not _LENGTH.fullmatch(lengths[0]):
             raise broken("the upstream's Content-Length is not a number")
+        options = [option.strip(b" \t") for option in b",".join(connection).split(b",")]
         if self.status == 101:
-            if not self._upgrade or fields[b"upgrade"] != [b"websocket"] or b"upgrade" not in options:
+            if not self._upgrade or upgrades != [b"websocket"] or b"upgrade" not in options:
                 raise broken("the upstream switched to a protocol that nobody asked for")
             self.body = EndlessBody()
             return

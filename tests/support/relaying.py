@@ -12,7 +12,8 @@ from gateway.core.decision import Forward, Permit, decide
 from gateway.core.policy.model import App, Match, Need
 from gateway.core.target import parse_target
 from gateway.errors import BadRequest, PayloadTooLarge, UpstreamFailed
-from gateway.proxy.headers import request_headers
+from gateway.proxy.header import headers_of
+from gateway.proxy.headers import outbound
 from gateway.proxy.live import LiveConnections
 from gateway.proxy.relay import Relay, Relayed
 from gateway.proxy.upstream import Upstream, UpstreamLimits
@@ -53,8 +54,10 @@ class Passage:
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         method, body = self.resumed or (request.method, None)
         permit = self.permit(method, request)
-        headers = request_headers(request.raw_headers, permit, route=["127.0.0.1"], scheme="http")
-        relay = Relay(request, permit, self.upstream, headers, body=body, extra=self.extra)
+        told = outbound(
+            headers_of(request.raw_headers), permit.target.authority, route=["127.0.0.1"], scheme="http"
+        )
+        relay = Relay(request, permit, self.upstream, told.before + told.after, body=body, extra=self.extra)
         self.relays.append(relay)
         try:
             with self.live.register(self.session, relay.cut) as handle:

@@ -3,14 +3,19 @@
 import asyncio
 import socket
 import struct
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 
 from gateway.core.decision import Forward, Permit, decide
 from gateway.core.policy.model import App, Match, Need
 from gateway.core.target import parse_target
+from gateway.proxy.header import Header
 
 HOST = [(b"Host", b"app.test")]
+
+
+def pairs(headers: Iterable[Header]) -> list[tuple[bytes, bytes]]:
+    return [(header.name, header.value) for header in headers]
 
 
 def permit(method: str = "GET", target: str = "/") -> Permit:

@@ -1,0 +1,113 @@
+"""One header, read once: its parts, and who may get to see it.
+
+Most header lines come again and again (`Accept-Encoding: gzip, deflate`, `Server: nginx`), so what was
+read of one is kept for the next time. Long ones are not, and none that may hold a secret.
+"""
+
+import string
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import NamedTuple
+
+from gateway.web.cookie_names import is_ours
+
+_HOP_BY_HOP = frozenset(
+    (
+        b"connection",
+        b"content-length",
+        b"http2-settings",
+        b"keep-alive",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+    )
+)
+"""What RFC 9110 section 7.6.1 keeps from being forwarded, and framing, which each connection has its own."""
+
+_NOT_FROM_CLIENTS = frozenset(
+    (
+        b"expect",  # answered here
+        b"forwarded",
+        b"host",
+        b"proxy",  # CGI programs would take it for HTTP_PROXY
+        b"true-client-ip",
+        b"x-client-ip",
+        b"x-cluster-client-ip",
+    )
+)
+_FAMILIES_NOT_FROM_CLIENTS = (
+    b"proxy-",
+    b"remote-",
+    b"watchword-",
+    b"x-auth-",
+    b"x-forwarded",
+    b"x-http-method",
+    b"x-method-override",
+    b"x-original-",
+    b"x-real-",
+    b"x-remote-",
+    b"x-rewrite-",
+)
+
+_ALPHANUMERIC = string.ascii_letters + string.digits
+_FOLD = bytes(ord(chr(byte).lower()) if chr(byte) in _ALPHANUMERIC else ord("-") for byte in range(256))
+
+_REMEMBERED = 4096
+_LONGEST_REMEMBERED = 128
+_MAY_BE_SECRET = (b"cookie", b"set-cookie", b"authorization", b"proxy-authorization", b"x-csrf", b"x-api")
+
+
+class Header(NamedTuple):
+    """One header of a request or an answer.
+
+    `key` is its name in small letters; `folded` is that with every mark for a dash, as servers that hand
+    headers on as variables confuse them (`Remote_User`). `line` is how it is written. `from_client` and
+    `from_upstream` say whether the other side gets to see it, if no Connection header says otherwise.
+    """
+
+    key: bytes
+    folded: bytes
+    name: bytes
+    value: bytes
+    line: bytes
+    from_client: bool
+    from_upstream: bool
+
+
+def fold(name: bytes) -> bytes:
+    return name.translate(_FOLD)
+
+
+def header_of(line: bytes) -> Header:
+    """A header from its line, without the line's end; the name ends with the first colon."""
+    if len(line) > _LONGEST_REMEMBERED or line[:20].lower().startswith(_MAY_BE_SECRET):
+        return _read(line)
+    return _remembered(line)
+
+
+def headers_of(pairs: Iterable[tuple[bytes, bytes]]) -> list[Header]:
+    """Headers from names and values; a name must hold no colon."""
+    return [header_of(b"%b:%b" % pair) for pair in pairs]
+
+
+def _read(line: bytes) -> Header:
+    name, _, value = line.partition(b":")
+    value = value.strip(b" \t")
+    folded = fold(name)
+    end_to_end = folded not in _HOP_BY_HOP
+    own_cookie = folded == b"set-cookie" and is_ours(value)
+    return Header(
+        key=name.lower(),
+        folded=folded,
+        name=name,
+        value=value,
+        line=b"%b: %b\r\n" % (name, value),
+        from_client=end_to_end
+        and folded not in _NOT_FROM_CLIENTS
+        and not folded.startswith(_FAMILIES_NOT_FROM_CLIENTS),
+        from_upstream=end_to_end and not own_cookie and not folded.startswith(b"proxy-"),
+    )
+
+
+_remembered = lru_cache(_REMEMBERED)(_read)

@@ -19,17 +19,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
-from types import TracebackType
 from typing import Any, cast
 
-from aiohttp import HttpVersion11, web
+from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
-from aiohttp.helpers import BaseTimerContext
 from aiohttp.http_exceptions import BadHttpMessage
 from aiohttp.http_parser import RawRequestMessage
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 from aiohttp.web_protocol import RequestHandler, RequestPayloadError, _ErrInfo
 
+from gateway.web.body_timer import BodyTimer
 from gateway.web.parting import part
 
 _READ_AHEAD = 64 * 1024
@@ -37,7 +36,6 @@ _READ_AHEAD = 64 * 1024
 
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
-_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _OVERLOADED = (
     b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 )
@@ -289,7 +287,7 @@ class Connection(RequestHandler):
         self._body = payload
         request = Request(message, payload, protocol, writer, task, self._loop)
         if not payload.is_eof():
-            payload._timer = _BodyTimer(self, request, self._limits)
+            payload._timer = BodyTimer(request, self._limits.body_seconds, self._limits.body_rate, self.abort)
         return request
 
     # deadlines
@@ -356,44 +354,3 @@ class Connection(RequestHandler):
         """Log what is a fault of ours; clients that leave or talk nonsense are none."""
         if not isinstance(kw.get("exc_info"), ConnectionError | RequestPayloadError):
             super().log_exception(*args, **kw)
-
-
-class _BodyTimer(BaseTimerContext):
-    """Entered and left each time a handler waits for bytes of one request's body.
-
-    The first time is also the moment to send 100 (RFC 9110 section 10.1.1): a handler that waits has
-    decided that it wants the body. When an answer is already on its way, aiohttp is only clearing up.
-    """
-
-    __slots__ = ("_connection", "_handle", "_limits", "_request", "_since", "_to_continue", "_waited")
-
-    def __init__(self, connection: Connection, request: web.BaseRequest, limits: ListenerLimits) -> None:
-        self._connection = connection
-        self._request = request
-        self._limits = limits
-        self._to_continue = "Expect" in request.headers and request.version == HttpVersion11
-        self._waited = 0.0
-        self._since = 0.0
-        self._handle: asyncio.TimerHandle | None = None
-
-    def __enter__(self) -> BaseTimerContext:
-        self._send_continue()
-        loop, limits = asyncio.get_running_loop(), self._limits
-        earned = self._request.content.total_bytes / limits.body_rate
-        allowed = min(limits.body_seconds, limits.body_seconds + earned - self._waited)
-        self._since = loop.time()
-        self._handle = loop.call_later(max(0.0, allowed), self._connection.abort)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._handle is not None:
-            self._handle.cancel()
-        self._waited += asyncio.get_running_loop().time() - self._since
-
-    def _send_continue(self) -> None:
-        transport = self._connection.transport
-        if self._to_continue and transport is not None and self._request.writer.output_size == 0:
-            transport.write(_CONTINUE)
-        self._to_continue = False

@@ -1,12 +1,20 @@
 """A listener of the test's own, around a handler of the test's own."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from aiohttp import web
+from support.raw_client import RawClient
 
 from gateway.web.connection import ListenerLimits
 from gateway.web.listener import Handler, Listener
+
+GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+ENDLESS = 3600.0
+PATIENT = ListenerLimits(
+    head_seconds=ENDLESS, body_seconds=ENDLESS, body_rate=1, stall_seconds=ENDLESS, idle_seconds=ENDLESS
+)
 
 
 class Recorder:
@@ -31,3 +39,24 @@ async def listening(
         yield port
     finally:
         await listener.stop(grace=0)
+
+
+def patient(**limits: float) -> ListenerLimits:
+    """Limits without any deadline but those named, so that it can only be them."""
+    values = {name: getattr(PATIENT, name) for name in ListenerLimits.__dataclass_fields__}
+    return ListenerLimits(**(values | limits))
+
+
+def post(length: int, body: bytes = b"", *, extra: bytes = b"") -> bytes:
+    return b"POST / HTTP/1.1\r\nHost: a\r\n%bContent-Length: %d\r\n\r\n%b" % (extra, length, body)
+
+
+async def drip_until_cut(client: RawClient, data: bytes) -> bytes:
+    """Send one byte of `data` after the other, over and over, for as long as the server stands it."""
+    received = asyncio.create_task(client.rest())
+    position = 0
+    while not received.done():
+        client.writer.write(data[position % len(data) :][:1])
+        position += 1
+        await asyncio.wait([received], timeout=0.01)
+    return received.result()

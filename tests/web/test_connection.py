@@ -4,37 +4,10 @@ import logging
 
 import pytest
 from aiohttp import web
-from support.listening import Recorder, listening
+from support.listening import GET, Recorder, drip_until_cut, listening, patient, post
 from support.raw_client import RawClient
 
-from gateway.web.connection import Connection, ListenerLimits
-
-GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
-ENDLESS = 3600.0
-PATIENT = ListenerLimits(
-    head_seconds=ENDLESS, body_seconds=ENDLESS, body_rate=1, stall_seconds=ENDLESS, idle_seconds=ENDLESS
-)
-
-
-def patient(**limits: float) -> ListenerLimits:
-    """Limits without any deadline but those named, so that it can only be them."""
-    values = {name: getattr(PATIENT, name) for name in ListenerLimits.__dataclass_fields__}
-    return ListenerLimits(**(values | limits))
-
-
-def post(length: int, body: bytes = b"", *, extra: bytes = b"") -> bytes:
-    return b"POST / HTTP/1.1\r\nHost: a\r\n%bContent-Length: %d\r\n\r\n%b" % (extra, length, body)
-
-
-async def drip_until_cut(client: RawClient, data: bytes) -> bytes:
-    """Send one byte of `data` after the other, over and over, for as long as the server stands it."""
-    received = asyncio.create_task(client.rest())
-    position = 0
-    while not received.done():
-        client.writer.write(data[position % len(data) :][:1])
-        position += 1
-        await asyncio.wait([received], timeout=0.01)
-    return received.result()
+from gateway.web.connection import Connection
 
 
 def connection_of(request: web.BaseRequest) -> Connection:
@@ -153,29 +126,6 @@ async def test_a_client_that_stops_within_a_body_is_cut_off() -> None:
         assert await client.rest() == b""
 
 
-async def test_a_client_that_drips_a_body_is_cut_off() -> None:
-    """Case 38: each byte comes in time, but a thousand a second were asked for."""
-    limits = patient(body_seconds=0.3, body_rate=1000)
-    async with listening(Recorder(), limits) as port, await RawClient.connect(port) as client:
-        await client.send(post(10**9))
-        assert await drip_until_cut(client, b"x") == b""
-
-
-async def test_a_client_is_not_blamed_for_a_handler_that_reads_late() -> None:
-    reading = asyncio.Event()
-
-    async def late(request: web.BaseRequest) -> web.StreamResponse:
-        await asyncio.sleep(0.3)
-        asyncio.get_running_loop().call_soon(reading.set)
-        return web.Response(body=await request.read())
-
-    async with listening(late, patient(body_seconds=0.2)) as port, await RawClient.connect(port) as client:
-        await client.send(post(10, b"hello"))
-        await reading.wait()
-        await client.send(b"world")
-        assert (await client.answer()).body == b"helloworld"
-
-
 async def test_a_large_body_is_not_taken_for_a_head() -> None:
     body = bytes(500_000)
     async with (
@@ -240,54 +190,6 @@ async def status_of_first_served(port: int) -> int:
                 continue  # the 503 was lost in the reset
             if status != 503:
                 return status
-
-
-# Expect: 100-continue
-
-EXPECT = b"Expect: 100-continue\r\n"
-
-
-async def test_100_is_sent_when_a_handler_waits_for_the_body() -> None:
-    waiting = asyncio.Event()
-
-    async def handler(request: web.BaseRequest) -> web.StreamResponse:
-        await waiting.wait()
-        return web.Response(body=await request.read())
-
-    async with listening(handler) as port, await RawClient.connect(port) as client:
-        await client.send(post(10, extra=EXPECT))
-        early = asyncio.create_task(client.answer())
-        await asyncio.wait([early], timeout=0.1)
-        assert not early.done()
-        waiting.set()
-        assert (await early).status == 100
-        await client.send(b"hello")
-        await client.send(b"world")
-        answer = await client.answer()
-        assert (answer.status, answer.body) == (200, b"helloworld")
-
-
-async def test_100_is_not_sent_to_who_is_refused() -> None:
-    async def refuse(request: web.BaseRequest) -> web.StreamResponse:
-        return web.Response(status=401)
-
-    async with listening(refuse) as port, await RawClient.connect(port) as client:
-        await client.send(post(5, extra=EXPECT))
-        assert (await client.answer()).status == 401
-        await client.send(b"hello" + GET)
-        assert (await client.answer()).status == 401
-
-
-async def test_100_is_not_sent_when_the_body_is_here_or_the_client_speaks_http_1_0() -> None:
-    async with listening(Recorder()) as port:
-        async with await RawClient.connect(port) as client:
-            await client.send(post(5, b"hello", extra=EXPECT))
-            assert (await client.answer()).status == 200
-        async with await RawClient.connect(port) as client:
-            await client.send(post(5, extra=EXPECT).replace(b"HTTP/1.1", b"HTTP/1.0"))
-            await asyncio.sleep(0.05)  # enough for a 100 that must not come
-            await client.send(b"hello")
-            assert (await client.answer()).status == 200
 
 
 # answers

@@ -20,6 +20,7 @@ from gateway.assembly import (
     live_by,
     make_pipeline,
     reset_cases,
+    short_cut,
     transmitters_of,
     upstream_limits,
 )
@@ -303,7 +304,10 @@ async def start_gateway(
         live_by(live, store.node)
         await store.join(NodeSurroundings(live, metrics))
         parts.push_async_callback(store.leave)
-        front = _Front(Listener(pipeline.handle, listener_limits(settings)), _tls(settings), handed)
+        listener = Listener(
+            pipeline.handle, listener_limits(settings), short_cut(settings, pipeline, delivery)
+        )
+        front = _Front(listener, _tls(settings), handed)
         port = await front.open(settings.listen.host, settings.listen.port)
         parts.push_async_callback(front.listener.stop, STOP_SECONDS[settings.mode])
         admin_port = await _start_admin(basis, passwords, health, parts, handed)

@@ -43,7 +43,9 @@ from gateway.proxy.answers import Answers
 from gateway.proxy.challenger import Challenger
 from gateway.proxy.delivery import Delivery
 from gateway.proxy.live import ENDED, LiveConnections
+from gateway.proxy.passage import Memory
 from gateway.proxy.pipeline import Pipeline
+from gateway.proxy.short_cut import ShortCut
 from gateway.proxy.upstream import UpstreamLimits
 from gateway.settings import Settings
 from gateway.store.attempts import AttemptLimit, GrowingDelay
@@ -181,8 +183,14 @@ def make_pipeline(basis: Basis, policies: PolicySet, passwords: Passwords, deliv
         to_app=delivery,
         metrics=basis.metrics,
         live=basis.live,
+        memory=Memory(store.who, basis.live),
     )
     return pipeline
+
+
+def short_cut(settings: Settings, pipeline: Pipeline, delivery: Delivery) -> ShortCut:
+    """The same for requests that ask for nothing but an app's answer, and may have it."""
+    return ShortCut(pipeline, delivery, listener_limits(settings))
 
 
 def _codes(basis: Basis, passwords: Passwords) -> tuple[SecondFactor, Recovery]:

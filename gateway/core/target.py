@@ -8,6 +8,7 @@ the case of escapes and to escapes of unreserved characters.
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from gateway.errors import BadRequest
 
@@ -71,6 +72,16 @@ def parse_target(method: str, raw_target: str, host_header: str) -> Target:
         query=query if mark else None,
         segments=segments,
     )
+
+
+def recent_target(method: str, raw_target: str, host_header: str) -> Target:
+    """The same as `parse_target`; what was asked for lately is not read once more."""
+    parse = _recent if len(raw_target) <= _LONGEST_RECENT else parse_target
+    return parse(method, raw_target, host_header)
+
+
+_LONGEST_RECENT = 256
+_recent = lru_cache(4096)(parse_target)
 
 
 def _canonical_path(raw: str) -> tuple[str, tuple[str, ...]]:

@@ -6,6 +6,7 @@ asked anything: whatever arrives then belongs to nobody, and the connection is c
 
 import asyncio
 import contextlib
+import math
 import os
 import select
 import socket
@@ -25,6 +26,9 @@ class Receiver(Protocol):
 
     def ended(self, error: Exception | None) -> None:
         """Nothing more will come. `error` is None if the upstream hung up in order."""
+
+    def overdue(self) -> None:
+        """Nothing has come for as long as `expect` said."""
 
 
 class Home(Protocol):
@@ -55,6 +59,9 @@ class Connection(asyncio.Protocol):
         self._writable = asyncio.Event()
         self._writable.set()
         self._poll = select.poll()
+        self._loop = asyncio.get_running_loop()
+        self._due = self._looks_at = math.inf
+        self._timer: asyncio.TimerHandle | None = None
 
     # what the pool does with it
 
@@ -88,7 +95,7 @@ class Connection(asyncio.Protocol):
         """Close once everything written has left, after `seconds` at the latest."""
         if self._transport is not None:
             self._transport.close()
-            asyncio.get_running_loop().call_later(seconds, self.abort)
+            self._loop.call_later(seconds, self.abort)
 
     def part(self, last: bytes) -> None:
         """Cut the upstream off, with a last word to one that listens; forget what it says from now on."""
@@ -138,6 +145,30 @@ class Connection(asyncio.Protocol):
             self._reading = True
             self._transport.resume_reading()
 
+    def expect(self, seconds: float | None) -> None:
+        """Tell the receiver when so many seconds have passed, unless this is called again, or it is over.
+
+        One timer serves many exchanges: it is looked at when it goes off, not set anew for each.
+        """
+        self._due = math.inf if seconds is None else self._loop.time() + seconds
+        if self._due < self._looks_at:
+            self._look_at_the_time()
+
+    def _look_at_the_time(self) -> None:
+        """Tell the receiver if it is time to, and come again if it may be later."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._looks_at = math.inf
+        if self.receiver is None or self._lost or self._due == math.inf:
+            return
+        if self._loop.time() < self._due:
+            self._looks_at = self._due
+            self._timer = self._loop.call_at(self._due, self._look_at_the_time)
+        else:
+            self._due = math.inf
+            self.receiver.overdue()
+
     # what the event loop does with it
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -168,6 +199,8 @@ class Connection(asyncio.Protocol):
         if self.receiver is not None:
             self.receiver.ended(exc or ConnectionAbortedError("closed by the gateway"))
         self._writable.set()
+        if self._timer is not None:
+            self._timer.cancel()
         self.home.lost(self)
 
     def pause_writing(self) -> None:

@@ -3,8 +3,9 @@
 from aiohttp import web
 
 from gateway.core.decision import Permit
+from gateway.proxy.crossing import Crossing
 from gateway.proxy.header import headers_of
-from gateway.proxy.headers import identity_lines, outbound
+from gateway.proxy.headers import Outbound, identity_lines, outbound
 from gateway.proxy.live import LiveConnections
 from gateway.proxy.relay import Relay
 from gateway.proxy.upstream import Upstream, UpstreamLimits
@@ -27,6 +28,8 @@ class Delivery:
     async def __call__(self, visit: Visit, permit: Permit) -> web.StreamResponse:
         """Send the request and relay the answer. Raises UpstreamFailed before anything was answered."""
         inbound = visit.inbound
+        if (failure := inbound.failure) is not None:
+            raise failure
         told = outbound(
             headers_of(inbound.headers),
             permit.target.authority,
@@ -51,6 +54,15 @@ class Delivery:
             return await relay.run()  # nobody's: a public path
         with self._live.register(visit.snapshot.session, relay.cut, since=visit.as_of) as handle:
             return await relay.run(handle.may_pass)
+
+    def cross(self, crossing: Crossing, told: Outbound) -> bool:
+        """Send a request on by the short cut; False where it would have to wait for a connection.
+
+        Raises ValueError for an account that no header can name.
+        """
+        permit = crossing.passage.forward.permit
+        headers = told.before + identity_lines(permit.account) + told.after
+        return crossing.begin(self._upstream(permit.match.app.upstreams), headers, self._live)
 
     async def close(self) -> None:
         for upstream in self._upstreams.values():

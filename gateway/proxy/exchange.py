@@ -149,6 +149,9 @@ class Exchange:
             self._finish()
         self._wake()
 
+    def overdue(self) -> None:
+        """Whoever waits has a deadline of their own here."""
+
     async def _send(self, body: AsyncIterable[bytes], length: int | None) -> None:
         sent = 0
         try:

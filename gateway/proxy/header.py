@@ -6,7 +6,6 @@ read of one is kept for the next time. Long ones are not, and none that may hold
 
 import string
 from collections.abc import Iterable
-from functools import lru_cache
 from typing import NamedTuple
 
 from gateway.web.cookie_names import is_ours
@@ -81,9 +80,8 @@ def fold(name: bytes) -> bytes:
 
 def header_of(line: bytes) -> Header:
     """A header from its line, without the line's end; the name ends with the first colon."""
-    if len(line) > _LONGEST_REMEMBERED or line[:20].lower().startswith(_MAY_BE_SECRET):
-        return _read(line)
-    return _remembered(line)
+    known = _remembered.get(line)
+    return _learn(line) if known is None else known
 
 
 def headers_of(pairs: Iterable[tuple[bytes, bytes]]) -> list[Header]:
@@ -110,4 +108,13 @@ def _read(line: bytes) -> Header:
     )
 
 
-_remembered = lru_cache(_REMEMBERED)(_read)
+_remembered: dict[bytes, Header] = {}
+
+
+def _learn(line: bytes) -> Header:
+    header = _read(line)
+    if len(line) <= _LONGEST_REMEMBERED and not header.folded.startswith(_MAY_BE_SECRET):
+        if len(_remembered) >= _REMEMBERED:
+            _remembered.clear()  # what is used often is back at once
+        _remembered[line] = header
+    return header

@@ -11,7 +11,7 @@ from typing import Protocol
 import structlog
 from aiohttp import web
 
-from gateway import clock, entropy
+from gateway import clock
 from gateway.core.decision import AuthoriseDevice, Decision, Forward, Permit, Refuse, SignIn, StepUp
 from gateway.core.policy.matching import PolicySet
 from gateway.core.policy.model import OWN_APP, OWN_SEGMENT, App, Match, Need
@@ -23,11 +23,13 @@ from gateway.identity.step_up import StepUps
 from gateway.proxy.answers import Answers
 from gateway.proxy.challenger import Challenger
 from gateway.proxy.live import LiveConnections
+from gateway.proxy.passage import Memory, match_for, may_resume
+from gateway.proxy.record import Record, Records
 from gateway.store.sessions import Sessions
 from gateway.store.who import Who
-from gateway.web.cookies import CookieKind
+from gateway.web.cookies import CookieKind, OwnCookies
 from gateway.web.inbound import Inbound
-from gateway.web.metrics import NO_APP, Metrics
+from gateway.web.metrics import Metrics
 from gateway.web.origin import is_same_origin
 from gateway.web.reading import Reader
 from gateway.web.visit import Deliver, Visit
@@ -57,51 +59,6 @@ class Unmatched:
     headers: Mapping[str, str] | None = None
 
 
-@dataclass(slots=True)
-class Record:
-    """What the log and the counters will say of a request; it is filled in on the way.
-
-    `outcome` is empty for one that was forwarded: its status tells.
-    """
-
-    app: App | None = None
-    outcome: str = ""
-    reason: str = ""
-    detail: str = ""
-    reference: str = ""
-    inbound: Inbound | None = None
-
-    @property
-    def app_name(self) -> str:
-        return self.app.name if self.app else NO_APP
-
-    def decided(self, decision: Decision) -> None:
-        self.outcome, self.reason = _OUTCOMES[type(decision)], decision.reason
-
-    def refused(self, cause: Reason | UpstreamFault, detail: str) -> None:
-        """With a reference, which a person who is shown the refusal can tell to support."""
-        self.outcome, self.reason, self.detail = "refuse", cause, detail
-        self.reference = entropy.identifier()[:8]
-
-    def said(self) -> Mapping[str, str]:
-        """For the log. Queries stay out of it: people put secrets there."""
-        said = {"app": self.app_name, "outcome": self.outcome or "forward", "reason": self.reason}
-        said |= {name: text for name in ("detail", "reference") if (text := getattr(self, name))}
-        if self.inbound is not None:
-            target = self.inbound.target
-            said |= {"method": target.method, "path": target.path, "address": self.inbound.address}
-        return said
-
-
-_OUTCOMES: Mapping[type[Decision], str] = {
-    Forward: "",
-    SignIn: "sign-in",
-    StepUp: "step-up",
-    AuthoriseDevice: "authorise-device",
-    Refuse: "refuse",
-}
-
-
 class Pipeline:
     def __init__(
         self,
@@ -117,9 +74,12 @@ class Pipeline:
         to_app: Deliver,
         metrics: Metrics,
         live: LiveConnections,
+        memory: Memory,
     ) -> None:
         self.policies = policies
-        self._reader = reader
+        self.memory = memory
+        self.records = Records(metrics)
+        self.reader = reader
         self._sessions = sessions
         self._who = who
         self._step_ups = step_ups
@@ -134,15 +94,13 @@ class Pipeline:
         """Answer one request, and keep a record of it."""
         record, began = Record(), clock.stopwatch()
         response = await self._answered(request, record)
-        seconds = clock.stopwatch() - began
-        self._metrics.request(record.app_name, record.outcome or f"{response.status // 100}xx", seconds)
-        _log.info("request", **record.said(), status=response.status, ms=round(seconds * 1000, 2))
+        self.records.keep(record, response.status, clock.stopwatch() - began)
         return response
 
     async def _answered(self, request: web.BaseRequest, record: Record) -> web.StreamResponse:
         """Every failure becomes a refusal that says no more than it must."""
         try:
-            record.inbound = self._reader.read(request, clock.now())
+            record.inbound = self.reader.read(request, clock.now())
             return await self._answer(record.inbound, record)
         except BadRequest as error:
             if record.inbound is None:
@@ -209,27 +167,18 @@ class Pipeline:
         return Visit(inbound, app, *found)
 
     def _remembered(self, visit: Visit) -> Visit | None:
-        """An ordinary request to an app that may pass by what memory tells of who asks: without a word to
-        the store. None for all others. What needs a code is always judged by the store.
-        """
+        """An ordinary request to an app that may pass by what memory tells of who asks; None for others."""
         inbound = visit.inbound
-        cookie = inbound.cookies.session
-        if cookie is None or visit.match.app.name == OWN_APP or _may_resume(inbound):
+        passage = self.memory.passage(
+            self.policies, inbound.target, visit.match, inbound.cookies, inbound.now
+        )
+        if passage is None:
             return None
-        as_of, snapshot = self._live.mark(), self._who.remembered(cookie, inbound.now)
-        if snapshot is None:
-            return None
-        visit = self._matched_for(replace(visit, snapshot=snapshot, as_of=as_of), snapshot)
-        if visit.match.action is not None or not isinstance(visit.decide(), Forward):
-            return None
-        return visit
+        return replace(visit, match=passage.match, snapshot=passage.snapshot, as_of=passage.as_of)
 
     def _matched_for(self, visit: Visit, snapshot: Snapshot) -> Visit:
         """The same, by the rules for the groups of who asks, where they matter."""
-        if not visit.match.by_group:
-            return visit
-        match = self.policies.match(visit.inbound.target, snapshot.account.groups)
-        return visit if match is None else replace(visit, match=match)
+        return replace(visit, match=match_for(self.policies, visit.inbound.target, visit.match, snapshot))
 
     async def _identify(self, visit: Visit) -> Visit:
         """Who is asking; and, on the way back from a step-up, the request that was parked."""
@@ -241,7 +190,7 @@ class Pipeline:
         visit = replace(visit, snapshot=snapshot, as_of=as_of)
         if snapshot is None:
             return visit
-        if _may_resume(visit.inbound):
+        if may_resume(visit.inbound.target, visit.inbound.cookies):
             visit = await self._resume(visit, snapshot)
         return self._matched_for(visit, snapshot)
 
@@ -264,7 +213,7 @@ class Pipeline:
         if isinstance(again, Unmatched):
             return visit
         return replace(again, snapshot=snapshot, as_of=visit.as_of).with_cookie(
-            self._reader.jar.forget(CookieKind.RESUME)
+            self.reader.jar.forget(CookieKind.RESUME)
         )
 
     async def _act(self, visit: Visit, decision: Decision, record: Record) -> web.StreamResponse:
@@ -295,15 +244,20 @@ class Pipeline:
                     return visit.answered(self._refuse(reason, record))
 
     async def _forward(self, visit: Visit, permit: Permit) -> web.StreamResponse:
-        cookie = visit.inbound.cookies.session
-        if visit.snapshot is not None and cookie is not None:
-            self._who.used(cookie, visit.snapshot, visit.inbound.address, visit.inbound.now)
+        if visit.snapshot is not None:
+            self.used(visit.inbound.cookies, visit.snapshot, visit.inbound.address, visit.inbound.now)
         return await visit.deliver(visit, permit)
+
+    def used(self, cookies: OwnCookies, snapshot: Snapshot, address: str, now: float) -> None:
+        """Note that a session is used."""
+        if cookies.session is not None:
+            self._who.used(cookies.session, snapshot, address, now)
 
 
 def _depends_on_who_asks(visit: Visit) -> bool:
-    match = visit.match
-    return match.by_group or match.need not in (Need.PUBLIC, Need.DENY) or _may_resume(visit.inbound)
+    match, inbound = visit.match, visit.inbound
+    needs_somebody = match.by_group or match.need not in (Need.PUBLIC, Need.DENY)
+    return needs_somebody or may_resume(inbound.target, inbound.cookies)
 
 
 def _must_be_told(visit: Visit) -> bool:
@@ -316,8 +270,3 @@ def _must_be_told(visit: Visit) -> bool:
         and in_an_app
         and visit.inbound.is_page_load
     )
-
-
-def _may_resume(inbound: Inbound) -> bool:
-    """Whether this may be the way back from a step-up; what a plain GET needs there does not matter."""
-    return inbound.cookies.resume is not None and inbound.target.method == "GET"

@@ -66,6 +66,18 @@ class Address:
         """Whether a request would have to wait."""
         return not self._free and len(self._open) >= self._limits.connections
 
+    def free_now(self) -> Connection | None:
+        """A usable connection that nobody uses, without waiting; None if there is none at the moment."""
+        if self._closed or not self._free:
+            return None
+        oldest = asyncio.get_running_loop().time() - self._limits.keep
+        while self._free:
+            connection = self._free.pop()
+            if connection.idle_since >= oldest and connection.usable():
+                return connection
+            connection.abort()
+        return None
+
     async def reserve(self) -> Connection:
         """A connection for one request: a usable one, or one that `connect` has to make.
 
@@ -128,12 +140,8 @@ class Address:
         """Decide without waiting; None when all connections are in use."""
         if self._closed:
             raise UpstreamFailed(UpstreamFault.REFUSED, "the gateway is stopping")
-        oldest = asyncio.get_running_loop().time() - self._limits.keep
-        while self._free:
-            connection = self._free.pop()
-            if connection.idle_since >= oldest and connection.usable():
-                return connection
-            connection.abort()
+        if connection := self.free_now():
+            return connection
         return self._admit() if len(self._open) < self._limits.connections else None
 
     def _admit(self) -> Connection:
@@ -187,6 +195,10 @@ class Pool:
             raise ValueError("an upstream needs an address")
         self.addresses = tuple(Address(address, limits) for address in addresses)
         self._turn = 0
+
+    def free_now(self) -> Connection | None:
+        """A connection for one request that can be had without waiting; None if there is none."""
+        return next(iter(self._in_order())).free_now()
 
     async def connection(self) -> Connection:
         """A connection for one request, made and usable at this moment.

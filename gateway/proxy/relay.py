@@ -17,6 +17,7 @@ from aiohttp.web_protocol import RequestPayloadError
 from gateway.core.decision import Permit
 from gateway.errors import BadRequest, PayloadTooLarge, UpstreamFailed
 from gateway.proxy.answer import answer_head, switching_head
+from gateway.proxy.record import CLIENT_LEFT
 from gateway.proxy.tunnel import ClientBytes, Splice
 from gateway.proxy.upstream import RawHeaders, Upstream, UpstreamResponse
 from gateway.proxy.wire import LAST_CHUNK, Lines, chunk
@@ -24,9 +25,6 @@ from gateway.web.connection import Connection
 
 _WITH_CONTENT = frozenset({"POST", "PUT", "PATCH"})
 """Methods for which a body of no bytes is a body: RFC 9110 section 8.6 wants its length declared."""
-
-_CLIENT_LEFT = 499
-"""nginx's status for a request whose client was gone before there was an answer; nobody is sent it."""
 
 
 class Relayed(web.StreamResponse):
@@ -81,7 +79,7 @@ class Relay:
         self._abort_upstream: Callable[[], None] | None = None
         self._splice: Splice | None = None
         self._cut = False
-        self._status = _CLIENT_LEFT
+        self._status = CLIENT_LEFT
 
     def close(self) -> None:
         """Cut both sides off at once; nothing that is still under way arrives."""

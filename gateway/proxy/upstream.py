@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Sequence
 
 from gateway.core.decision import Permit
+from gateway.proxy.connection import Connection, Receiver
 from gateway.proxy.exchange import Exchange
 from gateway.proxy.pool import Pool, UpstreamLimits
 from gateway.proxy.wire import Lines, RawHeaders, ResponseReader, request_head
@@ -85,8 +86,8 @@ class Upstream:
 
     def __init__(self, addresses: Sequence[str], limits: UpstreamLimits) -> None:
         """Raises ValueError for an address of another form."""
+        self.limits = limits
         self._pool = Pool(addresses, limits)
-        self._limits = limits
 
     @property
     def open_connections(self) -> int:
@@ -132,7 +133,7 @@ class Upstream:
             upgrade=upgrade,
         )
         connection = await self._pool.connection()
-        exchange = Exchange(connection, ResponseReader(permit.target.method, upgrade=upgrade), self._limits)
+        exchange = Exchange(connection, ResponseReader(permit.target.method, upgrade=upgrade), self.limits)
         try:
             if begins is not None:
                 begins(exchange.abort)
@@ -141,6 +142,23 @@ class Upstream:
             exchange.abort()
             raise
         return UpstreamResponse(exchange)
+
+    def free_now(self) -> Connection | None:
+        """A connection that is free at this moment; None if there is none. It is to be used, or released."""
+        return self._pool.free_now()
+
+    def send_now(self, permit: Permit, headers: Lines, connection: Connection, receiver: Receiver) -> None:
+        """Send a request without a body over a connection of `free_now`; `receiver` gets what comes.
+
+        It is told when the first byte is overdue; from then on that is its own affair. Raises ValueError for
+        headers that may not be sent.
+        """
+        if not isinstance(permit, Permit):
+            raise TypeError("forwarding needs a permit")
+        head = request_head(permit.target, headers, length=None)
+        connection.receiver = receiver
+        connection.expect(self.limits.first_byte)
+        connection.write(head)
 
     async def close(self) -> None:
         """Close every connection; whoever is in the middle of an exchange gets UpstreamFailed(BROKEN)."""

@@ -54,7 +54,9 @@ revoked. Nothing of it is kept.
 """
 
 import hashlib
+import re
 from dataclasses import dataclass
+from functools import cache
 
 from gateway import entropy
 
@@ -97,10 +99,19 @@ def shard_of_subject(subject: str, shards: int) -> Shard:
 
 def shard_of_id(identifier: str, shards: int) -> Shard | None:
     """The shard that an identifier names, or None for text that is no identifier of this store."""
-    if len(identifier) != 32 or any(digit not in "0123456789abcdef" for digit in identifier):
+    if not _IDENTIFIER.fullmatch(identifier):
         return None
     index = int(identifier[:2], 16)
-    return Shard(index) if index < shards else None
+    return shard_at(index) if index < shards else None
+
+
+_IDENTIFIER = re.compile(r"[0-9a-f]{32}")
+
+
+@cache
+def shard_at(index: int) -> Shard:
+    """The one with this number; the same object each time, since every request asks for its own."""
+    return Shard(index)
 
 
 def hash_of(value: str) -> str:

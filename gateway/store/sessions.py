@@ -15,7 +15,7 @@ from gateway.store.accounts import account_from
 from gateway.store.audit import Audit, AuditEntry
 from gateway.store.connection import Connection, pairs, time_text
 from gateway.store.devices import device_from
-from gateway.store.keys import Shard, hash_of, shard_of_id, shard_of_subject
+from gateway.store.keys import Shard, hash_of, shard_at, shard_of_id, shard_of_subject
 
 MOST_SESSIONS = 50
 """Sessions that one account may have; the oldest gives way, those on which a code was given last."""
@@ -241,7 +241,7 @@ class Sessions:
             index = int(name, 16)
         except ValueError:
             return None
-        return Shard(index) if index < self._connection.shards else None
+        return shard_at(index) if index < self._connection.shards else None
 
 
 def grant_field(grant: Grant) -> str:

@@ -62,7 +62,12 @@ class ListenerLimits:
 
 
 class Request(web.BaseRequest):
-    """aiohttp's, but its answers do not name the server's software, and end with the listener."""
+    """aiohttp's, but its answers do not name the server's software, and end with the listener.
+
+    `failure` is what came of the request already: it was sent on, and is not to be sent again.
+    """
+
+    failure: Exception | None = None
 
     @property
     def keep_alive(self) -> bool:
@@ -95,7 +100,8 @@ class Connection(RequestHandler):
     """Server side of one connection.
 
     `on_lost` is called once when the connection is gone, for whatever reason, and `on_drain` in place of
-    closing it when the listener stops; a handler that sets them takes them back when it ends.
+    closing it when the listener stops; a handler that sets them takes them back when it ends. `failure` is
+    for the next request (see `Request`).
     `open_connections` are counted against the limit: this connection is in it from its start until
     nothing of it is left, handlers included.
     """
@@ -111,6 +117,7 @@ class Connection(RequestHandler):
         "_open_connections",
         "_stall_timer",
         "draining",
+        "failure",
         "on_drain",
         "on_lost",
         "task",
@@ -141,6 +148,7 @@ class Connection(RequestHandler):
         self._head_timer: asyncio.TimerHandle | None = None
         self._stall_timer: asyncio.TimerHandle | None = None
         self.draining = False
+        self.failure: Exception | None = None
         self.on_lost: Callable[[], None] | None = None
         self.on_drain: Callable[[], None] | None = None
         self.task: asyncio.Task[None] | None = None
@@ -286,6 +294,7 @@ class Connection(RequestHandler):
     ) -> Request:
         self._body = payload
         request = Request(message, payload, protocol, writer, task, self._loop)
+        request.failure, self.failure = self.failure, None
         if not payload.is_eof():
             payload._timer = BodyTimer(request, self._limits.body_seconds, self._limits.body_rate, self.abort)
         return request

@@ -6,7 +6,7 @@ from aiohttp import web
 
 from gateway.core.target import Target
 from gateway.errors import PayloadTooLarge
-from gateway.web.connection import Connection
+from gateway.web.connection import Connection, Request
 from gateway.web.cookies import OwnCookies
 
 RawHeaders = tuple[tuple[bytes, bytes], ...]
@@ -73,6 +73,11 @@ class Inbound:
         connection = self.connection.protocol
         draining = isinstance(connection, Connection) and connection.draining
         return draining or self.connection.transport is None
+
+    @property
+    def failure(self) -> Exception | None:
+        """What came of this request, if it was sent on already."""
+        return self.connection.failure if isinstance(self.connection, Request) else None
 
     async def read_body(self, limit: int) -> bytes:
         """The whole body. Raises PayloadTooLarge beyond `limit` bytes, before reading more."""

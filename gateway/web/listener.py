@@ -12,6 +12,7 @@ from aiohttp import http_parser, web
 
 from gateway.web.connection import Connection, ListenerLimits, refusal
 from gateway.web.request_check import Unacceptable, check_request
+from gateway.web.short_cut import QuickConnection, ShortCut
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
@@ -27,11 +28,13 @@ class Listener:
     """Gives every well-formed request to `handler`; everything else is answered here, and cut off.
 
     The handler sees targets and headers exactly as they came (`request.raw_path`, `raw_headers`).
-    It need not think of `Expect`: 100 is sent when it first waits for the body.
+    It need not think of `Expect`: 100 is sent when it first waits for the body. A `short_cut` is offered
+    each request before that.
     """
 
-    def __init__(self, handler: Handler, limits: ListenerLimits) -> None:
+    def __init__(self, handler: Handler, limits: ListenerLimits, short_cut: ShortCut | None = None) -> None:
         self._handler = handler
+        self._short_cut = short_cut
         self._limits = limits
         self._connections: set[Connection] = set()
         self._accepted: WeakSet[Connection] = WeakSet()
@@ -81,7 +84,11 @@ class Listener:
 
         def connection() -> Connection:
             # It is served although it comes late: the system took it before this stopped accepting.
-            arriving = Connection(server, self._limits, self._connections)
+            arriving = (
+                Connection(server, self._limits, self._connections)
+                if self._short_cut is None
+                else QuickConnection(server, self._limits, self._connections, self._short_cut)
+            )
             arriving.draining = self._stopping
             self._accepted.add(arriving)
             return arriving

@@ -38,14 +38,14 @@ def test_what_is_remembered_is_what_would_be_read(name: bytes, value: bytes) -> 
     ],
 )
 def test_secrets_and_long_lines_are_not_remembered(line: bytes) -> None:
-    header._remembered.cache_clear()
+    header._remembered.clear()
     header_of(line)
-    assert header._remembered.cache_info().currsize == 0
+    assert not header._remembered
     header_of(b"Accept: */*")
-    assert header._remembered.cache_info().currsize == 1
+    assert set(header._remembered) == {b"Accept: */*"}
 
 
 def test_only_so_many_are_remembered() -> None:
     for number in range(2 * header._REMEMBERED):
         header_of(b"X: %d" % number)
-    assert header._remembered.cache_info().currsize == header._REMEMBERED
+        assert len(header._remembered) <= header._REMEMBERED

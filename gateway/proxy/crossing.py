@@ -1,0 +1,182 @@
+"""One request on the short cut: it was sent on as it came, and its answer is passed on piece by piece.
+
+No task waits for anything here. Each side is read only as fast as the other one takes it. Once an answer
+has begun, whatever breaks it breaks it off; before that, the ordinary way tells what went wrong.
+"""
+
+from gateway import clock
+from gateway.errors import UpstreamFailed, UpstreamFault
+from gateway.proxy.answer import AnswerHead, answer_head
+from gateway.proxy.connection import Connection
+from gateway.proxy.live import Handle, LiveConnections
+from gateway.proxy.passage import Passage
+from gateway.proxy.record import CLIENT_LEFT, Records
+from gateway.proxy.upstream import Upstream
+from gateway.proxy.wire import LAST_CHUNK, Lines, ResponseReader, broken, chunk
+from gateway.web.short_cut import QuickConnection
+
+
+class Crossing:
+    """`data` are the bytes of the request; `address` is where its client is."""
+
+    __slots__ = (
+        "_address",
+        "_began",
+        "_client",
+        "_data",
+        "_handle",
+        "_head",
+        "_idle",
+        "_reader",
+        "_records",
+        "_upstream",
+        "passage",
+    )
+
+    def __init__(
+        self, client: QuickConnection, data: bytes, passage: Passage, address: str, records: Records
+    ) -> None:
+        self.passage = passage
+        self._client = client
+        self._data = data
+        self._address = address
+        self._records = records
+        self._began = clock.stopwatch()
+        self._idle = 0.0
+        self._reader = ResponseReader(passage.forward.permit.target.method)
+        self._head: AnswerHead | None = None
+        self._handle: Handle | None = None
+        self._upstream: Connection | None = None
+
+    def begin(self, upstream: Upstream, headers: Lines, live: LiveConnections) -> bool:
+        """Send the request on, if a connection to the upstream is free at this moment."""
+        connection = upstream.free_now()
+        if connection is None:
+            return False
+        self._upstream, self._idle = connection, upstream.limits.idle
+        self._client.cross(self)
+        snapshot = self.passage.snapshot
+        if snapshot is not None:
+            self._handle = live.register(snapshot.session, self.cut, since=self.passage.as_of)
+        if self._upstream is not None:  # else it was cut: its session has ended
+            upstream.send_now(self.passage.forward.permit, headers, connection, self)
+        return True
+
+    def cut(self, reason: str) -> None:
+        """End both sides at once; nothing that is still under way arrives."""
+        del reason
+        self.lost()
+        self._client.abort()
+
+    def _may_pass(self) -> bool:
+        """Where the answer is no, this was cut already."""
+        return self._upstream is not None and (self._handle is None or self._handle.may_pass())
+
+    # what the upstream's connection does with it
+
+    def received(self, data: bytes) -> None:
+        reader = self._reader
+        try:
+            body = reader.feed(data)
+        except UpstreamFailed as failure:
+            self._fail(failure)
+            return
+        if reader.body is None or not self._may_pass():
+            return
+        if self._head is not None:
+            self._pass_on(self._head, body)
+        else:
+            head = self._head = answer_head(reader, is_1_1=True, keep_alive=not self._client.draining)
+            if reader.complete:
+                self._client.write(head.whole(body))
+                self._finish(head)
+                return
+            self._client.write(head.data)  # at once: the first event of a stream may be long in coming
+            self._pass_on(head, body)
+
+    def _pass_on(self, head: AnswerHead, body: bytes) -> None:
+        if body:
+            self._client.write(chunk(body) if head.chunked else body)
+        if self._reader.complete:
+            self._complete(head)
+        elif self._client.is_writable:
+            self._expect(self._idle)
+
+    def ended(self, error: Exception | None) -> None:
+        try:
+            if error is not None:
+                raise broken(f"the connection to the upstream broke: {error}")
+            self._reader.end()
+        except UpstreamFailed as failure:
+            self._fail(failure)
+            return
+        if self._head is not None and self._may_pass():
+            self._complete(self._head)
+
+    def overdue(self) -> None:
+        self._fail(UpstreamFailed(UpstreamFault.TIMEOUT, "the upstream stays silent"))
+
+    # what the client's connection does with it
+
+    def lost(self) -> None:
+        self._give_up()
+        self._keep_record()
+
+    def pause(self) -> None:
+        if self._upstream is not None:
+            self._upstream.pause_reading()
+            self._upstream.expect(None)
+
+    def resume(self) -> None:
+        if self._upstream is not None:
+            self._upstream.resume_reading()
+            self._expect(self._idle)
+
+    # ends
+
+    def _complete(self, head: AnswerHead) -> None:
+        if head.chunked:
+            self._client.write(LAST_CHUNK)
+        self._finish(head)
+
+    def _finish(self, head: AnswerHead) -> None:
+        """The answer is complete."""
+        upstream, self._upstream = self._upstream, None
+        if upstream is not None:
+            upstream.receiver = None
+            if self._reader.reusable:
+                upstream.release()
+            else:
+                upstream.abort()
+        self._keep_record()
+        self._client.crossed(keep_alive=head.keep_alive)
+
+    def _fail(self, failure: UpstreamFailed) -> None:
+        if self._upstream is not None:
+            self._upstream.home.failed()
+        self._give_up()
+        if self._head is not None:
+            self._keep_record()
+            self._client.abort()
+            return
+        if self._handle is not None:
+            self._handle.close()
+        self._client.turn_back(self._data, failure)
+
+    def _give_up(self) -> None:
+        upstream, self._upstream = self._upstream, None
+        if upstream is not None:
+            upstream.receiver = None
+            upstream.abort()
+
+    def _keep_record(self) -> None:
+        if self._handle is not None:
+            self._handle.close()
+        status = CLIENT_LEFT if self._head is None else self._reader.status
+        self._records.keep_forwarded(
+            self.passage.forward, self._address, status, clock.stopwatch() - self._began
+        )
+
+    def _expect(self, seconds: float) -> None:
+        if self._upstream is not None:
+            self._upstream.expect(seconds)

@@ -1,0 +1,76 @@
+"""Whether a request may pass by what memory tells of who asks, without a word to the store.
+
+Memory serves to let an ordinary request through, and for nothing else: whatever must be proven first,
+and whoever memory does not know, is for the store to judge.
+"""
+
+from typing import NamedTuple
+
+from gateway.core.decision import Forward, decide
+from gateway.core.policy.matching import PolicySet
+from gateway.core.policy.model import OWN_APP, OWN_SEGMENT, Match, Need
+from gateway.core.records import Snapshot
+from gateway.core.target import Target
+from gateway.proxy.live import LiveConnections, Mark
+from gateway.store.who import Who
+from gateway.web.cookies import OwnCookies
+
+
+class Passage(NamedTuple):
+    """A request that may pass: `match` is what it needs, `forward` what `decide` said.
+
+    `snapshot` is who asks, None where nobody need be known; `as_of` is from before that was looked up.
+    """
+
+    match: Match
+    forward: Forward
+    snapshot: Snapshot | None = None
+    as_of: Mark | None = None
+
+
+class Memory:
+    def __init__(self, who: Who, live: LiveConnections) -> None:
+        self._who = who
+        self._live = live
+
+    def plain(self, policies: PolicySet, target: Target, cookies: OwnCookies, now: float) -> Passage | None:
+        """A request that asks for nothing but an app's answer, and may have it; None for all others."""
+        if target.segments[0] == OWN_SEGMENT or may_resume(target, cookies):
+            return None
+        match = policies.match(target, None)
+        if match is None:
+            return None
+        if match.need is Need.PUBLIC and not match.by_group:
+            decision = decide(target, match, None, now)
+            return Passage(match, decision) if isinstance(decision, Forward) else None
+        passage = self.passage(policies, target, match, cookies, now)
+        if passage is None or (passage.snapshot is not None and passage.snapshot.untold_reset is not None):
+            return None
+        return passage
+
+    def passage(
+        self, policies: PolicySet, target: Target, match: Match, cookies: OwnCookies, now: float
+    ) -> Passage | None:
+        """For a request to an app that depends on who asks; `match` is from before that is known."""
+        if cookies.session is None or match.app.name == OWN_APP or may_resume(target, cookies):
+            return None
+        as_of, snapshot = self._live.mark(), self._who.remembered(cookies.session, now)
+        if snapshot is None:
+            return None
+        match = match_for(policies, target, match, snapshot)
+        if match.action is not None:
+            return None  # what needs a code is always judged by the store
+        decision = decide(target, match, snapshot, now)
+        return Passage(match, decision, snapshot, as_of) if isinstance(decision, Forward) else None
+
+
+def may_resume(target: Target, cookies: OwnCookies) -> bool:
+    """Whether this may be the way back from a step-up; what a plain GET needs there does not matter."""
+    return cookies.resume is not None and target.method == "GET"
+
+
+def match_for(policies: PolicySet, target: Target, match: Match, snapshot: Snapshot) -> Match:
+    """The match by the rules for the groups of who asks, where they matter."""
+    if not match.by_group:
+        return match
+    return policies.match(target, snapshot.account.groups) or match

@@ -1,0 +1,111 @@
+"""The short cut: a request that is whole, has no body, and may plainly pass by what memory tells.
+
+It is answered where its bytes arrive, without a task and without aiohttp's request. Everything that it
+depends on is what the ordinary way depends on: one reader of targets and headers, one `decide`, one maker
+of the headers for the app and for the client. What it takes is a narrow form of a request head, narrower
+than aiohttp's parser accepts; whatever does not fit, and whatever is not plainly allowed, goes the
+ordinary way. What was read of a client's header lines is kept for its next request on that connection,
+and used for the very same bytes only.
+"""
+
+import re
+from dataclasses import dataclass
+
+from gateway import clock
+from gateway.core.target import recent_target
+from gateway.errors import BadRequest
+from gateway.proxy.crossing import Crossing
+from gateway.proxy.delivery import Delivery
+from gateway.proxy.header import Header, header_of
+from gateway.proxy.headers import Outbound, outbound
+from gateway.proxy.pipeline import Pipeline
+from gateway.web.connection import ListenerLimits
+from gateway.web.reading import Envelope
+from gateway.web.short_cut import QuickConnection
+
+_LINE = re.compile(rb"(GET|HEAD) (/[!-~]*+) HTTP/1\.1\r\n")
+_FIELDS = re.compile(rb"(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]++:[ -~]*+\r\n)++\r\n")
+
+_ORDINARY = frozenset(
+    (
+        b"content-length",
+        b"expect",
+        b"proxy-connection",  # aiohttp's parser reads it as Connection
+        b"transfer-encoding",
+        b"upgrade",
+        b"watchword-code",
+    )
+)
+"""Headers that ask for more than an answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What one block of header lines says, if it comes from where this one came from."""
+
+    block: bytes
+    envelope: Envelope
+    outbound: Outbound
+
+
+class ShortCut:
+    def __init__(self, pipeline: Pipeline, delivery: Delivery, limits: ListenerLimits) -> None:
+        self._pipeline = pipeline
+        self._delivery = delivery
+        self._most_headers = limits.headers
+        self._longest = min(limits.line_bytes, limits.head_bytes)
+
+    def __call__(self, connection: QuickConnection, data: bytes) -> bool:
+        """Take a request, if it is one for the short cut."""
+        line = _LINE.match(data)
+        if line is None or len(data) > self._longest:
+            return False
+        known = connection.memory
+        if not isinstance(known, _Known) or known.block != data[line.end() :]:
+            known = connection.memory = self._known(connection, data[line.end() :])
+            if known is None:
+                return False
+        try:
+            target = recent_target(line[1].decode("ascii"), line[2].decode("ascii"), known.envelope.host)
+        except BadRequest:
+            return False
+        now = clock.now()
+        pipeline, envelope = self._pipeline, known.envelope
+        passage = pipeline.memory.plain(pipeline.policies, target, envelope.cookies, now)
+        if passage is None:
+            return False
+        crossing = Crossing(connection, data, passage, envelope.route[0], pipeline.records)
+        try:
+            if not self._delivery.cross(crossing, known.outbound):
+                return False
+        except ValueError:
+            return False  # a fault of ours: the ordinary way tells
+        if passage.snapshot is not None:
+            pipeline.used(envelope.cookies, passage.snapshot, envelope.route[0], now)
+        return True
+
+    def _known(self, connection: QuickConnection, block: bytes) -> _Known | None:
+        """What a block of header lines says; None for one that is not for the short cut."""
+        if not _FIELDS.fullmatch(block) or connection.transport is None:
+            return None
+        headers = [header_of(line) for line in block[:-4].split(b"\r\n")]
+        if len(headers) > self._most_headers or not _are_plain(headers):
+            return None
+        peer = connection.transport.get_extra_info("peername")
+        envelope = self._pipeline.reader.envelope(
+            tuple([(header.name, header.value) for header in headers]), peer
+        )
+        authority = envelope.host.lower()
+        try:
+            told = outbound(headers, authority, route=envelope.route, scheme=self._pipeline.reader.scheme)
+        except ValueError:
+            return None
+        return _Known(block, envelope, told)
+
+
+def _are_plain(headers: list[Header]) -> bool:
+    """Whether no header comes twice, and none asks for more than an answer on a connection that stays."""
+    by_key = {header.key: header.value for header in headers}
+    if len(by_key) < len(headers) or not _ORDINARY.isdisjoint(by_key):
+        return False
+    return by_key.get(b"connection", b"keep-alive").lower() == b"keep-alive"

@@ -1,0 +1,141 @@
+"""A client's connection with a short cut: some requests are answered from `data_received`, without aiohttp.
+
+Only what has arrived between two requests, and is one whole request, is offered to the short cut. While
+a request crosses by it, what the client sends next waits, so answers keep the order of their requests.
+Whatever the short cut does not take goes the ordinary way, as if it had never been looked at; and so does
+a request that failed before its answer began: the ordinary way tells the client, and sends nothing again.
+"""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from aiohttp import web
+
+from gateway.web.connection import Connection, ListenerLimits
+
+
+class Crossing(Protocol):
+    """A request on the short cut, as its client's connection knows it."""
+
+    def lost(self) -> None:
+        """The client is gone."""
+
+    def pause(self) -> None:
+        """The client does not read what it was written."""
+
+    def resume(self) -> None:
+        """It does again."""
+
+
+ShortCut = Callable[["QuickConnection", bytes], bool]
+"""Is offered what arrived; takes all of it (`cross` was called) or nothing."""
+
+
+class QuickConnection(Connection):
+    """`memory` is the short cut's own, from one request of this connection to the next."""
+
+    __slots__ = ("_crossing", "_held", "_short_cut", "memory")
+
+    def __init__(
+        self,
+        server: web.Server,
+        limits: ListenerLimits,
+        open_connections: "set[Connection]",
+        short_cut: ShortCut,
+    ) -> None:
+        super().__init__(server, limits, open_connections)
+        self._short_cut = short_cut
+        self._crossing: Crossing | None = None
+        self._held = b""
+        self.memory: object = None
+
+    # what the short cut does with it
+
+    def cross(self, crossing: Crossing) -> None:
+        """A request begins to cross: its connection is not idle until `crossed` or `turn_back`."""
+        self._stop_head_timer()
+        self._crossing = crossing
+
+    def write(self, data: bytes) -> None:
+        if self.transport is not None:
+            self.transport.write(data)
+
+    def crossed(self, *, keep_alive: bool) -> None:
+        """The answer is written; close behind it, or go on with what has come meanwhile."""
+        self._crossing = None
+        if self.draining or not keep_alive:
+            self.force_close()
+            return
+        self._next_keepalive_close_time = self._loop.time() + self._limits.idle_seconds
+        if self._keepalive_handle is None:
+            self._keepalive_handle = self._loop.call_at(
+                self._next_keepalive_close_time, self._process_keepalive
+            )
+        if self._held:
+            self._release()
+
+    def turn_back(self, data: bytes, failure: Exception) -> None:
+        """Let the ordinary way answer the request `data`, which failed so before it had an answer."""
+        self._crossing = None
+        self.failure = failure
+        super().data_received(data)
+        if self._held:
+            self._release()
+
+    @property
+    def is_writable(self) -> bool:
+        """Whether the client takes what it is written."""
+        return not self._paused
+
+    # what the event loop does with it
+
+    def data_received(self, data: bytes) -> None:
+        if self._crossing is not None:
+            self._held += data
+            self._pause_transport_reading()
+        elif not (self._is_between_requests() and data and self._short_cut(self, data)):
+            super().data_received(data)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        crossing, self._crossing = self._crossing, None
+        super().connection_lost(exc)
+        if crossing is not None:
+            crossing.lost()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        if self._crossing is not None:
+            self._crossing.pause()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._crossing is not None:
+            self._crossing.resume()
+
+    # aiohttp's idea of being idle
+
+    def _is_between_requests(self) -> bool:
+        waiter = self._waiter
+        return (
+            waiter is not None
+            and not waiter.done()
+            and not self._messages
+            and not self._head_size
+            and not self._deaf
+            and not self.draining
+            and not self._upgraded
+            and not (self._force_close or self._close)
+        )
+
+    def _is_idle(self) -> bool:
+        return self._crossing is None and super()._is_idle()
+
+    def _process_keepalive(self) -> None:
+        if self._crossing is not None:  # to be looked at again
+            self._next_keepalive_close_time = self._loop.time() + self._limits.idle_seconds
+        super()._process_keepalive()
+
+    def _release(self) -> None:
+        held, self._held = self._held, b""
+        self._resume_transport_reading()
+        self.data_received(held)

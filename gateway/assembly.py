@@ -12,6 +12,7 @@ from gateway.core.policy.matching import PolicySet
 from gateway.core.records import Session
 from gateway.core.security_event import Trust
 from gateway.core.telling import Channel
+from gateway.identity.assertions import Assertions
 from gateway.identity.fetched_keys import FetchedKeys
 from gateway.identity.jwks import FileKeys
 from gateway.identity.password_change import PasswordChanges
@@ -42,6 +43,7 @@ from gateway.portal.waiting import Waiting
 from gateway.proxy.answers import Answers
 from gateway.proxy.challenger import Challenger
 from gateway.proxy.delivery import Delivery
+from gateway.proxy.identity_headers import IdentityHeaders
 from gateway.proxy.live import ENDED, LiveConnections
 from gateway.proxy.pipeline import Pipeline
 from gateway.proxy.upstream import UpstreamLimits
@@ -223,7 +225,7 @@ def _topics(basis: Basis, desk: Desk, pages: Pages) -> tuple[Topic, ...]:
             basis.transmitters,
             basis.store.attempts,
             basis.metrics,
-            basis.ring if basis.settings.back_channel.receivers else None,
+            basis.ring,
         ),
     )
 
@@ -256,6 +258,10 @@ def listener_limits(settings: Settings) -> ListenerLimits:
         body_seconds=limits.body_deadline,
         idle_seconds=limits.keep_alive,
     )
+
+
+def identity_headers(settings: Settings, ring: Seals) -> IdentityHeaders:
+    return IdentityHeaders(Assertions(ring), settings.assertion.lifetime, settings.sessions.cached)
 
 
 def upstream_limits(settings: Settings) -> UpstreamLimits:

@@ -4,7 +4,8 @@ from aiohttp import web
 
 from gateway.core.decision import Permit
 from gateway.proxy.header import headers_of
-from gateway.proxy.headers import identity_lines, outbound
+from gateway.proxy.headers import outbound
+from gateway.proxy.identity_headers import IdentityHeaders
 from gateway.proxy.live import LiveConnections
 from gateway.proxy.relay import Relay
 from gateway.proxy.upstream import Upstream, UpstreamLimits
@@ -18,8 +19,11 @@ class Delivery:
     What is allowed to a session is registered under it for as long as it runs, and ends with it.
     """
 
-    def __init__(self, limits: UpstreamLimits, metrics: Metrics, live: LiveConnections) -> None:
+    def __init__(
+        self, limits: UpstreamLimits, identities: IdentityHeaders, metrics: Metrics, live: LiveConnections
+    ) -> None:
         self._limits = limits
+        self._identities = identities
         self._metrics = metrics
         self._live = live
         self._upstreams: dict[tuple[str, ...], Upstream] = {}
@@ -33,11 +37,12 @@ class Delivery:
             route=inbound.route,
             scheme=inbound.scheme,
         )
+        identity = self._identities.lines(permit, visit.snapshot, inbound.origin, inbound.now)
         relay = Relay(
             inbound.connection,
             permit,
             self._upstream(visit.app.upstreams),
-            told.before + identity_lines(permit.account) + told.after,
+            told.before + identity.lines + told.after,
             body=inbound.body,
             extra=[(b"Set-Cookie", cookie.encode("ascii")) for cookie in visit.set_cookies],
         )

@@ -47,6 +47,7 @@ from gateway.proxy.identity_headers import IdentityHeaders
 from gateway.proxy.live import ENDED, LiveConnections
 from gateway.proxy.pipeline import Pipeline
 from gateway.proxy.upstream import UpstreamLimits
+from gateway.proxy.verdict import Verdicts
 from gateway.settings import Settings
 from gateway.store.attempts import AttemptLimit, GrowingDelay
 from gateway.store.keyring import Seals
@@ -171,7 +172,7 @@ def make_pipeline(basis: Basis, policies: PolicySet, passwords: Passwords, deliv
     )
     pipeline = Pipeline(
         policies=policies,
-        reader=Reader(settings.public_scheme, settings.trusted_proxies, jar),
+        reader=Reader(settings.public_scheme, settings.trusted_proxies, jar, settings.forward_auth),
         sessions=store.sessions,
         who=store.who,
         step_ups=step_ups,
@@ -181,6 +182,7 @@ def make_pipeline(basis: Basis, policies: PolicySet, passwords: Passwords, deliv
         answers=answers,
         own_pages=Site(Forms(desk, pages, static), Api(desk), _topics(basis, desk, pages)),
         to_app=delivery,
+        verdicts=Verdicts(delivery.identities),
         metrics=basis.metrics,
         live=basis.live,
     )

@@ -15,7 +15,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, fie
 from gateway.backchannel_settings import BackChannel
 from gateway.core.located import Data, Document, Place, Shape, Trail, is_list, nearest, nested_shape, read
 from gateway.core.records import LaterDevices
-from gateway.core.values import NOT_EMPTY, Count, Duration, Name, Port, Size, Text, is_loopback
+from gateway.core.values import NOT_EMPTY, Count, Duration, Name, Port, Size, Switch, Text, is_loopback
 from gateway.documents import read_document
 from gateway.errors import Fault, Faulty
 from gateway.notice_settings import Notices
@@ -200,6 +200,7 @@ class Settings(Shape):
     listen: Listen = Listen()
     public_scheme: Literal["https", "http"] = "https"
     tls: Tls | None = None
+    forward_auth: Switch = False
     trusted_proxies: Annotated[tuple[Network, ...], BeforeValidator(_comma_separated)] = ()
     admin: AdminListen = AdminListen()
     store: Store = Store()

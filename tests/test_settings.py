@@ -55,6 +55,7 @@ def test_without_anything_the_defaults_hold(home: Home) -> None:
     codes, sign_in = found.codes, found.sign_in
     assert (codes.attempts, codes.delay, codes.longest_delay, codes.lock) == (5, 30, 900, 100)
     assert (sign_in.attempts_by_account, sign_in.delay, sign_in.longest_delay) == (10, 30, 900)
+    assert (found.forward_auth, found.assertion.lifetime) == (False, 300)
     assert (found.challenges.parked_body, found.limits.header_size) == (2**20, 2**14)
     assert (found.store.url, found.store.timeout, found.store.shards) == ("embedded", 2, 1)
 

@@ -23,7 +23,7 @@ class Delivery:
         self, limits: UpstreamLimits, identities: IdentityHeaders, metrics: Metrics, live: LiveConnections
     ) -> None:
         self._limits = limits
-        self._identities = identities
+        self.identities = identities
         self._metrics = metrics
         self._live = live
         self._upstreams: dict[tuple[str, ...], Upstream] = {}
@@ -37,7 +37,7 @@ class Delivery:
             route=inbound.route,
             scheme=inbound.scheme,
         )
-        identity = self._identities.lines(permit, visit.snapshot, inbound.origin, inbound.now)
+        identity = self.identities.lines(permit, visit.snapshot, inbound.origin, inbound.now)
         relay = Relay(
             inbound.connection,
             permit,

@@ -89,11 +89,11 @@ _USUAL = frozenset((b"keep-alive", b"Keep-Alive", b"close", b"upgrade", b"Upgrad
 def _to_app(header: Header) -> tuple[bytes, bytes] | None:
     if header.folded != b"cookie":
         return header.name, header.value
-    kept = _without_our_cookies(header.value)
+    kept = without_our_cookies(header.value)
     return (header.name, kept) if kept else None
 
 
-def _without_our_cookies(value: bytes) -> bytes:
+def without_our_cookies(value: bytes) -> bytes:
     cookies = value.split(b";")
     kept = [cookie for cookie in cookies if not is_ours(cookie)]
     return value if len(kept) == len(cookies) else b";".join(kept).lstrip(b" \t")

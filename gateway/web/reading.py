@@ -1,38 +1,58 @@
 """From what the listener received to an `Inbound`: the only place that looks at the raw request."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from aiohttp import web
 
-from gateway.core.target import parse_target
+from gateway.core.target import Target, parse_target
 from gateway.web import addresses
 from gateway.web.cookies import CookieJar
-from gateway.web.inbound import Inbound
+from gateway.web.forward_auth import Dialect, dialect_of, question
+from gateway.web.inbound import Inbound, RawHeaders
 
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """How the outside world reaches this gateway: the public scheme, and the proxies in front of it."""
+    """How the outside world reaches this gateway: the public scheme, and the proxies in front of it.
+
+    `asks`: they may ask about requests, too, that they forward themselves.
+    """
 
     scheme: str
     trusted: Sequence[addresses.Network]
     jar: CookieJar
+    asks: bool = False
+
+    def asked_by(self, request: web.BaseRequest) -> Dialect | None:
+        """In whose way the peer asks about another request; None when it makes one."""
+        dialect = dialect_of(request.raw_path) if self.asks else None
+        return dialect if dialect and addresses.is_trusted(_peer(request), self.trusted) else None
 
     def read(self, request: web.BaseRequest, now: float) -> Inbound:
         """Raises BadRequest for a target that is malformed or ambiguous."""
+        if dialect := self.asked_by(request):
+            asked = question(dialect, request.method, request.raw_path, request.raw_headers)
+            inbound = self._inbound(request, asked.target, asked.headers, now)
+            # What was parked can go nowhere from here.
+            return replace(inbound, asked_about=True, cookies=replace(inbound.cookies, resume=None))
         headers = request.raw_headers
         hosts = [value for name, value in headers if name.lower() == b"host"]
+        host = hosts[0].decode("latin-1") if len(hosts) == 1 else ""
+        return self._inbound(request, parse_target(request.method, request.raw_path, host), headers, now)
+
+    def _inbound(self, request: web.BaseRequest, target: Target, headers: RawHeaders, now: float) -> Inbound:
         forwarded = [value.decode("latin-1") for name, value in headers if name.lower() == b"x-forwarded-for"]
-        peer = request.transport.get_extra_info("peername") if request.transport else None
         return Inbound(
             connection=request,
-            target=parse_target(
-                request.method, request.raw_path, hosts[0].decode("latin-1") if len(hosts) == 1 else ""
-            ),
+            target=target,
             headers=headers,
             cookies=self.jar.read(headers),
-            route=addresses.route(peer, forwarded, self.trusted),
+            route=addresses.route(_peer(request), forwarded, self.trusted),
             scheme=self.scheme,
             now=now,
         )
+
+
+def _peer(request: web.BaseRequest) -> object:
+    return request.transport.get_extra_info("peername") if request.transport else None

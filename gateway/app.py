@@ -16,6 +16,7 @@ from gateway.assembly import (
     Basis,
     NodeSurroundings,
     backchannel_faults,
+    identity_headers,
     listener_limits,
     live_by,
     make_pipeline,
@@ -294,7 +295,8 @@ async def start_gateway(
         metrics, health = _metrics(handed), PolicyHealth()
         _open_office(settings, store, ring, metrics, parts)
         live = LiveConnections(metrics)
-        delivery = Delivery(upstream_limits(settings), metrics, live)
+        identities = identity_headers(settings, ring)
+        delivery = Delivery(upstream_limits(settings), identities, metrics, live)
         parts.push_async_callback(delivery.close)
         resets = reset_cases(settings, store)
         transmitters = transmitters_of(settings.back_channel, store)

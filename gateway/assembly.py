@@ -12,6 +12,7 @@ from gateway.core.policy.matching import PolicySet
 from gateway.core.records import Session
 from gateway.core.security_event import Trust
 from gateway.core.telling import Channel
+from gateway.identity.assertions import Assertions
 from gateway.identity.fetched_keys import FetchedKeys
 from gateway.identity.jwks import FileKeys
 from gateway.identity.password_change import PasswordChanges
@@ -42,11 +43,13 @@ from gateway.portal.waiting import Waiting
 from gateway.proxy.answers import Answers
 from gateway.proxy.challenger import Challenger
 from gateway.proxy.delivery import Delivery
+from gateway.proxy.identity_headers import IdentityHeaders
 from gateway.proxy.live import ENDED, LiveConnections
 from gateway.proxy.passage import Memory
 from gateway.proxy.pipeline import Pipeline
 from gateway.proxy.short_cut import ShortCut
 from gateway.proxy.upstream import UpstreamLimits
+from gateway.proxy.verdict import Verdicts
 from gateway.settings import Settings
 from gateway.store.attempts import AttemptLimit, GrowingDelay
 from gateway.store.keyring import Seals
@@ -171,7 +174,7 @@ def make_pipeline(basis: Basis, policies: PolicySet, passwords: Passwords, deliv
     )
     pipeline = Pipeline(
         policies=policies,
-        reader=Reader(settings.public_scheme, settings.trusted_proxies, jar),
+        reader=Reader(settings.public_scheme, settings.trusted_proxies, jar, settings.forward_auth),
         sessions=store.sessions,
         who=store.who,
         step_ups=step_ups,
@@ -181,6 +184,7 @@ def make_pipeline(basis: Basis, policies: PolicySet, passwords: Passwords, deliv
         answers=answers,
         own_pages=Site(Forms(desk, pages, static), Api(desk), _topics(basis, desk, pages)),
         to_app=delivery,
+        verdicts=Verdicts(delivery.identities),
         metrics=basis.metrics,
         live=basis.live,
         memory=Memory(store.who, basis.live),
@@ -231,7 +235,7 @@ def _topics(basis: Basis, desk: Desk, pages: Pages) -> tuple[Topic, ...]:
             basis.transmitters,
             basis.store.attempts,
             basis.metrics,
-            basis.ring if basis.settings.back_channel.receivers else None,
+            basis.ring,
         ),
     )
 
@@ -264,6 +268,10 @@ def listener_limits(settings: Settings) -> ListenerLimits:
         body_seconds=limits.body_deadline,
         idle_seconds=limits.keep_alive,
     )
+
+
+def identity_headers(settings: Settings, ring: Seals) -> IdentityHeaders:
+    return IdentityHeaders(Assertions(ring), settings.assertion.lifetime, settings.sessions.cached)
 
 
 def upstream_limits(settings: Settings) -> UpstreamLimits:

@@ -10,12 +10,12 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, field_validator, model_validator
 
 from gateway.backchannel_settings import BackChannel
 from gateway.core.located import Data, Document, Place, Shape, Trail, is_list, nearest, nested_shape, read
 from gateway.core.records import LaterDevices
-from gateway.core.values import NOT_EMPTY, Count, Duration, Name, Port, Size, Text, is_loopback
+from gateway.core.values import NOT_EMPTY, Count, Duration, Name, Port, Size, Switch, Text, is_loopback
 from gateway.documents import read_document
 from gateway.errors import Fault, Faulty
 from gateway.notice_settings import Notices
@@ -121,6 +121,19 @@ class SignInLimits(_Growing):
     per: Duration = 15 * _MINUTE
 
 
+class Assertion(Shape):
+    """The signed word for apps about who asks. `lifetime`: from the moment that it is signed."""
+
+    lifetime: Duration = 5 * _MINUTE
+
+    @field_validator("lifetime")
+    @classmethod
+    def _neither_gone_nor_forever(cls, lifetime: float) -> float:
+        if not 10.0 <= lifetime <= _HOUR:
+            raise ValueError("must be from 10s to 1h")
+        return lifetime
+
+
 class Profile(Shape):
     """`email`: who changes a person's address, and whether apps are told what a person says of theirs."""
 
@@ -187,6 +200,7 @@ class Settings(Shape):
     listen: Listen = Listen()
     public_scheme: Literal["https", "http"] = "https"
     tls: Tls | None = None
+    forward_auth: Switch = False
     trusted_proxies: Annotated[tuple[Network, ...], BeforeValidator(_comma_separated)] = ()
     admin: AdminListen = AdminListen()
     store: Store = Store()
@@ -198,6 +212,7 @@ class Settings(Shape):
     recovery: Recovery = Recovery()
     sign_in: SignInLimits = SignInLimits()
     profile: Profile = Profile()
+    assertion: Assertion = Assertion()
     challenges: Challenges = Challenges()
     resets: Resets = Resets()
     limits: Limits = Limits()

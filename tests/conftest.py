@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import pytest
 from hypothesis import settings
 from playwright.async_api import Browser, async_playwright
-from support import chromium, servers, spin
+from support import chromium, peers, servers, spin
 
 from bench.faults.servers import NO_LIBFAKETIME, find_libfaketime
 
@@ -47,7 +47,8 @@ CHROMIUM = Tool("browser", chromium.find, chromium.MISSING, "TEST_REQUIRE_BROWSE
 REDIS = Tool("Sentinel", servers.find_redis, servers.MISSING, "TEST_REQUIRE_REDIS")
 LIBFAKETIME = Tool("wall clock", find_libfaketime, NO_LIBFAKETIME, "TEST_REQUIRE_FAKETIME")
 SPIN = Tool("model", spin.find, spin.MISSING, "TEST_REQUIRE_SPIN")
-TOOLS = (CHROMIUM, REDIS, LIBFAKETIME, SPIN)
+LARGE_PEERS = Tool("Traefik and Envoy", peers.find_large, peers.MISSING, "TEST_REQUIRE_PEERS")
+TOOLS = (CHROMIUM, REDIS, LIBFAKETIME, SPIN, LARGE_PEERS)
 
 
 @pytest.fixture(scope="session")
@@ -86,6 +87,12 @@ def libfaketime() -> str:
 @pytest.fixture(scope="session")
 def spin_path() -> str:
     return SPIN.path()
+
+
+@pytest.fixture(scope="session")
+def large_peers() -> str:
+    """The folder of Traefik and Envoy."""
+    return LARGE_PEERS.path()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -3,11 +3,13 @@
 from pathlib import Path
 
 import pytest
+from support.store import RING
 from support.tokens import ISSUER, keys_in
 
 from gateway.assembly import (
     backchannel_faults,
     code_delay,
+    identity_headers,
     listener_limits,
     sign_in_limits,
     transmitters_of,
@@ -15,7 +17,16 @@ from gateway.assembly import (
 )
 from gateway.backchannel_settings import BackChannel
 from gateway.core.records import LaterDevices
-from gateway.settings import Codes, Devices, Limits, Settings, SignInLimits, UpstreamLimits
+from gateway.settings import (
+    Assertion,
+    Codes,
+    Devices,
+    Limits,
+    Sessions,
+    Settings,
+    SignInLimits,
+    UpstreamLimits,
+)
 from gateway.store.attempts import AttemptLimit, GrowingDelay
 from gateway.store.opening import Store
 
@@ -46,6 +57,12 @@ def test_no_line_is_longer_than_the_head() -> None:
 def test_an_upstream_has_its_own() -> None:
     limits = upstream_limits(Settings(upstream=UpstreamLimits(connect=1, first_byte=2, idle=3)))
     assert (limits.connect, limits.first_byte, limits.idle) == (1, 2, 3)
+
+
+def test_as_many_identities_are_kept_as_sessions() -> None:
+    settings = Settings(assertion=Assertion(lifetime=60), sessions=Sessions(cached=3))
+    identities = identity_headers(settings, RING)
+    assert (identities.lifetime, identities.most) == (60, 3)
 
 
 def back_channel(keys: Path, authorization: Path) -> BackChannel:

@@ -55,6 +55,7 @@ def test_without_anything_the_defaults_hold(home: Home) -> None:
     codes, sign_in = found.codes, found.sign_in
     assert (codes.attempts, codes.delay, codes.longest_delay, codes.lock) == (5, 30, 900, 100)
     assert (sign_in.attempts_by_account, sign_in.delay, sign_in.longest_delay) == (10, 30, 900)
+    assert (found.forward_auth, found.assertion.lifetime) == (False, 300)
     assert (found.challenges.parked_body, found.limits.header_size) == (2**20, 2**14)
     assert (found.store.url, found.store.timeout, found.store.shards) == ("embedded", 2, 1)
 
@@ -218,6 +219,8 @@ def test_a_password_stays_secret(home: Home) -> None:
             "1:18: idle: '3600' is not a duration; write one such as 30s, 5m, 1h or 7d",
         ),
         ("sessions: {idle: 2d}", "1:11: sessions: idle must not be longer than absolute"),
+        ("assertion: {lifetime: 9s}", "1:23: lifetime: must be from 10s to 1h"),
+        ("assertion: {lifetime: 61m}", "1:23: lifetime: must be from 10s to 1h"),
         ("challenges: {parked-body: 5}", "1:27: parked-body: '5' is not a size"),
         ("trusted-proxies: [10.0.0.1/8]", "1:19: trusted-proxies: '10.0.0.1/8' is not a network such as"),
         ("tls: {key: k}", "1:6: the key 'tls.certificate' is missing"),

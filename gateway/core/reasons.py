@@ -39,6 +39,7 @@ class Reason(StrEnum):
     WRONG_ORIGIN = "wrong-origin"
     BODY_UNREADABLE = "body-unreadable"
     BODY_TOO_LARGE = "body-too-large"
+    BODY_UNSEEN = "body-unseen"
     NOT_FOUND = "not-found"
     PROTECTION_LOCKED = "protection-locked"
     STORE_UNAVAILABLE = "store-unavailable"

@@ -1,4 +1,4 @@
-"""The public half of the key that signs our events, as other parties are given it."""
+"""The public half of the key that signs our events and assertions, as other parties are given it."""
 
 import base64
 import hashlib

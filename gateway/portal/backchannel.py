@@ -43,23 +43,21 @@ _log = structlog.get_logger("gateway.backchannel")
 
 
 class BackChannel:
-    def __init__(
-        self, transmitters: Transmitters, attempts: Attempts, metrics: Metrics, ring: Seals | None
-    ) -> None:
-        """`ring` signs what is told to receivers; None where there are none."""
+    def __init__(self, transmitters: Transmitters, attempts: Attempts, metrics: Metrics, ring: Seals) -> None:
+        """`ring` signs what receivers and apps are told."""
         self._transmitters = transmitters
         self._attempts = attempts
         self._metrics = metrics
         self._ring = ring
 
     def routes(self) -> tuple[Route[Handler], ...]:
-        """Only what the settings have a use for is there at all."""
+        """Tokens are taken only where the settings name somebody whose tokens count."""
         taken = (
             Route("POST", LOGOUT_PATH, self.log_out, Need.PUBLIC),
             Route("POST", EVENTS_PATH, self.take, Need.PUBLIC),
         )
         told = (Route("GET", KEYS_PATH, self.keys, Need.PUBLIC),)
-        return (*(taken if self._transmitters else ()), *(told if self._ring else ()))
+        return (*(taken if self._transmitters else ()), *told)
 
     async def log_out(self, call: Call) -> web.Response:
         """OpenID Connect Back-Channel Logout 1.0 sections 2.5 to 2.8."""
@@ -78,9 +76,7 @@ class BackChannel:
         return _busy() if outcome is Outcome.BUSY else web.Response(status=202, headers=_NO_STORE)
 
     async def keys(self, _: Call) -> web.Response:
-        """The public key with which our events are signed."""
-        if self._ring is None:
-            raise TypeError("without receivers nothing is signed")
+        """The public key with which our events and assertions are signed."""
         return web.Response(
             body=json.dumps(jwk_set(self._ring.event_key().public_key())).encode(),
             content_type="application/jwk-set+json",

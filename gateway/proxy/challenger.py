@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 from aiohttp import web
 
-from gateway.core.decision import Decision, StepUp, binding_of
+from gateway.core.decision import Decision, Refuse, StepUp, binding_of
 from gateway.core.fields import pick, read_fields
 from gateway.core.policy.model import Action
 from gateway.core.policy.own import CHANGE_PASSWORD
@@ -42,6 +42,8 @@ class Challenger:
         shown to the person cannot be read from it.
         """
         snapshot = visit.snapshot
+        if visit.inbound.asked_about and _needs_body(visit):
+            return visit, Refuse(Reason.BODY_UNSEEN)
         if wanted.reason is Reason.FACTOR_MISSING or snapshot is None:
             return visit, self.answers.factor_missing(visit, wanted.action)
         visit = await self._with_body(visit)
@@ -59,8 +61,9 @@ class Challenger:
 
     async def _with_body(self, visit: Visit) -> Visit:
         """Read the body where it is approved or shown, or where it has to be parked."""
-        inbound, action = visit.inbound, visit.match.action
-        needed = action is not None and (action.single_use or bool(action.show))
+        inbound, needed = visit.inbound, _needs_body(visit)
+        if inbound.asked_about:
+            return visit
         if not needed and (inbound.is_safe or not inbound.is_navigation):
             return visit
         most = visit.app.body_limit
@@ -115,6 +118,12 @@ class Challenger:
         if challenge is None:
             return self.answers.sign_in(visit, Reason.SESSION_REVOKED)
         return self.answers.step_up(visit, action, challenge)
+
+
+def _needs_body(visit: Visit) -> bool:
+    """Whether what is approved is this very body, or is shown from it."""
+    action = visit.match.action
+    return action is not None and (action.single_use or bool(action.show))
 
 
 def shown_fields(action: Action, inbound: Inbound) -> tuple[tuple[str, str], ...]:

@@ -5,10 +5,12 @@ from aiohttp import web
 from gateway.core.decision import Permit
 from gateway.proxy.crossing import Crossing
 from gateway.proxy.header import headers_of
-from gateway.proxy.headers import Outbound, identity_lines, outbound
+from gateway.proxy.headers import Outbound, outbound
+from gateway.proxy.identity_headers import IdentityHeaders
 from gateway.proxy.live import LiveConnections
 from gateway.proxy.relay import Relay
 from gateway.proxy.upstream import Upstream, UpstreamLimits
+from gateway.proxy.wire import joined
 from gateway.web.metrics import Metrics
 from gateway.web.visit import Visit
 
@@ -19,8 +21,11 @@ class Delivery:
     What is allowed to a session is registered under it for as long as it runs, and ends with it.
     """
 
-    def __init__(self, limits: UpstreamLimits, metrics: Metrics, live: LiveConnections) -> None:
+    def __init__(
+        self, limits: UpstreamLimits, identities: IdentityHeaders, metrics: Metrics, live: LiveConnections
+    ) -> None:
         self._limits = limits
+        self.identities = identities
         self._metrics = metrics
         self._live = live
         self._upstreams: dict[tuple[str, ...], Upstream] = {}
@@ -36,11 +41,12 @@ class Delivery:
             route=inbound.route,
             scheme=inbound.scheme,
         )
+        identity = self.identities.lines(permit, visit.snapshot, inbound.origin, inbound.now)
         relay = Relay(
             inbound.connection,
             permit,
             self._upstream(visit.app.upstreams),
-            told.before + identity_lines(permit.account) + told.after,
+            joined(told.before, identity.lines, told.after),
             body=inbound.body,
             extra=[(b"Set-Cookie", cookie.encode("ascii")) for cookie in visit.set_cookies],
         )
@@ -55,13 +61,15 @@ class Delivery:
         with self._live.register(visit.snapshot.session, relay.cut, since=visit.as_of) as handle:
             return await relay.run(handle.may_pass)
 
-    def cross(self, crossing: Crossing, told: Outbound) -> bool:
+    def cross(self, crossing: Crossing, told: Outbound, origin: str, now: float) -> bool:
         """Send a request on by the short cut; False where it would have to wait for a connection.
 
-        Raises ValueError for an account that no header can name.
+        `origin` is as in `Inbound`. Raises ValueError for an account that no header can name.
         """
-        permit = crossing.passage.forward.permit
-        headers = told.before + identity_lines(permit.account) + told.after
+        passage = crossing.passage
+        permit = passage.forward.permit
+        identity = self.identities.lines(permit, passage.snapshot, origin, now)
+        headers = joined(told.before, identity.lines, told.after)
         return crossing.begin(self._upstream(permit.match.app.upstreams), headers, self._live)
 
     async def close(self) -> None:

@@ -5,11 +5,9 @@ writes them. Names count as the same when a server that hands them on as variabl
 in any case, and with any mark for a dash (`Remote_User`, `remote.user`).
 """
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from gateway.core.records import Account
 from gateway.proxy.header import Header, fold
 from gateway.proxy.wire import Lines, header_lines
 from gateway.web.cookie_names import is_ours
@@ -23,12 +21,12 @@ _READ_AS = frozenset((b"content-encoding", b"content-type"))
 
 _CACHING = frozenset((b"cache-control", b"cdn-cache-control", b"expires", b"pragma", b"surrogate-control"))
 
-_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-
 
 @dataclass(frozen=True, slots=True)
 class Outbound:
-    """The headers for the upstream, but for those between `before` and `after` that say who is asking."""
+    """The headers for the upstream, but for those between `before` and `after` that say who is asking
+    (`gateway.proxy.identity_headers`).
+    """
 
     before: Lines
     after: Lines
@@ -54,11 +52,6 @@ def outbound(headers: Sequence[Header], authority: str, *, route: Sequence[str],
             ]
         ),
     )
-
-
-def identity_lines(account: Account | None) -> Lines:
-    """Who is asking. Raises ValueError for an account that no header can name."""
-    return header_lines(_identity(account) if account is not None else [])
 
 
 def answer_lines(headers: Sequence[Header], *, cacheable: bool = True) -> bytes:
@@ -96,36 +89,11 @@ _USUAL = frozenset((b"keep-alive", b"Keep-Alive", b"close", b"upgrade", b"Upgrad
 def _to_app(header: Header) -> tuple[bytes, bytes] | None:
     if header.folded != b"cookie":
         return header.name, header.value
-    kept = _without_our_cookies(header.value)
+    kept = without_our_cookies(header.value)
     return (header.name, kept) if kept else None
 
 
-def _without_our_cookies(value: bytes) -> bytes:
+def without_our_cookies(value: bytes) -> bytes:
     cookies = value.split(b";")
     kept = [cookie for cookie in cookies if not is_ours(cookie)]
     return value if len(kept) == len(cookies) else b";".join(kept).lstrip(b" \t")
-
-
-def _identity(account: Account) -> Headers:
-    """Who is asking, in UTF-8, as most gateways send it. What is empty is left out.
-
-    A name is for people to read, so odd characters in it become blanks. The others are keys, and altering
-    one could turn an account into another, so what no header can carry is an error. For the same reason an
-    address that is only the person's own word is not told.
-    """
-    if any(not group or "," in group for group in account.groups):
-        raise ValueError("a group's name is empty or holds a comma, which is what separates groups")
-    values = (
-        (b"Remote-User", _key(account.subject)),
-        (b"Remote-Name", _CONTROLS.sub(" ", account.name).strip().encode(errors="replace")),
-        (b"Remote-Email", b"" if account.own_email else _key(account.email)),
-        (b"Remote-Groups", b",".join(_key(group) for group in sorted(account.groups))),
-    )
-    return [(name, value) for name, value in values if value]
-
-
-def _key(text: str) -> bytes:
-    """Raises ValueError also for text that is no Unicode: UnicodeEncodeError is one."""
-    if _CONTROLS.search(text) or text != text.strip():
-        raise ValueError("a subject, address or group holds a control character, or a blank at an end")
-    return text.encode()

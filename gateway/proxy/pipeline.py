@@ -25,6 +25,7 @@ from gateway.proxy.challenger import Challenger
 from gateway.proxy.live import LiveConnections
 from gateway.proxy.passage import Memory, match_for, may_resume
 from gateway.proxy.record import Record, Records
+from gateway.proxy.verdict import Verdicts, worded
 from gateway.store.sessions import Sessions
 from gateway.store.who import Who
 from gateway.web.cookies import CookieKind, OwnCookies
@@ -72,6 +73,7 @@ class Pipeline:
         answers: Answers,
         own_pages: OwnPages,
         to_app: Deliver,
+        verdicts: Verdicts,
         metrics: Metrics,
         live: LiveConnections,
         memory: Memory,
@@ -87,6 +89,7 @@ class Pipeline:
         self._answers = answers
         self._own_pages = own_pages
         self._to_app = to_app
+        self._verdicts = verdicts
         self._metrics = metrics
         self._live = live
 
@@ -94,6 +97,8 @@ class Pipeline:
         """Answer one request, and keep a record of it."""
         record, began = Record(), clock.stopwatch()
         response = await self._answered(request, record)
+        if dialect := self.reader.asked_by(request):
+            response = worded(dialect, response, record.inbound.origin if record.inbound else "")
         self.records.keep(record, response.status, clock.stopwatch() - began)
         return response
 
@@ -156,7 +161,7 @@ class Pipeline:
                 return Unmatched(Reason.UNKNOWN_HOST)
             if inbound.is_upgrade and match.need is not Need.PUBLIC and not is_same_origin(inbound):
                 return Unmatched(Reason.WRONG_ORIGIN)
-            return Visit(inbound, app, match, self._to_app)
+            return Visit(inbound, app, match, self._verdicts if inbound.asked_about else self._to_app)
         found = self._own_pages.find(self.policies.account, app, inbound.target)
         if isinstance(found, frozenset):
             if not found:

@@ -45,6 +45,7 @@ class _Known:
 
     block: bytes
     envelope: Envelope
+    origin: str
     outbound: Outbound
 
 
@@ -76,7 +77,7 @@ class ShortCut:
             return False
         crossing = Crossing(connection, data, passage, envelope.route[0], pipeline.records)
         try:
-            if not self._delivery.cross(crossing, known.outbound):
+            if not self._delivery.cross(crossing, known.outbound, known.origin, now):
                 return False
         except ValueError:
             return False  # a fault of ours: the ordinary way tells
@@ -92,15 +93,14 @@ class ShortCut:
         if len(headers) > self._most_headers or not _are_plain(headers):
             return None
         peer = connection.transport.get_extra_info("peername")
-        envelope = self._pipeline.reader.envelope(
-            tuple([(header.name, header.value) for header in headers]), peer
-        )
+        reader = self._pipeline.reader
+        envelope = reader.envelope(tuple([(header.name, header.value) for header in headers]), peer)
         authority = envelope.host.lower()
         try:
-            told = outbound(headers, authority, route=envelope.route, scheme=self._pipeline.reader.scheme)
+            told = outbound(headers, authority, route=envelope.route, scheme=reader.scheme)
         except ValueError:
             return None
-        return _Known(block, envelope, told)
+        return _Known(block, envelope, f"{reader.scheme}://{authority}", told)
 
 
 def _are_plain(headers: list[Header]) -> bool:

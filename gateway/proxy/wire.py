@@ -12,8 +12,7 @@ Four rules, so that nobody can read the same bytes in another way:
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import httptools
 
@@ -49,8 +48,7 @@ _FRAMING = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Lines:
+class Lines(NamedTuple):
     """Header lines that are fit to be sent: `header_lines` has looked at every name and value.
 
     `hosts` is how many of them name the host.
@@ -58,9 +56,6 @@ class Lines:
 
     data: bytes
     hosts: int
-
-    def __add__(self, other: "Lines") -> "Lines":
-        return Lines(self.data + other.data, self.hosts + other.hosts)
 
 
 def header_lines(headers: RawHeaders) -> Lines:
@@ -83,6 +78,11 @@ def header_lines(headers: RawHeaders) -> Lines:
     if not _FRAMING.isdisjoint(folded):
         raise ValueError("framing and hop-by-hop headers are added here and nowhere else")
     return Lines(b"".join([b"%b: %b\r\n" % field for field in headers]), folded.count(b"host"))
+
+
+def joined(*parts: Lines) -> Lines:
+    """One after the other."""
+    return Lines(b"".join([part.data for part in parts]), sum([part.hosts for part in parts]))
 
 
 def request_head(

@@ -10,6 +10,7 @@ it is kept, until nothing is sealed with it any more and it is taken out.
 """
 
 import base64
+import functools
 import hashlib
 import hmac
 from collections.abc import Mapping
@@ -104,16 +105,14 @@ class KeyRing:
         return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
 
     def event_key(self) -> EllipticCurvePrivateKey:
-        """The P-256 key that signs events for other parties, of whom many know no Ed25519.
+        """The P-256 key that signs what other parties verify, of whom many know no Ed25519: events, and the
+        assertions for apps.
 
         Derived from the operators' seed by HKDF-SHA256 (RFC 5869), so every node has the same one without a
         further secret to hand out. 384 bits are taken, so that no private key is likelier than another
         (FIPS 186-5 section A.2.1).
         """
-        wide = HKDF(hashes.SHA256(), length=48, salt=None, info=b"watchword events").derive(
-            self.operator_seed
-        )
-        return ec.derive_private_key(int.from_bytes(wide, "big") % (_P256_ORDER - 1) + 1, ec.SECP256R1())
+        return _event_key(self.operator_seed)
 
     def operator_key(self) -> Ed25519PrivateKey:
         return Ed25519PrivateKey.from_private_bytes(self.operator_seed)
@@ -191,3 +190,10 @@ def new_keyring() -> KeyRing:
 
 def _new_name() -> str:
     return f"k-{entropy.identifier()[:8]}"
+
+
+@functools.lru_cache(maxsize=2)
+def _event_key(seed: bytes) -> EllipticCurvePrivateKey:
+    """Kept, since assertions are signed by the hundred: to derive it takes longer than to sign."""
+    wide = HKDF(hashes.SHA256(), length=48, salt=None, info=b"watchword events").derive(seed)
+    return ec.derive_private_key(int.from_bytes(wide, "big") % (_P256_ORDER - 1) + 1, ec.SECP256R1())

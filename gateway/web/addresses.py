@@ -32,6 +32,12 @@ def route(peer: object, forwarded_for: Iterable[str], trusted: Iterable[Network]
     return tuple(str(hop) for hop in reversed(known))
 
 
+def is_trusted(peer: object, trusted: Iterable[Network]) -> bool:
+    """Whether a socket's peer name is one of a network that is trusted."""
+    address = _address(str(peer[0])) if isinstance(peer, tuple) and peer else None
+    return address is not None and any(address in network for network in trusted)
+
+
 def _address(text: str) -> Address | None:
     """Read an address, with brackets, port or zone if it has them. IPv4 within IPv6 counts as IPv4."""
     text = text.strip(" \t")

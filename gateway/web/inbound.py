@@ -20,6 +20,8 @@ class Inbound:
     says of target and headers is not looked at again.
 
     `route` are the addresses that the request is known to have come through, the client's first.
+    `asked_about`: another proxy asks about this request, and will forward it itself; its body is out of sight
+    (`gateway.web.forward_auth`).
     `body` holds the body once it was read; `now` is the one reading of the clock for this request;
     `scheme` is the public one.
     """
@@ -32,6 +34,7 @@ class Inbound:
     scheme: str
     now: float
     body: bytes | None = None
+    asked_about: bool = False
 
     def header(self, name: bytes) -> str | None:
         """The only value of a header (name in lower case); None when missing or repeated."""

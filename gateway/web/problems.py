@@ -29,6 +29,7 @@ _PROBLEMS: Mapping[str, tuple[int, str]] = {
     Reason.WRONG_ORIGIN: (403, "The request came from another site"),
     Reason.BODY_UNREADABLE: (400, "The request body cannot be understood"),
     Reason.BODY_TOO_LARGE: (413, "The request body is too large"),
+    Reason.BODY_UNSEEN: (403, "This cannot be approved on this way"),
     Reason.NOT_FOUND: (404, "There is nothing here"),
     Reason.PROTECTION_LOCKED: (403, "This protection cannot be switched"),
     Reason.STORE_UNAVAILABLE: (503, "The gateway cannot check your session right now"),

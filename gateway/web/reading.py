@@ -1,13 +1,14 @@
 """From what the listener received to an `Inbound`: the only place that looks at the raw request."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from aiohttp import web
 
-from gateway.core.target import recent_target
+from gateway.core.target import Target, recent_target
 from gateway.web import addresses
 from gateway.web.cookies import CookieJar, OwnCookies
+from gateway.web.forward_auth import Dialect, dialect_of, question
 from gateway.web.inbound import Inbound, RawHeaders
 
 
@@ -22,20 +23,45 @@ class Envelope:
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """How the outside world reaches this gateway: the public scheme, and the proxies in front of it."""
+    """How the outside world reaches this gateway: the public scheme, and the proxies in front of it.
+
+    `asks`: they may ask about requests, too, that they forward themselves.
+    """
 
     scheme: str
     trusted: Sequence[addresses.Network]
     jar: CookieJar
+    asks: bool = False
+
+    def asked_by(self, request: web.BaseRequest) -> Dialect | None:
+        """In whose way the peer asks about another request; None when it makes one."""
+        dialect = dialect_of(request.raw_path) if self.asks else None
+        return dialect if dialect and addresses.is_trusted(_peer(request), self.trusted) else None
 
     def read(self, request: web.BaseRequest, now: float) -> Inbound:
         """Raises BadRequest for a target that is malformed or ambiguous."""
-        peer = request.transport.get_extra_info("peername") if request.transport else None
-        envelope = self.envelope(request.raw_headers, peer)
+        if dialect := self.asked_by(request):
+            asked = question(dialect, request.method, request.raw_path, request.raw_headers)
+            envelope = self.envelope(asked.headers, _peer(request))
+            inbound = self._inbound(request, asked.target, asked.headers, envelope, now)
+            # What was parked can go nowhere from here.
+            return replace(inbound, asked_about=True, cookies=replace(inbound.cookies, resume=None))
+        envelope = self.envelope(request.raw_headers, _peer(request))
+        target = recent_target(request.method, request.raw_path, envelope.host)
+        return self._inbound(request, target, request.raw_headers, envelope, now)
+
+    def _inbound(
+        self,
+        request: web.BaseRequest,
+        target: Target,
+        headers: RawHeaders,
+        envelope: Envelope,
+        now: float,
+    ) -> Inbound:
         return Inbound(
             connection=request,
-            target=recent_target(request.method, request.raw_path, envelope.host),
-            headers=request.raw_headers,
+            target=target,
+            headers=headers,
             cookies=envelope.cookies,
             route=envelope.route,
             scheme=self.scheme,
@@ -51,3 +77,7 @@ class Reader:
             cookies=self.jar.read(headers),
             route=addresses.route(peer, forwarded, self.trusted),
         )
+
+
+def _peer(request: web.BaseRequest) -> object:
+    return request.transport.get_extra_info("peername") if request.transport else None

@@ -9,7 +9,8 @@ from support.raw_client import RawClient
 from support.recording import Received, ok
 from support.upstreams import OK, Peer, Script
 
-OURS = ["Remote-User", "Remote-Name", "Remote-Email", "Remote-Groups"]
+NAMED = ["Remote-User", "Remote-Name", "Remote-Email", "Remote-Groups"]
+OURS = [*NAMED, "Watchword-Assertion"]
 FORGED = [
     "Remote-User",
     "remote-user",
@@ -28,6 +29,11 @@ FORGED = [
     "X-Auth-Request-User",
     "X.Auth.Request.Email",
     "Watchword-Subject",
+    "Watchword-Assertion",
+    "watchword-assertion",
+    "WATCHWORD_ASSERTION",
+    "Watchword.Assertion",
+    "Watchword-Assertion-",
 ]
 
 
@@ -39,9 +45,16 @@ async def test_case_10_forged_identities(scene: Scene, name: str) -> None:
     assert (await ada.call("GET /mine", headers=forged)).status == 200
     anonymous, known = scene.app.requests
     assert b"root" not in anonymous.head
-    assert [anonymous.header(ours) for ours in OURS] == [[]] * 4
+    assert [anonymous.header(ours) for ours in OURS] == [[]] * 5
     assert b"root" not in known.head
-    assert [known.header(ours) for ours in OURS] == [["ada"], ["Ada"], ["ada@example.org"], ["staff,traders"]]
+    assert [known.header(ours) for ours in NAMED] == [
+        ["ada"],
+        ["Ada"],
+        ["ada@example.org"],
+        ["staff,traders"],
+    ]
+    assert len(known.header("Watchword-Assertion")) == 1
+    assert len([name for name, _ in known.headers if name.lower().startswith("watchword")]) == 1
 
 
 @pytest.mark.parametrize("name", OURS)
@@ -50,7 +63,7 @@ async def test_case_11_connection_lists_our_headers(scene: Scene, name: str) -> 
     listed = {"Connection": f"close, {name}, X-Forwarded-For, Host, Cookie", name: "root"}
     assert (await ada.call("GET /mine", headers=listed)).status == 200
     (received,) = scene.app.requests
-    assert [len(received.header(ours)) for ours in OURS] == [1] * 4
+    assert [len(received.header(ours)) for ours in OURS] == [1] * 5
     assert received.header("x-forwarded-for") == ["127.0.0.1"]
     assert received.header("host") == ["localhost"]
     assert b"root" not in received.head

@@ -69,6 +69,7 @@ REFUSALS = [
     Reason.WRONG_ORIGIN,
     Reason.BODY_UNREADABLE,
     Reason.BODY_TOO_LARGE,
+    Reason.BODY_UNSEEN,
     Reason.NOT_FOUND,
     Reason.STORE_UNAVAILABLE,
     Reason.OVERLOADED,

@@ -5,9 +5,12 @@ import asyncio
 from support.gateway import POLICY, UPGRADE, OpenScene, Scene
 from support.raw_client import RawClient
 from support.recording import Received, Recorder
+from support.store import RING
 from support.upstreams import OK, Peer, serving
 
+from gateway.identity.assertions import Assertions
 from gateway.proxy.delivery import Delivery
+from gateway.proxy.identity_headers import IdentityHeaders
 from gateway.proxy.live import LiveConnections
 from gateway.proxy.upstream import UpstreamLimits
 from gateway.web.metrics import Metrics
@@ -88,6 +91,7 @@ async def test_what_reaches_the_app(open_scene: OpenScene) -> None:
             "PUT /mine?a=b", {"x": 1}, headers={"X-Forwarded-For": "192.0.2.9", "User-Agent": "it"}
         )
         (received,) = scene.app.requests
+        (assertion,) = received.header("watchword-assertion")
         assert received == Received(
             b"PUT /mine?a=b HTTP/1.1\r\n"
             b"Host: localhost\r\n"
@@ -98,6 +102,7 @@ async def test_what_reaches_the_app(open_scene: OpenScene) -> None:
             b"Remote-Name: Ada\r\n"
             b"Remote-Email: ada@example.org\r\n"
             b"Remote-Groups: traders\r\n"
+            b"Watchword-Assertion: " + assertion.encode() + b"\r\n"
             b"X-Forwarded-For: 192.0.2.9, 127.0.0.1\r\n"
             b"X-Forwarded-Proto: http\r\n"
             b"X-Forwarded-Host: localhost\r\n"
@@ -166,7 +171,8 @@ async def test_a_websocket_is_a_pipe_and_is_counted(open_scene: OpenScene) -> No
 
 async def test_closing_what_was_never_used_is_harmless() -> None:
     metrics = Metrics()
-    await Delivery(UpstreamLimits(), metrics, LiveConnections(metrics)).close()
+    identities = IdentityHeaders(Assertions(RING), 300.0, 1)
+    await Delivery(UpstreamLimits(), identities, metrics, LiveConnections(metrics)).close()
 
 
 async def test_an_answer_with_our_cookies_is_not_cached(scene: Scene) -> None:

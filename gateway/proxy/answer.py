@@ -2,8 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from gateway.proxy.headers import answer_lines
+from gateway.proxy.response_head import ResponseHead
 from gateway.proxy.wire import LAST_CHUNK, ResponseReader, chunk
 
 
@@ -36,37 +38,48 @@ def answer_head(
     `extra` are headers of ours, with which an answer is not to be cached: one person's cookie, or what
     became of a request that was parked, which no cache may take for what a GET of that address brings.
     """
-    length = response.length
-    chunked = response.has_body and length is None and is_1_1
-    keep_alive = keep_alive and (chunked or length is not None or not response.has_body)
+    head = response.head
+    if head is None:
+        raise ValueError("the head of the answer is not there yet")
+    make = _remembered if head.recurs and not extra else _made
+    return make(head, response.has_body, is_1_1, keep_alive, tuple(extra))
+
+
+def _made(
+    head: ResponseHead,
+    has_body: bool,
+    is_1_1: bool,
+    keep_alive: bool,
+    extra: tuple[tuple[bytes, bytes], ...],
+) -> AnswerHead:
+    is_sized = head.length is not None or not has_body
+    chunked = is_1_1 and not is_sized
+    keep_alive = keep_alive and (chunked or is_sized)
     parts = [
-        b"HTTP/1.1 %d %b\r\n" % (response.status, response.reason),
-        answer_lines(response.headers, cacheable=not extra),
+        b"HTTP/1.1 %d %b\r\n" % (head.status, head.reason),
+        answer_lines(head.headers, cacheable=not extra),
         *(b"%b: %b\r\n" % field for field in extra),
-        b"Transfer-Encoding: chunked\r\n" if chunked else _length(response, length),
     ]
+    if chunked:
+        parts.append(b"Transfer-Encoding: chunked\r\n")
+    elif head.length is not None and head.status != 204:  # after HEAD and 304: of what there would be
+        parts.append(b"Content-Length: %d\r\n" % head.length)
     if keep_alive != is_1_1:  # where the client's version of HTTP would assume something else
         parts.append(b"Connection: keep-alive\r\n" if keep_alive else b"Connection: close\r\n")
     parts.append(b"\r\n")
     return AnswerHead(b"".join(parts), chunked, keep_alive)
 
 
-def switching_head(response: ResponseReader, extra: Sequence[tuple[bytes, bytes]] = ()) -> bytes:
+_remembered = lru_cache(1024)(_made)
+
+
+def switching_head(head: ResponseHead, extra: Sequence[tuple[bytes, bytes]] = ()) -> bytes:
     """The head of a 101, behind which a WebSocket begins."""
     return b"".join(
         (
-            b"HTTP/1.1 %d %b\r\n" % (response.status, response.reason),
-            answer_lines(response.headers, cacheable=not extra),
+            b"HTTP/1.1 %d %b\r\n" % (head.status, head.reason),
+            answer_lines(head.headers, cacheable=not extra),
             *(b"%b: %b\r\n" % field for field in extra),
             b"Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
         )
     )
-
-
-def _length(response: ResponseReader, length: int | None) -> bytes:
-    """How the client finds the end of the body. After HEAD and 304 the length is of what there would be."""
-    if length is not None:
-        return b"Content-Length: %d\r\n" % length
-    if response.has_body or response.status == 204:
-        return b""
-    return b"".join(header.line for header in response.headers if header.key == b"content-length")

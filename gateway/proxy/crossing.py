@@ -11,8 +11,9 @@ from gateway.proxy.connection import Connection
 from gateway.proxy.live import Handle, LiveConnections
 from gateway.proxy.passage import Passage
 from gateway.proxy.record import CLIENT_LEFT, Records
+from gateway.proxy.response_head import broken
 from gateway.proxy.upstream import Upstream
-from gateway.proxy.wire import LAST_CHUNK, Lines, ResponseReader, broken, chunk
+from gateway.proxy.wire import LAST_CHUNK, Lines, ResponseReader, chunk
 from gateway.web.short_cut import QuickConnection
 
 
@@ -159,8 +160,7 @@ class Crossing:
             self._keep_record()
             self._client.abort()
             return
-        if self._handle is not None:
-            self._handle.close()
+        self._close_handle()
         self._client.turn_back(self._data, failure)
 
     def _give_up(self) -> None:
@@ -170,12 +170,17 @@ class Crossing:
             upstream.abort()
 
     def _keep_record(self) -> None:
-        if self._handle is not None:
-            self._handle.close()
+        self._close_handle()
         status = CLIENT_LEFT if self._head is None else self._reader.status
         self._records.keep_forwarded(
             self.passage.forward, self._address, status, clock.stopwatch() - self._began
         )
+
+    def _close_handle(self) -> None:
+        """It refers to this: a cycle that would wait for the garbage collector."""
+        handle, self._handle = self._handle, None
+        if handle is not None:
+            handle.close()
 
     def _expect(self, seconds: float) -> None:
         if self._upstream is not None:

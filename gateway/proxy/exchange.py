@@ -12,7 +12,8 @@ from collections.abc import AsyncIterable
 from gateway.errors import BadRequest, UpstreamFailed, UpstreamFault
 from gateway.proxy.connection import Connection
 from gateway.proxy.pool import UpstreamLimits
-from gateway.proxy.wire import LAST_CHUNK, ResponseReader, broken, chunk
+from gateway.proxy.response_head import broken
+from gateway.proxy.wire import LAST_CHUNK, ResponseReader, chunk
 
 HIGH_WATER = 64 * 1024
 """Bytes of an answer that may wait for the client before the upstream is made to wait."""

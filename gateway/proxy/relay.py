@@ -204,7 +204,7 @@ class Relay:
         return Relayed(response.status, keep_alive=head.keep_alive)
 
     async def _tunnel(self, response: UpstreamResponse) -> Relayed:
-        head = switching_head(response.reader, self._extra)
+        head = switching_head(response.head, self._extra)
         self._check()
         await self._request.writer.write(head)
         client = ClientBytes(self._connection)

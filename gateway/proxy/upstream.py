@@ -46,12 +46,15 @@ class Tunnel:
 class UpstreamResponse:
     """An upstream's answer, whose body is still to be read.
 
-    `reader` has its head: `headers` are all that it sent, hop-by-hop ones included, trailers never.
+    `head` is all that it sent of one, hop-by-hop headers included, trailers never.
     """
 
     def __init__(self, exchange: Exchange) -> None:
+        if exchange.reader.head is None:
+            raise ValueError("the head of the answer is not there yet")
         self.reader = exchange.reader
-        self.status = exchange.reader.status
+        self.head = exchange.reader.head
+        self.status = self.head.status
         self._exchange = exchange
 
     def whole(self) -> bytes | None:

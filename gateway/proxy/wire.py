@@ -17,17 +17,13 @@ from typing import NamedTuple, Protocol
 import httptools
 
 from gateway.core.target import Target
-from gateway.errors import UpstreamFailed, UpstreamFault
-from gateway.proxy.header import Header, header_of
+from gateway.proxy.response_head import ResponseHead, broken, read_head
 
 RawHeaders = Sequence[tuple[bytes, bytes]]
 """Names and values as on the wire, order and case kept."""
 
 MAX_HEAD = 64 * 1024
 """Bytes of a response's status line and headers, and likewise of its chunk extensions and trailers."""
-
-MAX_FIELDS = 200
-"""Headers in a response."""
 
 _CHUNK_ALLOWANCE = 256
 """Bytes of framing that every chunk may add: its size, line ends, an extension of usual length."""
@@ -37,11 +33,7 @@ _TEXT = rb"[^\x00-\x08\x0a-\x1f\x7f]*+"
 _REQUEST_LINE = re.compile(rb"(?!CONNECT )[A-Z][A-Z\-]*+ /[!-~]*+ HTTP/1\.1\r\n")
 _NAMES = re.compile(rb"%b(?:,%b)*+" % (_TOKEN, _TOKEN))
 _VALUES = re.compile(rb"%b(?:\r\n%b)*+" % (_TEXT, _TEXT))
-_RESPONSE_HEAD = re.compile(
-    rb"HTTP/1\.([01]) [1-5][0-9]{2}(?: %b)?\r\n(?:%b:%b\r\n)*+\r\n" % (_TEXT, _TOKEN, _TEXT)
-)
 _LONE_CR_OR_LF = re.compile(rb"(?<!\r)\n|\r(?!\n|\Z)")
-_LENGTH = re.compile(rb"[0-9]{1,18}")
 
 _FRAMING = frozenset(
     b"connection content-length keep-alive proxy-connection te trailer transfer-encoding upgrade".split()
@@ -120,10 +112,6 @@ def chunk(data: bytes) -> bytes:
 
 
 LAST_CHUNK = b"0\r\n\r\n"
-
-
-def broken(detail: str) -> UpstreamFailed:
-    return UpstreamFailed(UpstreamFault.BROKEN, detail)
 
 
 class Body(Protocol):
@@ -238,33 +226,40 @@ class ChunkedBody:
 class ResponseReader:
     """Reads the final response to one request; informational ones (1xx) are dropped.
 
-    `body` is None until the final head has arrived; `status`, `reason` and `headers` count from then on.
+    `head` and `body` are None until the final head has arrived. `has_body` is False after HEAD, 101, 204
+    and 304.
     """
 
+    __slots__ = ("_buffer", "_is_head", "_upgrade", "body", "has_body", "head")
+
     def __init__(self, method: str, *, upgrade: bool = False) -> None:
-        self.status = 0
-        self.reason = b""
-        self.headers: Sequence[Header] = ()
-        self.has_body = False
+        self.head: ResponseHead | None = None
         self.body: Body | None = None
+        self.has_body = False
         self._is_head = method == "HEAD"
         self._upgrade = upgrade
-        self._keeps_alive = False
-        self._buffer = bytearray()
+        self._buffer = b""
+
+    @property
+    def status(self) -> int:
+        """0 before the head has arrived."""
+        return 0 if self.head is None else self.head.status
 
     @property
     def complete(self) -> bool:
         return self.body is not None and self.body.complete
 
     @property
-    def length(self) -> int | None:
-        """The declared length of the body that follows the head."""
-        return self.body.length if self.body is not None and self.has_body else None
-
-    @property
     def reusable(self) -> bool:
         """Whether the connection can carry another request after this response."""
-        return self._keeps_alive and self.body is not None and self.body.complete and not self.body.surplus
+        return (
+            self.head is not None
+            and self.head.keeps_alive
+            and self.body is not None
+            and self.body.complete
+            and not self.body.surplus
+            and not isinstance(self.body, EndlessBody)
+        )
 
     def feed(self, data: bytes) -> bytes:
         """Take what arrived; return the part of the body that it held. Raises UpstreamFailed(BROKEN)."""
@@ -279,79 +274,38 @@ class ResponseReader:
         self.body.end()
 
     def _feed_head(self, data: bytes) -> bytes:
-        """Collect heads until the final one; return what came behind it."""
-        if not self._buffer and (end := data.find(b"\r\n\r\n", 0, MAX_HEAD)) >= 0:
-            self._read_head(data[: end + 4])  # as a whole, which is how almost every one comes
-            data = data[end + 4 :]
-            if self.body is not None:
+        """Take heads up to the final one; return what came behind it."""
+        searched = max(0, len(self._buffer) - 3)
+        data, self._buffer = self._buffer + data, b""
+        while (end := data.find(b"\r\n\r\n", searched, MAX_HEAD)) >= 0:
+            head = read_head(data[: end + 4])
+            data, searched = data[end + 4 :], 0
+            if head is not None:
+                self._begin(head)
                 return data
-        buffer, searched = self._buffer, max(0, len(self._buffer) - 3)
-        buffer += data
-        while self.body is None and (end := buffer.find(b"\r\n\r\n", searched, MAX_HEAD)) >= 0:
-            self._read_head(bytes(buffer[: end + 4]))
-            del buffer[: end + 4]
-            searched = 0
-        if self.body is None:
-            self._check_unfinished(searched)
-            return b""
-        rest = bytes(buffer)
-        buffer.clear()
-        return rest
+        self._check_unfinished(data, searched)
+        self._buffer = data
+        return b""
 
-    def _check_unfinished(self, searched: int) -> None:
+    def _check_unfinished(self, data: bytes, searched: int) -> None:
         """Refuse at once what can never become a head, instead of waiting for its end."""
-        if len(self._buffer) >= MAX_HEAD:
+        if len(data) >= MAX_HEAD:
             raise broken("the upstream's headers are too long")
-        if not b"HTTP/1.".startswith(self._buffer[:7]) or _LONE_CR_OR_LF.search(self._buffer, searched):
+        if not b"HTTP/1.".startswith(data[:7]) or _LONE_CR_OR_LF.search(data, searched):
             raise broken("the upstream does not answer in HTTP/1.1")
 
-    def _read_head(self, block: bytes) -> None:
-        form = _RESPONSE_HEAD.fullmatch(block)
-        if form is None:
-            raise broken("the upstream's status line or headers are malformed")
-        line, *lines = block[:-4].split(b"\r\n")
-        if len(lines) > MAX_FIELDS:
-            raise broken("the upstream sends too many headers")
-        status = int(line[9:12])
-        if status < 200 and status != 101:
-            return
-        self.status, self.reason = status, line[13:]
-        self.headers = [header_of(line) for line in lines]
-        self._frame(minor=form[1])
-
-    def _frame(self, minor: bytes) -> None:
-        """Find where the body ends (RFC 9112 section 6.3), and whether the connection lives on."""
-        lengths: list[bytes] = []
-        codings: list[bytes] = []
-        connection: list[bytes] = []
-        upgrades: list[bytes] = []
-        framing = {
-            b"content-length": lengths,
-            b"transfer-encoding": codings,
-            b"connection": connection,
-            b"upgrade": upgrades,
-        }
-        for header in self.headers:
-            if (values := framing.get(header.key)) is not None:
-                values.append(header.value.lower())
-        if len(lengths) + len(codings) > 1 or (codings and (codings != [b"chunked"] or minor == b"0")):
-            raise broken("the upstream's answer has more than one length, or an unknown transfer coding")
-        if lengths and not _LENGTH.fullmatch(lengths[0]):
-            raise broken("the upstream's Content-Length is not a number")
-        options = [option.strip(b" \t") for option in b",".join(connection).split(b",")]
-        if self.status == 101:
-            if not self._upgrade or upgrades != [b"websocket"] or b"upgrade" not in options:
+    def _begin(self, head: ResponseHead) -> None:
+        """Find where the body ends (RFC 9112 section 6.3)."""
+        self.head = head
+        if head.status == 101:
+            if not self._upgrade or not head.switches:
                 raise broken("the upstream switched to a protocol that nobody asked for")
             self.body = EndlessBody()
             return
-        self.has_body = not self._is_head and self.status not in (204, 304)
-        self.body = self._body(codings, lengths)
-        endless = isinstance(self.body, EndlessBody)
-        self._keeps_alive = minor == b"1" and b"close" not in options and not endless
-
-    def _body(self, codings: list[bytes], lengths: list[bytes]) -> Body:
+        self.has_body = not self._is_head and head.status not in (204, 304)
         if not self.has_body:
-            return SizedBody(0)
-        if codings:
-            return ChunkedBody()
-        return SizedBody(int(lengths[0])) if lengths else EndlessBody()
+            self.body = SizedBody(0)
+        elif head.chunked:
+            self.body = ChunkedBody()
+        else:
+            self.body = EndlessBody() if head.length is None else SizedBody(head.length)

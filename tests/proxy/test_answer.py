@@ -70,7 +70,7 @@ def test_what_is_ours_is_not_to_be_cached() -> None:
 
 def test_a_switch_of_protocols_is_passed_on() -> None:
     said = b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: x\r\n\r\n"
-    assert switching_head(read(b"HTTP/1.1 101 Switching\r\n" + said, upgrade=True)) == (
+    assert switching_head(read(b"HTTP/1.1 101 Switching\r\n" + said, upgrade=True).head) == (
         b"HTTP/1.1 101 Switching\r\nSec-WebSocket-Accept: x\r\nVia: 1.1 watchword\r\n"
         b"Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
     )

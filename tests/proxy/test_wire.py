@@ -11,7 +11,8 @@ from support.upstreams import pairs
 
 from gateway.core.target import Target, parse_target
 from gateway.errors import UpstreamFailed, UpstreamFault
-from gateway.proxy.wire import LAST_CHUNK, MAX_FIELDS, MAX_HEAD, ResponseReader, chunk, request_head
+from gateway.proxy.response_head import MAX_FIELDS
+from gateway.proxy.wire import LAST_CHUNK, MAX_HEAD, ResponseReader, chunk, request_head
 
 TARGET = parse_target("GET", "/a?b=c", "app.test")
 HOST = [(b"Host", b"app.test")]
@@ -143,7 +144,7 @@ def test_no_header_becomes_another_one(headers: list[tuple[bytes, bytes]]) -> No
 def test_sized_answers(head: bytes, body: bytes, status: int, reason: bytes, length: int, step: int) -> None:
     data = head + b"\r\n" + body
     reader, received = read(*[data[start : start + step] for start in range(0, len(data), step)])
-    assert (reader.status, reader.reason, received) == (status, reason, body)
+    assert (reader.status, reader.head.reason, received) == (status, reason, body)
     assert reader.body is not None
     assert (reader.body.length, reader.complete, reader.has_body) == (length, True, True)
 
@@ -153,7 +154,7 @@ def test_headers_keep_order_case_and_repeats() -> None:
         b"HTTP/1.1 200 OK\r\n"
         b"Set-Cookie: a\r\nX: 1\r\nset-cookie:b\r\nConnection: X\r\nContent-Length: 0\r\n\r\n"
     )
-    assert pairs(reader.headers) == [
+    assert pairs(reader.head.headers) == [
         (b"Set-Cookie", b"a"),
         (b"X", b"1"),
         (b"set-cookie", b"b"),
@@ -189,7 +190,7 @@ def test_an_answer_without_a_length_lasts_until_the_connection_ends() -> None:
 @given(cuts=CUTS)
 def test_informational_answers_are_dropped(interim: bytes, cuts: list[int]) -> None:
     reader, body = read(*split(interim + b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", cuts))
-    assert (reader.status, pairs(reader.headers), body) == (200, [(b"Content-Length", b"2")], b"ok")
+    assert (reader.status, pairs(reader.head.headers), body) == (200, [(b"Content-Length", b"2")], b"ok")
     assert reader.reusable
 
 
@@ -233,7 +234,7 @@ def test_chunks_come_out_as_they_went_in(pieces: list[bytes], cuts: list[int], t
     reader, body = read(*split(data, cuts))
     assert body == b"".join(pieces)
     assert reader.reusable
-    assert len(reader.headers) == 1
+    assert len(reader.head.headers) == 1
 
 
 @given(cuts=CUTS, extra=st.binary(min_size=1, max_size=60) | st.text("\r\n", min_size=1).map(str.encode))
@@ -397,11 +398,11 @@ def test_an_upgrade_to_something_else_is_refused(options: bytes) -> None:
 
 def test_the_largest_head_and_the_most_headers_are_accepted() -> None:
     reader, _ = read(b"HTTP/1.1 200 OK\r\n" + b"A: b\r\n" * (MAX_FIELDS - 1) + FINE)
-    assert len(reader.headers) == MAX_FIELDS
+    assert len(reader.head.headers) == MAX_FIELDS
     head = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nA: "
     value = b"b" * (MAX_HEAD - len(head) - 4)
     reader, body = read(head + value + b"\r\n\r\nok")
-    assert (pairs(reader.headers)[1], body) == ((b"A", value), b"ok")
+    assert (pairs(reader.head.headers)[1], body) == ((b"A", value), b"ok")
 
 
 @pytest.mark.parametrize(
@@ -474,5 +475,5 @@ def test_httptools_reads_a_head_in_the_same_way(
     parser = httptools.HttpResponseParser(fields)
     parser.feed_data(block)
     assert parser.get_status_code() == reader.status
-    assert [(name, value.strip(b" \t")) for name, value in fields.headers] == pairs(reader.headers)
-    assert fields.reason == reader.reason
+    assert [(name, value.strip(b" \t")) for name, value in fields.headers] == pairs(reader.head.headers)
+    assert fields.reason == reader.head.reason

@@ -293,6 +293,7 @@ async def start_gateway(
         passwords = Passwords()
         parts.callback(passwords.close)
         metrics, health = _metrics(handed), PolicyHealth()
+        parts.callback(metrics.refresh)  # the last counts
         _open_office(settings, store, ring, metrics, parts)
         live = LiveConnections(metrics)
         identities = identity_headers(settings, ring)

@@ -126,8 +126,8 @@ def admit(
         return SignIn(fault)
     if (
         sign_in
-        and protects(sign_in, snapshot.account)
         and snapshot.account.confirmed_factors
+        and protects(sign_in, snapshot.account)
         and find_grant(sign_in, snapshot, None, now) is None
     ):
         return StepUp(sign_in, Reason.CODE_NEEDED)
@@ -165,7 +165,7 @@ def _decide_action(permit: Permit, snapshot: Snapshot, now: float, binding: str 
     sign_in = permit.match.app.sign_in if not own else None
     if account.must_enrol and not (own and (action is None or action.name == ADD_FACTOR.name)):
         return StepUp(permit.match.app.sign_in or SIGNING_IN, Reason.FACTOR_MISSING)
-    if sign_in and protects(sign_in, account) and not account.confirmed_factors:
+    if sign_in and not account.confirmed_factors and protects(sign_in, account):
         return StepUp(sign_in, Reason.FACTOR_MISSING)
     # After the set-up that is missing, since the code of a set-up confirms a device; before the action,
     # since a single-use grant would not wait as long as a device may have to.

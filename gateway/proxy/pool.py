@@ -198,7 +198,7 @@ class Pool:
 
     def free_now(self) -> Connection | None:
         """A connection for one request that can be had without waiting; None if there is none."""
-        return next(iter(self._in_order())).free_now()
+        return (self.addresses if len(self.addresses) == 1 else self._in_order())[0].free_now()
 
     async def connection(self) -> Connection:
         """A connection for one request, made and usable at this moment.

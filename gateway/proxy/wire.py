@@ -74,7 +74,8 @@ def header_lines(headers: RawHeaders) -> Lines:
 
 def joined(*parts: Lines) -> Lines:
     """One after the other."""
-    return Lines(b"".join([part.data for part in parts]), sum([part.hosts for part in parts]))
+    data, hosts = zip(*parts, strict=True)
+    return Lines(b"".join(data), sum(hosts))
 
 
 def request_head(

@@ -81,8 +81,8 @@ class Node:
 
     def lets_pass(self, session_id: str) -> bool:
         """Whether a live connection of this session may go on."""
-        standing = self.standing_of(session_id)
-        return standing is not None and standing.lease.lets_pass(clock.boottime())
+        standing = self.standings[int(session_id[:2], 16)]  # an id of ours, not one that somebody sent
+        return standing.lease.lets_pass(clock.boottime())
 
     def leases(self) -> tuple[int, int]:
         """How many leases hold now, and how many there should be: none before this is a node."""

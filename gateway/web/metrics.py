@@ -27,6 +27,7 @@ from gateway.core.reasons import Reason
 from gateway.core.security_event import Outcome
 from gateway.core.telling import Channel
 from gateway.errors import UpstreamFault
+from gateway.web.request_counts import RequestCounts
 from gateway.web.shared_metrics import shared_exposition
 
 EXPOSITION_TYPE = CONTENT_TYPE_PLAIN_0_0_4
@@ -78,8 +79,7 @@ class Metrics:
         events = Counter(
             "watchword_events", "Events that other parties sent", ("outcome",), registry=registry
         )
-        self._requests = cache(requests.labels)
-        self._seconds = cache(seconds.labels)
+        self._counts = RequestCounts(cache(requests.labels), cache(seconds.labels), _SECONDS)
         self._upstream_failures = cache(failures.labels)
         self._codes = cache(codes.labels)
         self._sign_ins = cache(sign_ins.labels)
@@ -139,8 +139,7 @@ class Metrics:
         `outcome` is what was decided (`sign-in`, `step-up`, `authorise-device`, `refuse`), or for one
         that was forwarded the class of its status (`2xx`).
         """
-        self._requests(app, outcome).inc()
-        self._seconds(app).observe(seconds)
+        self._counts.add(app, outcome, seconds)
 
     def upstream_failure(self, app: str, fault: UpstreamFault) -> None:
         self._upstream_failures(app, fault).inc()
@@ -196,7 +195,8 @@ class Metrics:
         self._connections_cut.inc(count)
 
     def refresh(self) -> None:
-        """Take down how much is under way now, for a page that another process shows."""
+        """Take down what was counted, and what is under way, for a page that another process shows."""
+        self._counts.hand_on()
         self._live_connections.set(self._count_live())
 
     def exposition(self) -> bytes:

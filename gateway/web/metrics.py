@@ -140,6 +140,8 @@ class Metrics:
         that was forwarded the class of its status (`2xx`).
         """
         self._counts.add(app, outcome, seconds)
+        if self._shared is not None:
+            self._counts.hand_on()  # at once: it is to be there if this process is killed
 
     def upstream_failure(self, app: str, fault: UpstreamFault) -> None:
         self._upstream_failures(app, fault).inc()

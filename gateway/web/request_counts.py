@@ -1,8 +1,7 @@
 """Requests and how long they took, counted without a lock and handed on now and then.
 
 Counting is on the way of every request, and each of the library's counters takes a lock, or writes to a
-shared file. Here it is plain numbers of one event loop. A process that is killed takes those of its last
-second with it.
+shared file. Here it is plain numbers of one event loop.
 """
 
 from bisect import bisect_left

@@ -21,7 +21,6 @@ folder = Path(sys.argv[1])
 count_in(folder, sys.argv[2])
 metrics = Metrics(folder)
 metrics.request("exchange", "2xx", 0.02)
-metrics.refresh()  # as each renewal of a lease does
 metrics.notices_waiting(Channel.MAIL, int(sys.argv[3]))
 with metrics.tunnel():
     if sys.argv[4:]:

@@ -2,9 +2,11 @@
 
 import asyncio
 import json
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from aiohttp import ClientSession, DummyCookieJar
 
@@ -39,20 +41,18 @@ class Rate:
     broken: int = 0
 
 
-async def check(proxy: Proxy, path: str, body: bytes) -> None:
+async def check(proxy: Proxy, path: str, body: bytes | None) -> None:
     """See that it serves: 200, the right body, and the right user at the app. Raises NotMeasurable."""
-    headers = {**BROWSER, **proxy.headers}
     async with ClientSession(cookie_jar=DummyCookieJar(), auto_decompress=False) as client:
-        async with client.get(f"http://127.0.0.1:{proxy.port}/{path}", headers=headers) as answer:
-            got = await answer.read()
-            if answer.status != 200 or got != body:
-                raise machine.NotMeasurable(
-                    f"{proxy.name} answers {answer.status} with {len(got)} bytes, not 200 with {len(body)}"
-                )
-        async with client.get(f"http://127.0.0.1:{proxy.port}/seen", headers=headers) as answer:
-            user = (await answer.read()).decode()
-            if user != proxy.user:
-                raise machine.NotMeasurable(f"the app behind {proxy.name} sees the user {user!r}")
+        for wanted, what in ((body, path), (proxy.user.encode(), "seen")):
+            url = f"http://127.0.0.1:{proxy.port}/{what}"
+            async with client.get(url, headers=headers_for(proxy)) as answer:
+                got = await answer.read()
+                if answer.status != 200 or wanted not in (got, None):
+                    raise machine.NotMeasurable(
+                        f"{proxy.name} answers {answer.status} with {got[:200]!r}, not 200 with "
+                        f"{(wanted or b'')[:200]!r}"
+                    )
 
 
 async def measure(
@@ -66,14 +66,37 @@ async def measure(
     arguments: tuple[str, ...] = (),
 ) -> Rate:
     """Load a proxy for so long. Raises NotMeasurable where it gives other answers than 2xx."""
-    wanted = {**BROWSER, **proxy.headers, **(headers or {})}
+    wanted = {**headers_for(proxy), **(headers or {})}
     core = machine.CoreUse(machine.PROXY_CORE)
-    process = await asyncio.create_subprocess_exec(
-        *("taskset", "--cpu-list", str(machine.LOAD_CORE), wrk(), "--threads", "1"),
-        *("--connections", str(connections), "--duration", f"{seconds}s", "--timeout", "20s"),
-        *("--script", str(SCRIPTS / f"{script}.lua")),
+    said = await _said(
+        *(wrk(), "--threads", "1", "--connections", str(connections), "--duration", f"{seconds}s"),
+        *("--timeout", "20s", "--script", str(SCRIPTS / f"{script}.lua")),
         *(part for name, value in wanted.items() for part in ("--header", f"{name}: {value}")),
         *(f"http://127.0.0.1:{proxy.port}/{path}", "--", *arguments),
+    )
+    return _read(proxy.name, said, core.share())
+
+
+async def of_module(module: str, proxy: Proxy, order: Mapping[str, object]) -> dict[str, Any]:
+    """What a load of our own says in the end, which runs as a process like wrk. Raises NotMeasurable."""
+    whole = {"port": proxy.port, "headers": headers_for(proxy), **order}
+    said = await _said(sys.executable, "-m", module, json.dumps(whole))
+    try:
+        found: dict[str, Any] = json.loads(said.splitlines()[-1])
+    except (ValueError, IndexError):
+        raise machine.NotMeasurable(f"{module} said of {proxy.name}: {said[-1500:]}") from None
+    return found
+
+
+def headers_for(proxy: Proxy) -> dict[str, str]:
+    return {**BROWSER, **proxy.headers}
+
+
+async def _said(*command: str) -> str:
+    """What a process says that runs on the load's core, to its end or to ours."""
+    process = await asyncio.create_subprocess_exec(
+        *("taskset", "--cpu-list", str(machine.LOAD_CORE), *command),
+        stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
         start_new_session=True,
@@ -84,7 +107,7 @@ async def measure(
         if process.returncode is None:
             process.kill()
             await process.wait()
-    return _read(proxy.name, said.decode(), core.share())
+    return said.decode(errors="replace")
 
 
 def _read(name: str, said: str, busy: float) -> Rate:

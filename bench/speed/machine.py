@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import resource
 import socket
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -11,7 +12,7 @@ PROXY_CORE = 0
 LOAD_CORE = 1
 START_SECONDS = 30.0
 END_SECONDS = 15.0
-_POLL_SECONDS = 0.02
+POLL_SECONDS = 0.02
 
 
 class NotMeasurable(Exception):
@@ -22,6 +23,12 @@ def check_cores() -> None:
     """Raises NotMeasurable where there are not two cores to keep the proxy and its load apart."""
     if not {PROXY_CORE, LOAD_CORE} <= os.sched_getaffinity(0):
         raise NotMeasurable("the benchmark needs two processor cores: one for the proxy, one for the load")
+
+
+def allow_many_connections() -> None:
+    """As many open files for us, and for what we start, as the system lets us have."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def free_port() -> int:
@@ -69,7 +76,7 @@ async def accepting(port: int, process: asyncio.subprocess.Process, log: Path) -
                 try:
                     _, writer = await asyncio.open_connection("127.0.0.1", port)
                 except OSError:
-                    await asyncio.sleep(_POLL_SECONDS)
+                    await asyncio.sleep(POLL_SECONDS)
                 else:
                     writer.close()
                     return

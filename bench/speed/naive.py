@@ -25,6 +25,8 @@ async def serve(port: int, upstream_port: int) -> None:
     ) as client:
 
         async def forward(request: web.BaseRequest) -> web.StreamResponse:
+            if request.headers.get("Upgrade", "").lower() == "websocket":
+                return await _relay(client, upstream_port, request)
             async with client.request(
                 request.method,
                 f"http://127.0.0.1:{upstream_port}{request.path_qs}",
@@ -46,6 +48,24 @@ async def serve(port: int, upstream_port: int) -> None:
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", port, backlog=4096).start()
         await asyncio.Event().wait()
+
+
+async def _relay(client: ClientSession, upstream_port: int, request: web.BaseRequest) -> web.StreamResponse:
+    response = web.WebSocketResponse()
+    await response.prepare(request)
+    async with client.ws_connect(f"http://127.0.0.1:{upstream_port}{request.path_qs}") as app:
+
+        async def to_app() -> None:
+            async for message in response:
+                await app.send_str(message.data)
+            await app.close()
+
+        async with asyncio.TaskGroup() as group:
+            group.create_task(to_app())
+            async for message in app:
+                await response.send_str(message.data)
+            await response.close()
+    return response
 
 
 if __name__ == "__main__":

@@ -1,11 +1,14 @@
 """The other proxies, each as a plain one: no checks, no access log, one core, connections kept both ways."""
 
+import asyncio
 import json
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from aiohttp import ClientSession
 
 from bench.speed import machine
 from bench.speed.programs import NGINX, peer, peer_files
@@ -37,7 +40,21 @@ async def started(
         *command, core=machine.PROXY_CORE, log=log, environment=environment
     ) as process:
         await machine.accepting(port, process, log)
+        await _serving(name, port)
         yield Proxy(name, port, process.pid)
+
+
+async def _serving(name: str, port: int) -> None:
+    """Wait until it knows the app: some accept connections before they have read where to send them."""
+    try:
+        async with asyncio.timeout(machine.START_SECONDS), ClientSession() as client:
+            while True:
+                async with client.get(f"http://127.0.0.1:{port}/seen") as answer:
+                    if answer.status == 200:
+                        return
+                await asyncio.sleep(machine.POLL_SECONDS)
+    except TimeoutError:
+        raise machine.NotMeasurable(f"{name} does not reach the app behind it") from None
 
 
 _NGINX = """\

@@ -15,7 +15,9 @@ TITLES = {
     "traefik": "Traefik",
     "envoy": "Envoy",
     "naive_aiohttp": "naive aiohttp proxy",
+    "oauth2_proxy": "oauth2-proxy, session in Redis",
     "watchword": "Watchword, every check on",
+    "watchword_logging": "Watchword, with a log of requests",
 }
 
 Measured = dict[str, Rate]

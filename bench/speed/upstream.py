@@ -1,6 +1,7 @@
-"""The app behind every proxy: nginx with files, on the load's core."""
+"""The apps behind every proxy, on the load's core: nginx with files, and one that takes uploads."""
 
 import os
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ KIB, MIB = 2**10, 2**20
 
 BODIES = {"1k": KIB, "64k": 64 * KIB, "10m": 10 * MIB}
 """The files that it has, by path, and their sizes in bytes."""
+
+LARGEST = 2**30
 
 _CONFIG = """\
 daemon off;
@@ -35,9 +38,16 @@ http {
     location / { try_files /1k =404; }
     location = /64k {}
     location = /10m {}
+    location = /1g {}
     location = /seen {
       default_type text/plain;
-      return 200 "$http_remote_user";
+      return 200 "$http_remote_user$http_x_forwarded_user";
+    }
+    location = /upload {
+      client_max_body_size 0;
+      proxy_request_buffering off;
+      proxy_http_version 1.1;
+      proxy_pass http://127.0.0.1:%(sink)d;
     }
   }
 }
@@ -46,18 +56,20 @@ http {
 
 @dataclass(frozen=True)
 class Upstream:
-    """Where the app answers, and the bodies that it answers with, by path."""
+    """Where the two apps answer, and the bodies that the first answers with, by path."""
 
     port: int
+    sink: int
     bodies: dict[str, bytes]
 
 
 @asynccontextmanager
 async def running(folder: Path) -> AsyncIterator[Upstream]:
-    """The app, with its files in `folder`, until the block ends.
+    """The apps, with their files in `folder`, until the block ends.
 
-    `/64k` and `/10m` are the larger files, `/seen` tells which user the request came with, and every other
-    path is the small one.
+    `/64k`, `/10m` and `/1g` are the larger files, `/seen` tells which user the request came with, and every
+    other path is the small one. `/upload` leads to the second app, which also takes WebSockets itself: it is
+    asked without this step in between wherever speed is measured.
     """
     files = folder / "files"
     files.mkdir(parents=True)
@@ -65,14 +77,20 @@ async def running(folder: Path) -> AsyncIterator[Upstream]:
     for name, size in BODIES.items():
         bodies[name] = bytes(range(32, 96)) * (size // 64)
         (files / name).write_bytes(bodies[name])
-    port = machine.free_port()
+    with (files / "1g").open("wb") as large:
+        large.truncate(LARGEST)  # nothing but zeros, which take no place on the disk
+    port, sink = machine.free_port(), machine.free_port()
     config, log = folder / "nginx.conf", folder / "upstream.log"
-    config.write_text(_CONFIG % {"folder": folder, "port": port, "user": nginx_user()})
-    async with machine.running(
-        *(NGINX, "-c", config, "-p", folder), core=machine.LOAD_CORE, log=log
-    ) as process:
-        await machine.accepting(port, process, log)
-        yield Upstream(port, bodies)
+    config.write_text(_CONFIG % {"folder": folder, "port": port, "sink": sink, "user": nginx_user()})
+    async with (
+        machine.running(
+            *(sys.executable, "-m", "bench.speed.sink", str(sink)), core=machine.LOAD_CORE, log=log
+        ) as second,
+        machine.running(*(NGINX, "-c", config, "-p", folder), core=machine.LOAD_CORE, log=log) as first,
+    ):
+        await machine.accepting(sink, second, log)
+        await machine.accepting(port, first, log)
+        yield Upstream(port, sink, bodies)
 
 
 def nginx_user() -> str:

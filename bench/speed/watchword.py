@@ -3,7 +3,7 @@
 import asyncio
 import sys
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 from bench.setup import COOKIE
@@ -45,11 +45,13 @@ async def running(
     folder: Path, upstream: int, *, name: str = "watchword", rules: int = 10, log_requests: bool = False
 ) -> AsyncIterator[Proxy]:
     """Watchword in front of an app, with a signed-in person's cookie for its load."""
-    async with AsyncExitStack() as stack:
-        proxy, _ = await stack.enter_async_context(
-            with_store(folder, upstream, name=name, rules=rules, log_requests=log_requests)
-        )
+    async with with_store(folder, upstream, name=name, rules=rules, log_requests=log_requests) as (proxy, _):
         yield proxy
+
+
+def running_and_logging(folder: Path, upstream: int) -> AbstractAsyncContextManager[Proxy]:
+    """The same with a line for each request, in a file."""
+    return running(folder, upstream, name="watchword_logging", log_requests=True)
 
 
 @asynccontextmanager

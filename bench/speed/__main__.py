@@ -15,7 +15,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench.speed import full, machine, programs, quick
+from bench.speed import document, full, machine, programs, quick
 from bench.speed.rounds import Plan
 
 ROUNDS = 5
@@ -53,7 +53,9 @@ async def _interruptible(plan: Plan | None) -> dict[str, object]:
     with tempfile.TemporaryDirectory(prefix="ww-speed-") as folder:
         if plan is None:
             return await quick.measure(Path(folder), full.EVERYBODY)
-        return await full.measure(Path(folder), full.EVERYBODY, plan, full.ALSO)
+        figures = await full.measure(Path(folder), full.everybody(), plan, full.ALSO)
+        document.write(figures)
+        return figures
 
 
 if __name__ == "__main__":

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bench.speed import costs, latency, memory, programs, report, upstream, watchword, workloads
+from bench.speed import aims, costs, latency, memory, oauth2, programs, report, upstream, watchword, workloads
 from bench.speed.load import Rate
 from bench.speed.proxies import PLAIN, Proxy, Starter
-from bench.speed.rounds import Plan, all_running
+from bench.speed.rounds import Plan, all_running, say
 
 LOGGING = "watchword_logging"
 OAUTH2 = "oauth2_proxy"
@@ -41,6 +41,9 @@ async def measure(
         await _costs(figures, folder, app, plan)
         figures["memory"] = await memory.of_each(own, folder / "memory", app)
         report.show_memory(figures["memory"])
+    judged = aims.judge(figures)
+    report.show_aims(judged)
+    figures["aims"] = {aim.name: {"figure": aim.figure, "met": aim.is_met} for aim in judged}
     return figures
 
 
@@ -86,6 +89,14 @@ def _put(figures: Figures, name: str, heading: str, measured: dict[str, Rate]) -
     figures[name] = report.requests_by_name(measured)
     figures["busy"][name] = {proxy: round(rate.busy, 2) for proxy, rate in measured.items()}
     report.show_rates(heading, measured)
+
+
+def everybody() -> dict[str, Starter]:
+    """Those that take part: oauth2-proxy where it could be built, and a line that says so where not."""
+    if oauth2.PROGRAM.exists():
+        return {**PLAIN, OAUTH2: oauth2.running, "watchword": watchword.running}
+    say(oauth2.NOT_HERE)
+    return EVERYBODY
 
 
 EVERYBODY: dict[str, Starter] = {**PLAIN, "watchword": watchword.running}

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from rich.console import Console
 from rich.table import Table
 
+from bench.speed.aims import Aim
 from bench.speed.rounds import Measured, title
 
 
@@ -75,3 +76,8 @@ def show_memory(by_name: Mapping[str, Mapping[str, float]]) -> None:
         "1 GB up (MiB more)",
     ]
     show("Memory", columns, rows)
+
+
+def show_aims(judged: Sequence[Aim]) -> None:
+    rows = [[aim.name, aim.wanted, f"{aim.figure:g}", "met" if aim.is_met else "not met"] for aim in judged]
+    show("The aims", ["aim", "wanted", "measured", ""], rows)

@@ -5,7 +5,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bench.speed import aims, costs, latency, memory, oauth2, programs, report, upstream, watchword, workloads
+from bench.speed import (
+    aims,
+    costs,
+    latency,
+    memory,
+    oauth2,
+    programs,
+    report,
+    upstream,
+    watchword,
+    workloads,
+)
 from bench.speed.load import Rate
 from bench.speed.proxies import PLAIN, Proxy, Starter
 from bench.speed.rounds import Plan, all_running, say

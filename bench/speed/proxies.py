@@ -7,12 +7,15 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 from aiohttp import ClientSession
 
 from bench.speed import machine
 from bench.speed.programs import NGINX, peer, peer_files
 from bench.speed.upstream import nginx_user
+
+NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -33,23 +36,28 @@ Starter = Callable[[Path, int], AbstractAsyncContextManager[Proxy]]
 
 @asynccontextmanager
 async def started(
-    name: str, command: Sequence[str | Path], port: int, folder: Path, environment: Mapping[str, str]
+    name: str,
+    command: Sequence[str | Path],
+    port: int,
+    folder: Path,
+    environment: Mapping[str, str],
+    headers: Mapping[str, str] = NO_HEADERS,
 ) -> AsyncIterator[Proxy]:
     log = folder / f"{name}.log"
     async with machine.running(
         *command, core=machine.PROXY_CORE, log=log, environment=environment
     ) as process:
         await machine.accepting(port, process, log)
-        await _serving(name, port)
-        yield Proxy(name, port, process.pid)
+        await _serving(name, port, headers)
+        yield Proxy(name, port, process.pid, headers)
 
 
-async def _serving(name: str, port: int) -> None:
+async def _serving(name: str, port: int, headers: Mapping[str, str]) -> None:
     """Wait until it knows the app: some accept connections before they have read where to send them."""
     try:
         async with asyncio.timeout(machine.START_SECONDS), ClientSession() as client:
             while True:
-                async with client.get(f"http://127.0.0.1:{port}/seen") as answer:
+                async with client.get(f"http://127.0.0.1:{port}/seen", headers=headers) as answer:
                     if answer.status == 200:
                         return
                 await asyncio.sleep(machine.POLL_SECONDS)
@@ -82,6 +90,7 @@ http {
       proxy_set_header Upgrade $http_upgrade;
       proxy_set_header Host $http_host;
       proxy_request_buffering off;
+      proxy_max_temp_file_size 0;
     }
   }
 }
@@ -89,7 +98,7 @@ http {
 
 
 def nginx(folder: Path, upstream: int) -> AbstractAsyncContextManager[Proxy]:
-    """Answers are buffered, as is its default; request bodies are not."""
+    """Answers are buffered, as is its default, but never on the disk, where it is slow; bodies are not."""
     port = machine.free_port()
     config = folder / "nginx.conf"
     config.write_text(_NGINX % {"folder": folder, "port": port, "upstream": upstream, "user": nginx_user()})

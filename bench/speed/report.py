@@ -11,9 +11,14 @@ from bench.speed.rounds import Measured, title
 
 def rate_rows(measured: Measured) -> list[list[str]]:
     """For each proxy: requests a second, how Watchword compares to it, how busy the proxy's core was."""
-    own = measured["watchword"].requests
+    own = measured["watchword"].requests if "watchword" in measured else None
     return [
-        [title(name), f"{rate.requests:,.0f}", f"{own / rate.requests:.2f}", f"{rate.busy:.0%}"]
+        [
+            title(name),
+            f"{rate.requests:,.0f}",
+            f"{own / rate.requests:.2f}" if own else "-",
+            f"{rate.busy:.0%}",
+        ]
         for name, rate in sorted(measured.items(), key=lambda each: -each[1].requests)
     ]
 

@@ -23,13 +23,15 @@ mode: demo
 public-scheme: http
 listen: {port: %(port)d}
 admin: {port: %(admin_port)d}
-log: {level: %(level)s}
 limits: {connections: 20000, header-count: 200, header-size: 32KiB, keep-alive: 1h}
 upstream: {connections: 5000}
 sessions: {cached: 200000}
 policies: %(folder)s/policies
 store: {data-dir: %(folder)s/data}
 """
+
+_QUIET = "log: {level: warning}\n"
+_LOGGING = "log: {level: info}\n"
 
 _POLICY = """\
 app: bench
@@ -42,35 +44,29 @@ rules:
 
 @asynccontextmanager
 async def running(
-    folder: Path, upstream: int, *, name: str = "watchword", rules: int = 10, log_requests: bool = False
+    folder: Path, upstream: int, *, name: str = "watchword", rules: int = 10, settings: str = ""
 ) -> AsyncIterator[Proxy]:
     """Watchword in front of an app, with a signed-in person's cookie for its load."""
-    async with with_store(folder, upstream, name=name, rules=rules, log_requests=log_requests) as (proxy, _):
+    async with with_store(folder, upstream, name=name, rules=rules, settings=settings) as (proxy, _):
         yield proxy
 
 
 def running_and_logging(folder: Path, upstream: int) -> AbstractAsyncContextManager[Proxy]:
     """The same with a line for each request, in a file."""
-    return running(folder, upstream, name="watchword_logging", log_requests=True)
+    return running(folder, upstream, name="watchword_logging", settings=_LOGGING)
 
 
 @asynccontextmanager
 async def with_store(
-    folder: Path, upstream: int, *, name: str, rules: int, log_requests: bool = False
+    folder: Path, upstream: int, *, name: str, rules: int, settings: str = ""
 ) -> AsyncIterator[tuple[Proxy, Store]]:
-    """The same, with its store in hand, to put more sessions there."""
+    """The same, with its store in hand, to put more sessions there. `settings` are more lines of them."""
     port = machine.free_port()
     config, log = folder / "gateway.yaml", folder / f"{name}.log"
     (folder / "policies").mkdir()
     (folder / "policies" / "bench.yaml").write_text(_POLICY % upstream + policy_rules(rules))
     config.write_text(
-        _CONFIG
-        % {
-            "port": port,
-            "admin_port": machine.free_port(),
-            "level": "info" if log_requests else "warning",
-            "folder": folder,
-        }
+        _CONFIG % {"port": port, "admin_port": machine.free_port(), "folder": folder} + (settings or _QUIET)
     )
     command = [Path(sys.executable).with_name("watchword"), "run", "--config", config]
     async with machine.running(*command, core=machine.PROXY_CORE, log=log) as process:

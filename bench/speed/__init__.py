@@ -9,6 +9,7 @@ watchword    Watchword with every check on, and signed-in sessions for its load
 load         wrk, with the same headers for everybody; `sockets` and `openloop` are loads of our own
 rounds       who is measured, in turns: several rounds, medians
 workloads    what everybody is asked to do; `costs`, `latency` and `memory` are what needs more than one load
+forward_auth the other proxies once more, asking Watchword about each request
 full, quick  the two benchmarks out of all this
 report       tables on the terminal; `document`, `chart` and `aims`: docs/performance.md
 """

@@ -8,6 +8,7 @@ from typing import Any
 from bench.speed import (
     aims,
     costs,
+    forward_auth,
     latency,
     memory,
     oauth2,
@@ -49,6 +50,8 @@ async def measure(
             _put(
                 figures, "websocket", "WebSocket echo, 64 sockets", await workloads.websockets(proxies, plan)
             )
+        measured = await forward_auth.measure(folder / "forward-auth", app, plan)
+        _put(figures, "forward_auth", "Small GET, asking Watchword about each request", measured)
         await _costs(figures, folder, app, plan)
         figures["memory"] = await memory.of_each(own, folder / "memory", app)
         report.show_memory(figures["memory"])

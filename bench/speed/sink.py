@@ -34,7 +34,8 @@ class Sink(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         if not self._parser.should_upgrade():
-            user = self._headers.get(b"remote-user", b"")
+            signed = b" signed" if b"watchword-assertion" in self._headers else b""
+            user = self._headers.get(b"remote-user", b"") + signed
             self._transport.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(user), user))
 
     def data_received(self, data: bytes) -> None:

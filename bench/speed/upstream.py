@@ -31,6 +31,7 @@ http {
   keepalive_timeout 1h;
   keepalive_requests 1000000000;
   open_file_cache max=100;
+  map $http_watchword_assertion $signed { default " signed"; "" ""; }
   server {
     listen 127.0.0.1:%(port)d backlog=4096 reuseport;
     default_type application/octet-stream;
@@ -41,7 +42,7 @@ http {
     location = /1g {}
     location = /seen {
       default_type text/plain;
-      return 200 "$http_remote_user$http_x_forwarded_user";
+      return 200 "$http_remote_user$http_x_forwarded_user$signed";
     }
     location = /upload {
       client_max_body_size 0;

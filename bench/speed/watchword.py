@@ -1,4 +1,4 @@
-"""Watchword as it is measured: session, device, policy and identity headers on, one process."""
+"""Watchword as it is measured: session, device, policy, identity headers and assertion, one process."""
 
 import asyncio
 import sys
@@ -17,6 +17,8 @@ from gateway.store.opening import Store
 from gateway.store.sessions import NewDevice, Started
 
 USER = "ada"
+SEEN = f"{USER} signed"
+"""What the app behind Watchword sees: the person, and that a signed assertion says so."""
 
 _CONFIG = """\
 mode: demo
@@ -32,6 +34,7 @@ store: {data-dir: %(folder)s/data}
 
 _QUIET = "log: {level: warning}\n"
 _LOGGING = "log: {level: info}\n"
+_ASKED = "forward-auth: true\ntrusted-proxies: [127.0.0.1]\n"
 
 _POLICY = """\
 app: bench
@@ -56,6 +59,11 @@ def running_and_logging(folder: Path, upstream: int) -> AbstractAsyncContextMana
     return running(folder, upstream, name="watchword_logging", settings=_LOGGING)
 
 
+def running_and_asked(folder: Path, upstream: int) -> AbstractAsyncContextManager[Proxy]:
+    """The same, and proxies on this machine may ask it about each request."""
+    return running(folder, upstream, settings=_QUIET + _ASKED)
+
+
 @asynccontextmanager
 async def with_store(
     folder: Path, upstream: int, *, name: str, rules: int, settings: str = ""
@@ -76,7 +84,7 @@ async def with_store(
         try:
             await add_account(store, USER)
             cookie = (await begin_session(store, USER)).cookie
-            yield Proxy(name, port, process.pid, {"Cookie": f"theme=dark; {COOKIE}={cookie}"}, USER), store
+            yield Proxy(name, port, process.pid, {"Cookie": f"theme=dark; {COOKIE}={cookie}"}, SEEN), store
         finally:
             await asyncio.shield(store.close())
 

@@ -5,7 +5,18 @@ from pathlib import Path
 
 import pytest
 
-from bench.speed import costs, latency, machine, memory, proxies, quick, upstream, watchword, workloads
+from bench.speed import (
+    costs,
+    forward_auth,
+    latency,
+    machine,
+    memory,
+    proxies,
+    quick,
+    upstream,
+    watchword,
+    workloads,
+)
 from bench.speed.rounds import Plan, all_running
 
 pytestmark = pytest.mark.usefixtures("wrk_path")
@@ -45,6 +56,12 @@ async def test_every_other_load_is_answered(tmp_path: Path) -> None:
                 await workloads.websockets(running, SHORT),
             ):
                 assert all(rate.requests > 0 for rate in rates.values())
+
+
+async def test_proxies_that_ask_watchword_are_measured(tmp_path: Path) -> None:
+    async with upstream.running(tmp_path / "app") as app:
+        rates = await forward_auth.measure(tmp_path / "asking", app, SHORT, ("nginx",))
+    assert rates["nginx"].requests > 0
 
 
 async def test_watchword_is_measured_beside_itself(tmp_path: Path) -> None:

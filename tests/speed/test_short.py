@@ -1,6 +1,7 @@
 """`make bench` on real processes, as short as it gets, so that it still runs on the day that it is needed."""
 
-import os
+import asyncio
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,6 @@ from bench.speed import (
     costs,
     forward_auth,
     latency,
-    machine,
     memory,
     proxies,
     quick,
@@ -27,8 +27,21 @@ SHORT = Plan(rounds=1, seconds=1)
 PAIR = {"naive_aiohttp": proxies.naive, "watchword": watchword.running}
 
 
+def commands() -> list[str]:
+    """How everything was started that runs on this machine."""
+    found = []
+    for file in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            found.append(file.read_text(errors="replace"))
+    return found
+
+
+def left_running(folder: Path) -> list[str]:
+    """What runs with its files in this folder: nginx, gateways, stores."""
+    return [command for command in commands() if str(folder) in command]
+
+
 async def test_the_small_get_is_measured_and_nothing_is_left_running(tmp_path: Path) -> None:
-    before = machine.tree(os.getpid())
     starters = {
         "nginx": proxies.nginx,
         "naive_aiohttp": proxies.naive,
@@ -38,7 +51,21 @@ async def test_the_small_get_is_measured_and_nothing_is_left_running(tmp_path: P
     found = figures["small_get"]
     assert found.keys() == starters.keys()
     assert all(rate > 0 for rate in found.values())
-    assert machine.tree(os.getpid()) == before
+    assert left_running(tmp_path) == []
+
+
+async def test_whoever_interrupts_it_is_left_with_nothing(tmp_path: Path) -> None:
+    starters = {"watchword": watchword.running}
+    measuring = asyncio.create_task(quick.measure(tmp_path, starters, Plan(rounds=1, seconds=600)))
+    while not any("--duration\x00600s" in command for command in commands()):
+        assert not measuring.done()
+        await asyncio.sleep(0.05)
+    assert left_running(tmp_path)
+    measuring.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await measuring
+    assert left_running(tmp_path) == []
+    assert not any("--duration\x00600s" in command for command in commands())
 
 
 async def test_every_other_load_is_answered(tmp_path: Path) -> None:

@@ -98,6 +98,7 @@ def large_peers() -> str:
     return LARGE_PEERS.path()
 
 
+@pytest.fixture(scope="session")
 def wrk_path() -> str:
     """The load generator of `make bench`."""
     return WRK.path()

@@ -5,7 +5,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUN_LOCKS := requirements/run.lock requirements/build.lock
 DEV_LOCKS := requirements/dev.lock
+PEERS := $(VENV)/peers
 ARGS ?=
+QUICK ?=
 
 # The first Python that is new enough; `make demo PYTHON=python3.12` overrules the choice.
 NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
@@ -20,7 +22,7 @@ INSTALL_WATCHWORD = $(PIP) install --no-deps --no-build-isolation --editable .
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test faults lint format pictures bench-revocation lock clean
+.PHONY: help demo test faults lint format pictures bench bench-revocation lock clean
 
 help: ## list these chores
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +49,9 @@ format: $(VENV)/.dev ## put the code into its one style
 pictures: $(VENV)/.dev ## photograph every page on the journeys, for docs/pictures
 	TEST_PICTURES=docs/pictures $(BIN)/pytest -n 2 tests/journeys
 
+bench: $(VENV)/.dev $(PEERS)/.installed $(if $(QUICK),,oauth2-proxy) ## how fast it is beside other proxies, 20 minutes (QUICK=1: under one)
+	@$(BIN)/python -m bench.speed $(if $(QUICK),--quick) $(ARGS)
+
 bench-revocation: $(VENV)/.dev ## how fast revocations are confirmed (ARGS="--sessions 20000" for a short one)
 	@$(BIN)/python -m bench.revocation $(ARGS)
 
@@ -58,6 +63,7 @@ lock: $(VENV)/pyvenv.cfg ## resolve the dependencies anew (ARGS=--upgrade for th
 	$(LOCK) --group build --output-file requirements/build.lock
 	$(LOCK) pyproject.toml --group dev --constraint requirements/run.lock \
 		--constraint requirements/build.lock --output-file requirements/dev.lock
+	$(LOCK) --group bench --output-file requirements/bench.lock
 
 clean: ## remove the virtual environment and every cache
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis test-results dist
@@ -84,3 +90,19 @@ $(VENV)/.dev: $(DEV_LOCKS) $(RUN_LOCKS) pyproject.toml | $(VENV)/pyvenv.cfg
 	@$(INSTALL) $(DEV_LOCKS:%=--requirement %)
 	@$(INSTALL_WATCHWORD)
 	@touch $@ $(VENV)/.run
+
+# The proxies that Watchword is measured against, in an environment of their own: it needs none of them.
+$(PEERS)/.installed: requirements/bench.lock | $(VENV)/pyvenv.cfg
+	@echo "Installing the proxies that Watchword is measured against ..."
+	@$(PYTHON) -m venv --clear --without-pip $(PEERS)
+	@$(PYTHON) -m pip --python $(PEERS)/bin/python --disable-pip-version-check --quiet \
+		install --require-hashes --only-binary=:all: --requirement requirements/bench.lock
+	@touch $@
+
+# Only in Go's own form; without Go, or where the build fails, the benchmark goes on and says that it is missing.
+OAUTH2_PROXY := github.com/oauth2-proxy/oauth2-proxy/v7@v7.15.6
+.PHONY: oauth2-proxy
+oauth2-proxy: | $(PEERS)/.installed
+	@test -e $(PEERS)/bin/oauth2-proxy || ! command -v go >/dev/null || { \
+		echo "Building oauth2-proxy, which takes minutes the first time ..."; \
+		GOBIN=$(abspath $(PEERS))/bin GOTOOLCHAIN=local go install $(OAUTH2_PROXY) || true; }

@@ -8,6 +8,7 @@ TEST_REQUIRE_BROWSER=1 and the like for the others, which turns that skip into a
 """
 
 import os
+import shutil
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 
@@ -17,6 +18,7 @@ from playwright.async_api import Browser, async_playwright
 from support import chromium, peers, servers, spin
 
 from bench.faults.servers import NO_LIBFAKETIME, find_libfaketime
+from bench.speed.programs import NO_WRK
 
 pytest_plugins = ["support.store", "support.nodes", "support.race", "support.gateway", "support.commands"]
 
@@ -48,7 +50,8 @@ REDIS = Tool("Sentinel", servers.find_redis, servers.MISSING, "TEST_REQUIRE_REDI
 LIBFAKETIME = Tool("wall clock", find_libfaketime, NO_LIBFAKETIME, "TEST_REQUIRE_FAKETIME")
 SPIN = Tool("model", spin.find, spin.MISSING, "TEST_REQUIRE_SPIN")
 LARGE_PEERS = Tool("Traefik and Envoy", peers.find_large, peers.MISSING, "TEST_REQUIRE_PEERS")
-TOOLS = (CHROMIUM, REDIS, LIBFAKETIME, SPIN, LARGE_PEERS)
+WRK = Tool("speed", lambda: shutil.which("wrk"), NO_WRK, "TEST_REQUIRE_WRK")
+TOOLS = (CHROMIUM, REDIS, LIBFAKETIME, SPIN, LARGE_PEERS, WRK)
 
 
 @pytest.fixture(scope="session")
@@ -93,6 +96,12 @@ def spin_path() -> str:
 def large_peers() -> str:
     """The folder of Traefik and Envoy."""
     return LARGE_PEERS.path()
+
+
+@pytest.fixture(scope="session")
+def wrk_path() -> str:
+    """The load generator of `make bench`."""
+    return WRK.path()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

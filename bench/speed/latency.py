@@ -1,0 +1,64 @@
+"""How long a request takes at a fixed rate: at half of each proxy's own maximum, and of Watchword's."""
+
+import statistics
+from collections.abc import Mapping, Sequence
+
+from bench.speed import load, machine
+from bench.speed.proxies import Proxy
+from bench.speed.rounds import Plan, say, title
+
+CONNECTIONS = 128
+_MOST = 0.9
+"""A proxy whose maximum is hardly more than a rate cannot keep it up: its queue would only grow."""
+
+Latency = dict[str, float]
+
+
+async def at_half(
+    proxies: Sequence[Proxy], most: Mapping[str, float], plan: Plan
+) -> dict[str, dict[str, Latency]]:
+    """By whose half it is (`own` or `watchword`) and by proxy: the rate, and percentiles in milliseconds."""
+    rates = {
+        "own": {proxy.name: most[proxy.name] / 2 for proxy in proxies},
+        "watchword": {
+            proxy.name: most["watchword"] / 2
+            for proxy in proxies
+            if most["watchword"] / 2 < _MOST * most[proxy.name]
+        },
+    }
+    found: dict[str, dict[str, list[Latency]]] = {half: {} for half in rates}
+    for number in range(plan.rounds):
+        first = number % len(proxies)
+        for proxy in [*proxies[first:], *proxies[:first]]:
+            for half, by_name in rates.items():
+                if proxy.name not in by_name or (half, proxy.name) == ("watchword", "watchword"):
+                    continue
+                once = await _once(proxy, by_name[proxy.name], plan.seconds)
+                found[half].setdefault(proxy.name, []).append(once)
+                say(
+                    f"Latency, round {number + 1}/{plan.rounds}: {title(proxy.name)} "
+                    f"at {once['rate']:,.0f}/s: p50 {once['p50']:.2f} ms, p99 {once['p99']:.2f} ms"
+                )
+    medians = {
+        half: {name: _median(each) for name, each in by_name.items()} for half, by_name in found.items()
+    }
+    medians["watchword"]["watchword"] = medians["own"]["watchword"]
+    return medians
+
+
+async def _once(proxy: Proxy, rate: float, seconds: int) -> Latency:
+    core = machine.CoreUse(machine.LOAD_CORE)
+    order = {"path": "/1k", "rate": rate, "seconds": seconds, "connections": CONNECTIONS}
+    found = await load.of_module("bench.speed.openloop", proxy, order)
+    if found["unanswered"] > found["asked"] / 100:
+        raise machine.NotMeasurable(f"{proxy.name} does not answer all at {rate:,.0f} requests a second")
+    return {
+        "rate": round(rate),
+        **{name: found[name] for name in ("p50", "p99", "p999")},
+        "late_p99": found["late"]["p99"],
+        "load_busy": round(core.share(), 2),
+    }
+
+
+def _median(found: Sequence[Latency]) -> Latency:
+    return {name: round(statistics.median(each[name] for each in found), 3) for name in found[0]}

@@ -7,6 +7,7 @@ decision. It has no effects; the shell acts on what it says. A request is forwar
 
 import hashlib
 from dataclasses import InitVar, dataclass, replace
+from typing import NamedTuple
 
 from gateway.core.policy.model import OWN_APP, Action, Match, Need, Protect
 from gateway.core.policy.own import ADD_FACTOR, SIGNING_IN
@@ -36,8 +37,7 @@ class Permit:
             raise TypeError("only decide() makes permits")
 
 
-@dataclass(frozen=True, slots=True)
-class Forward:
+class Forward(NamedTuple):
     """Allowed. `spends` is the single-use grant that must be consumed before the request leaves."""
 
     permit: Permit

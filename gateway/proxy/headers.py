@@ -7,6 +7,7 @@ in any case, and with any mark for a dash (`Remote_User`, `remote.user`).
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from gateway.proxy.header import Header, fold
 from gateway.proxy.wire import Lines, header_lines
@@ -41,16 +42,19 @@ def outbound(headers: Sequence[Header], authority: str, *, route: Sequence[str],
     """
     host = authority.encode("ascii")
     kept = [field for header in _passed_on(headers) if header.from_client and (field := _to_app(header))]
-    return Outbound(
-        before=header_lines([(b"Host", host), *kept]),
-        after=header_lines(
-            [
-                (b"X-Forwarded-For", ", ".join(route).encode("ascii")),
-                (b"X-Forwarded-Proto", scheme.encode("ascii")),
-                (b"X-Forwarded-Host", host),
-                (b"Via", VIA),
-            ]
-        ),
+    return Outbound(header_lines([(b"Host", host), *kept]), _added(host, tuple(route), scheme))
+
+
+@lru_cache(4096)
+def _added(host: bytes, route: tuple[str, ...], scheme: str) -> Lines:
+    """What the gateway tells of where a request comes from."""
+    return header_lines(
+        [
+            (b"X-Forwarded-For", ", ".join(route).encode("ascii")),
+            (b"X-Forwarded-Proto", scheme.encode("ascii")),
+            (b"X-Forwarded-Host", host),
+            (b"Via", VIA),
+        ]
     )
 
 

@@ -8,11 +8,11 @@ from typing import NamedTuple
 
 from gateway.core.decision import Forward, decide
 from gateway.core.policy.matching import PolicySet
-from gateway.core.policy.model import OWN_APP, OWN_SEGMENT, Match, Need
+from gateway.core.policy.model import OWN_SEGMENT, Match, Need
 from gateway.core.records import Snapshot
 from gateway.core.target import Target
 from gateway.proxy.live import LiveConnections, Mark
-from gateway.store.who import Who
+from gateway.store.who import Place, Who
 from gateway.web.cookies import OwnCookies
 
 
@@ -33,9 +33,16 @@ class Memory:
         self._who = who
         self._live = live
 
-    def plain(self, policies: PolicySet, target: Target, cookies: OwnCookies, now: float) -> Passage | None:
-        """A request that asks for nothing but an app's answer, and may have it; None for all others."""
-        if target.segments[0] == OWN_SEGMENT or may_resume(target, cookies):
+    def place_of(self, cookies: OwnCookies) -> Place | None:
+        """Where memory would have who sends these cookies."""
+        return None if cookies.session is None else self._who.place_of(cookies.session)
+
+    def plain(self, policies: PolicySet, target: Target, place: Place | None, now: float) -> Passage | None:
+        """A request that asks for nothing but an app's answer, and may have it; None for all others.
+
+        `place` is that of who asks. Nobody may come back from a step-up this way (see `may_resume`).
+        """
+        if target.segments[0] == OWN_SEGMENT:
             return None
         match = policies.match(target, None)
         if match is None:
@@ -43,18 +50,16 @@ class Memory:
         if match.need is Need.PUBLIC and not match.by_group:
             decision = decide(target, match, None, now)
             return Passage(match, decision) if isinstance(decision, Forward) else None
-        passage = self.passage(policies, target, match, cookies, now)
+        passage = self.passage(policies, target, match, place, now)
         if passage is None or (passage.snapshot is not None and passage.snapshot.untold_reset is not None):
             return None
         return passage
 
     def passage(
-        self, policies: PolicySet, target: Target, match: Match, cookies: OwnCookies, now: float
+        self, policies: PolicySet, target: Target, match: Match, place: Place | None, now: float
     ) -> Passage | None:
         """For a request to an app that depends on who asks; `match` is from before that is known."""
-        if cookies.session is None or match.app.name == OWN_APP or may_resume(target, cookies):
-            return None
-        as_of, snapshot = self._live.mark(), self._who.remembered(cookies.session, now)
+        as_of, snapshot = self._live.mark(), self._who.remembered(place, now)
         if snapshot is None:
             return None
         match = match_for(policies, target, match, snapshot)

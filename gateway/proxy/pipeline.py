@@ -174,9 +174,10 @@ class Pipeline:
     def _remembered(self, visit: Visit) -> Visit | None:
         """An ordinary request to an app that may pass by what memory tells of who asks; None for others."""
         inbound = visit.inbound
-        passage = self.memory.passage(
-            self.policies, inbound.target, visit.match, inbound.cookies, inbound.now
-        )
+        if visit.match.app.name == OWN_APP or may_resume(inbound.target, inbound.cookies):
+            return None
+        place = self.memory.place_of(inbound.cookies)
+        passage = self.memory.passage(self.policies, inbound.target, visit.match, place, inbound.now)
         if passage is None:
             return None
         return replace(visit, match=passage.match, snapshot=passage.snapshot, as_of=passage.as_of)

@@ -19,6 +19,7 @@ from gateway.proxy.delivery import Delivery
 from gateway.proxy.header import Header, header_of
 from gateway.proxy.headers import Outbound, outbound
 from gateway.proxy.pipeline import Pipeline
+from gateway.store.who import Place
 from gateway.web.connection import ListenerLimits
 from gateway.web.reading import Envelope
 from gateway.web.short_cut import QuickConnection
@@ -45,6 +46,7 @@ class _Known:
 
     block: bytes
     envelope: Envelope
+    place: Place | None
     origin: str
     outbound: Outbound
 
@@ -72,7 +74,7 @@ class ShortCut:
             return False
         now = clock.now()
         pipeline, envelope = self._pipeline, known.envelope
-        passage = pipeline.memory.plain(pipeline.policies, target, envelope.cookies, now)
+        passage = pipeline.memory.plain(pipeline.policies, target, known.place, now)
         if passage is None:
             return False
         crossing = Crossing(connection, data, passage, envelope.route[0], pipeline.records)
@@ -95,12 +97,15 @@ class ShortCut:
         peer = connection.transport.get_extra_info("peername")
         reader = self._pipeline.reader
         envelope = reader.envelope(tuple([(header.name, header.value) for header in headers]), peer)
+        if envelope.cookies.resume is not None:
+            return None
         authority = envelope.host.lower()
         try:
             told = outbound(headers, authority, route=envelope.route, scheme=reader.scheme)
         except ValueError:
             return None
-        return _Known(block, envelope, f"{reader.scheme}://{authority}", told)
+        place = self._pipeline.memory.place_of(envelope.cookies)
+        return _Known(block, envelope, place, f"{reader.scheme}://{authority}", told)
 
 
 def _are_plain(headers: list[Header]) -> bool:

@@ -72,10 +72,9 @@ def header_lines(headers: RawHeaders) -> Lines:
     return Lines(b"".join([b"%b: %b\r\n" % field for field in headers]), folded.count(b"host"))
 
 
-def joined(*parts: Lines) -> Lines:
+def joined(first: Lines, second: Lines, third: Lines = Lines(b"", 0)) -> Lines:  # noqa: B008 - immutable
     """One after the other."""
-    data, hosts = zip(*parts, strict=True)
-    return Lines(b"".join(data), sum(hosts))
+    return Lines(first.data + second.data + third.data, first.hosts + second.hosts + third.hosts)
 
 
 def request_head(

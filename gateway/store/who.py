@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import replace
+from typing import NamedTuple
 
 from gateway import clock
 from gateway.core.records import Snapshot
@@ -11,22 +12,33 @@ from gateway.store.sessions import Sessions
 from gateway.store.standing import Standing
 
 
+class Place(NamedTuple):
+    """The shard of a session, and the hash of its cookie."""
+
+    standing: Standing
+    key: bytes
+
+
 class Who:
     def __init__(self, sessions: Sessions, node: Node, last_seen: LastSeen) -> None:
         self._sessions = sessions
         self._node = node
         self._last_seen = last_seen
 
-    def remembered(self, cookie: str, now: float) -> Snapshot | None:
-        """What memory tells of who sends this cookie; None when it is not to be trusted, or has nothing.
+    def place_of(self, cookie: str) -> Place | None:
+        """Where memory would have who sends this cookie; the same for as long as this process runs."""
+        standing = self._standing(cookie)
+        return None if standing is None else Place(standing, _key(cookie))
+
+    def remembered(self, place: Place | None, now: float) -> Snapshot | None:
+        """What memory tells of who sends a cookie; None when it is not to be trusted, or has nothing.
 
         It serves to let an ordinary request through. Whatever else would follow from it, proof that is
         missing, a session that is over, is to be judged by what `ask` finds.
         """
-        standing = self._standing(cookie)
-        if standing is None or not standing.lease.holds(clock.boottime()):
+        if place is None or not place.standing.lease.holds(clock.boottime()):
             return None
-        return standing.near.get(_key(cookie), now)
+        return place.standing.near.get(place.key, now)
 
     async def ask(self, cookie: str, now: float) -> Snapshot | None:
         """What the store tells of who sends this cookie, in one round trip; None when it leads nowhere.

@@ -1,6 +1,7 @@
 """Where a request comes from: the peer, or what trusted proxies in front of the gateway say of it."""
 
 from collections.abc import Iterable
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
 Address = IPv4Address | IPv6Address
@@ -38,6 +39,7 @@ def is_trusted(peer: object, trusted: Iterable[Network]) -> bool:
     return address is not None and any(address in network for network in trusted)
 
 
+@lru_cache(4096)
 def _address(text: str) -> Address | None:
     """Read an address, with brackets, port or zone if it has them. IPv4 within IPv6 counts as IPv4."""
     text = text.strip(" \t")

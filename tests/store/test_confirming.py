@@ -21,7 +21,7 @@ async def test_a_node_that_is_silent_is_waited_for_until_it_trusts_nothing(store
     await remembered(node, session)
     await node.node._end_tasks()  # it hears nothing any more, and renews nothing
     revocation = await store.revocations.account("ada", **WHY)
-    assert node.who.remembered(session.cookie, NOW + 1) is None
+    assert node.who.remembered(node.who.place_of(session.cookie), NOW + 1) is None
     assert not node.node.lets_pass(session.session_id)
     assert heard.endings == []
     assert revocation is not None and revocation.confirmation is not None

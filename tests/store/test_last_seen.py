@@ -52,12 +52,12 @@ async def test_uses_are_written_together(store: Store, valkey: Redis) -> None:
 async def test_a_use_is_noted_once_a_minute(store: Store, valkey: Redis, join: Join) -> None:
     session, (node, _) = await signed_in(store), await join()
     await remembered(node, session)
-    snapshot = node.who.remembered(session.cookie, NOW)
+    snapshot = node.who.remembered(node.who.place_of(session.cookie), NOW)
     assert snapshot is not None
     node.who.used(session.cookie, snapshot, "::1", NOW + 60)
-    assert node.who.remembered(session.cookie, NOW + 60) == snapshot
+    assert node.who.remembered(node.who.place_of(session.cookie), NOW + 60) == snapshot
     node.who.used(session.cookie, snapshot, "::1", LATER)
-    moved = node.who.remembered(session.cookie, LATER)
+    moved = node.who.remembered(node.who.place_of(session.cookie), LATER)
     assert moved is not None
     assert moved.session == replace(snapshot.session, last_used_at=LATER, idle_until=LATER + LIMITS.idle)
     assert not node.last_seen.is_due(moved, LATER + 60)

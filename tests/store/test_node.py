@@ -42,7 +42,7 @@ async def test_without_its_one_replica_a_store_is_read_but_confirms_nothing(
     assert node.node.leases() == (0, 1)
     found = await node.who.ask(session.cookie, NOW)
     assert found is not None and found.fault(NOW) is None
-    assert node.who.remembered(session.cookie, NOW) is None
+    assert node.who.remembered(node.who.place_of(session.cookie), NOW) is None
     assert node.node.lets_pass(session.session_id)
     revocation = await node.revocations.account("ada", **WHY)
     assert revocation is not None and revocation.confirmation is None

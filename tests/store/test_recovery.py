@@ -103,7 +103,7 @@ async def test_case_36_an_epoch_that_is_missing_or_lower_is_an_alarm(
     await remembered(node, session)
     await valkey.decr("ww:{s00}:epoch")
     await until(lambda: bool(heard.alarms))
-    assert node.who.remembered(session.cookie, NOW) is None
+    assert node.who.remembered(node.who.place_of(session.cookie), NOW) is None
     found = await node.who.ask(session.cookie, NOW)
     assert found is not None and found.fault(NOW) is not None
     heard.alarms.clear()

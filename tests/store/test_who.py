@@ -22,7 +22,7 @@ async def test_what_was_read_once_is_not_read_again(store: Store, valkey: Redis,
 
     async def ask() -> None:
         for _ in range(100):
-            assert node.who.remembered(session.cookie, NOW) is not None
+            assert node.who.remembered(node.who.place_of(session.cookie), NOW) is not None
 
     assert [name for name in await commands_during(valkey, ask()) if name != "XREAD"] == []
 
@@ -30,7 +30,7 @@ async def test_what_was_read_once_is_not_read_again(store: Store, valkey: Redis,
 async def test_without_a_lease_nothing_is_remembered(store: Store) -> None:
     session = await signed_in(store)
     assert await store.who.ask(session.cookie, NOW) is not None
-    assert store.who.remembered(session.cookie, NOW) is None
+    assert store.who.remembered(store.who.place_of(session.cookie), NOW) is None
 
 
 @every_size
@@ -52,7 +52,9 @@ async def test_what_is_revoked_is_forgotten_everywhere_when_the_answer_comes(
             revocation = await by.account("ada", **WHY)
         case Scope.EVERYBODY:
             revocation = await by.everybody(**WHY)
-    assert [node.who.remembered(session.cookie, NOW + 1) for node, _ in nodes] == [None] * 3
+    assert [node.who.remembered(node.who.place_of(session.cookie), NOW + 1) for node, _ in nodes] == [
+        None
+    ] * 3
     assert revocation is not None and revocation.confirmation is not None
     assert (revocation.confirmation.nodes, revocation.confirmation.silent) == (3, 0)
     assert {ending.scope for _, heard in nodes for ending in heard.endings} == {scope}
@@ -68,14 +70,14 @@ async def test_a_revocation_of_somebody_else_is_nobodys_loss(store: Store, join:
     await remembered(node, session)
     await account_added(store, "bob")
     await store.revocations.account("bob", **WHY)
-    assert node.who.remembered(session.cookie, NOW + 1) is not None
+    assert node.who.remembered(node.who.place_of(session.cookie), NOW + 1) is not None
 
 
 async def test_what_changes_is_read_anew(store: Store, join: Join) -> None:
     session, (node, _) = await signed_in(store), await join()
     await remembered(node, session)
     assert await store.accounts.set_email("ada", "new@example.org")
-    await until(lambda: node.who.remembered(session.cookie, NOW + 1) is None)
+    await until(lambda: node.who.remembered(node.who.place_of(session.cookie), NOW + 1) is None)
     snapshot = await node.who.ask(session.cookie, NOW + 1)
     assert snapshot is not None and snapshot.account.email == "new@example.org"
 
@@ -92,7 +94,7 @@ async def test_case_33_a_read_that_a_revocation_overtakes_is_not_kept(store: Sto
     node.sessions.read = read_slowly  # type: ignore[method-assign,assignment]
     assert await node.who.ask(session.cookie, NOW) is not None  # it began before the revocation
     assert heard.endings
-    assert node.who.remembered(session.cookie, NOW + 1) is None
+    assert node.who.remembered(node.who.place_of(session.cookie), NOW + 1) is None
 
 
 async def test_however_many_ask_at_once_each_is_answered(store: Store, join: Join) -> None:

@@ -73,7 +73,7 @@ async def remembered(node: Store, session: Started) -> None:
     """Let a node have a session in its memory."""
     await until(lambda: node.node.leases()[0] == node.node.leases()[1])
     assert await node.who.ask(session.cookie, NOW) is not None
-    assert node.who.remembered(session.cookie, NOW) is not None
+    assert node.who.remembered(node.who.place_of(session.cookie), NOW) is not None
 
 
 async def read_streams(

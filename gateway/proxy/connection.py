@@ -45,12 +45,12 @@ class Home(Protocol):
 
 
 class Connection(asyncio.Protocol):
-    """A connection, from before it is made until it is lost. `idle_since` is loop time."""
+    """A connection, from before it is made until it is lost."""
 
     def __init__(self, home: Home) -> None:
         self.home = home
         self.receiver: Receiver | None = None
-        self.idle_since = 0.0
+        self._idle_since = 0.0
         self._transport: asyncio.Transport | None = None
         self._aborted = False
         self._lost = False
@@ -59,7 +59,7 @@ class Connection(asyncio.Protocol):
         self._writable = asyncio.Event()
         self._writable.set()
         self._poll = select.poll()
-        self._loop = asyncio.get_running_loop()
+        self._loop = asyncio.get_running_loop()  # kept: asking for it is a call of the system in Python 3.11
         self._due = self._looks_at = math.inf
         self._timer: asyncio.TimerHandle | None = None
 
@@ -77,12 +77,17 @@ class Connection(asyncio.Protocol):
         """
         return self._transport is not None and not self._transport.is_closing() and not self._poll.poll(0)
 
+    def idle_seconds(self) -> float:
+        """How long it has been free."""
+        return self._loop.time() - self._idle_since
+
     def release(self) -> None:
         """Take another exchange, after one that left nothing behind in either direction."""
         if self._transport is None or self._transport.is_closing() or self._transport.get_write_buffer_size():
             self.abort()
             return
         self.resume_reading()
+        self._idle_since = self._loop.time()
         self.home.released(self)
 
     def abort(self) -> None:

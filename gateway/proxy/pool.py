@@ -70,10 +70,9 @@ class Address:
         """A usable connection that nobody uses, without waiting; None if there is none at the moment."""
         if self._closed or not self._free:
             return None
-        oldest = asyncio.get_running_loop().time() - self._limits.keep
         while self._free:
             connection = self._free.pop()
-            if connection.idle_since >= oldest and connection.usable():
+            if connection.idle_seconds() <= self._limits.keep and connection.usable():
                 return connection
             connection.abort()
         return None
@@ -121,9 +120,8 @@ class Address:
         if waiter is not None:
             waiter.set_result(connection)
             return
-        connection.idle_since = asyncio.get_running_loop().time()
         self._free.append(connection)
-        if connection.idle_since - self._free[0].idle_since > self._limits.keep:
+        if self._free[0].idle_seconds() > self._limits.keep:
             self._free.pop(0).abort()
 
     def lost(self, connection: Connection) -> None:

@@ -197,8 +197,15 @@ class Pool:
         self._turn = 0
 
     def free_now(self) -> Connection | None:
-        """A connection for one request that can be had without waiting; None if there is none."""
-        return next(iter(self._in_order())).free_now()
+        """A connection for one request that can be had without waiting; None if there is none.
+
+        Then it stays the same address's turn, so that one is made there.
+        """
+        turn = self._turn
+        connection = next(iter(self._in_order())).free_now()
+        if connection is None:
+            self._turn = turn
+        return connection
 
     async def connection(self) -> Connection:
         """A connection for one request, made and usable at this moment.

@@ -22,7 +22,7 @@ INSTALL_WATCHWORD = $(PIP) install --no-deps --no-build-isolation --editable .
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test faults lint format pictures bench bench-revocation lock clean
+.PHONY: help demo test faults lint format pictures bench bench-revocation lock clean peers
 
 help: ## list these chores
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -98,6 +98,8 @@ $(PEERS)/.installed: requirements/bench.lock | $(VENV)/pyvenv.cfg
 	@$(PYTHON) -m pip --python $(PEERS)/bin/python --disable-pip-version-check --quiet \
 		install --require-hashes --only-binary=:all: --requirement requirements/bench.lock
 	@touch $@
+
+peers: $(PEERS)/.installed ## install the proxies that are measured and tested against, 350 MB
 
 # Only in Go's own form; without Go, or where the build fails, the benchmark goes on and says that it is missing.
 OAUTH2_PROXY := github.com/oauth2-proxy/oauth2-proxy/v7@v7.15.6

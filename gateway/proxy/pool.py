@@ -195,8 +195,15 @@ class Pool:
         self._turn = 0
 
     def free_now(self) -> Connection | None:
-        """A connection for one request that can be had without waiting; None if there is none."""
-        return (self.addresses if len(self.addresses) == 1 else self._in_order())[0].free_now()
+        """A connection for one request that can be had without waiting; None if there is none.
+
+        Then it stays the same address's turn, so that one is made there.
+        """
+        turn = self._turn
+        connection = self._in_order()[0].free_now()
+        if connection is None:
+            self._turn = turn
+        return connection
 
     async def connection(self) -> Connection:
         """A connection for one request, made and usable at this moment.

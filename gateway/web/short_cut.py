@@ -1,7 +1,8 @@
 """A client's connection with a short cut: some requests are answered from `data_received`, without aiohttp.
 
 Only what has arrived between two requests, and is one whole request, is offered to the short cut. While
-a request crosses by it, what the client sends next waits, so answers keep the order of their requests.
+a request crosses by it, what the client sends next waits, so answers keep the order of their requests; so
+does what comes from a client that has not read its last answer, or answers would pile up here.
 Whatever the short cut does not take goes the ordinary way, as if it had never been looked at; and so does
 a request that failed before its answer began: the ordinary way tells the client, and sends nothing again.
 """
@@ -34,7 +35,7 @@ ShortCut = Callable[["QuickConnection", bytes], bool]
 class QuickConnection(Connection):
     """`memory` is the short cut's own, from one request of this connection to the next."""
 
-    __slots__ = ("_crossing", "_held", "_short_cut", "memory")
+    __slots__ = ("_crossing", "_held", "_leaves_nothing", "_short_cut", "memory")
 
     def __init__(
         self,
@@ -47,6 +48,7 @@ class QuickConnection(Connection):
         self._short_cut = short_cut
         self._crossing: Crossing | None = None
         self._held = b""
+        self._leaves_nothing = True
         self.memory: object = None
 
     # what the short cut does with it
@@ -78,7 +80,7 @@ class QuickConnection(Connection):
         """Let the ordinary way answer the request `data`, which failed so before it had an answer."""
         self._crossing = None
         self.failure = failure
-        super().data_received(data)
+        self._take_the_ordinary_way(data)
         if self._held:
             self._release()
 
@@ -90,11 +92,21 @@ class QuickConnection(Connection):
     # what the event loop does with it
 
     def data_received(self, data: bytes) -> None:
-        if self._crossing is not None:
+        if self._crossing is not None or (self._paused and self._is_between_requests()):
             self._held += data
             self._pause_transport_reading()
-        elif not (self._is_between_requests() and data and self._short_cut(self, data)):
-            super().data_received(data)
+        elif not (data and self._is_between_requests() and self._short_cut(self, data)):
+            self._take_the_ordinary_way(data)
+
+    def _take_the_ordinary_way(self, data: bytes) -> None:
+        count = self._request_count
+        super().data_received(data)
+        # Else aiohttp's parser may hold the beginning of another request, of which the rest comes next.
+        self._leaves_nothing = (
+            self._request_count == count + 1
+            and data.find(b"\r\n\r\n") == len(data) - 4
+            and self._newest_body().is_eof()
+        )
 
     def connection_lost(self, exc: BaseException | None) -> None:
         crossing, self._crossing = self._crossing, None
@@ -111,6 +123,8 @@ class QuickConnection(Connection):
         super().resume_writing()
         if self._crossing is not None:
             self._crossing.resume()
+        elif self._held:
+            self._release()
 
     # aiohttp's idea of being idle
 
@@ -120,7 +134,7 @@ class QuickConnection(Connection):
             waiter is not None
             and not waiter.done()
             and not self._messages
-            and not self._head_size
+            and self._leaves_nothing
             and not self._deaf
             and not self.draining
             and not self._upgraded
@@ -129,6 +143,9 @@ class QuickConnection(Connection):
 
     def _is_idle(self) -> bool:
         return self._crossing is None and super()._is_idle()
+
+    def _is_coming(self) -> bool:
+        return bool(self._held) or super()._is_coming()
 
     def _process_keepalive(self) -> None:
         if self._crossing is not None:  # to be looked at again

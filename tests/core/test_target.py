@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.target import Target, parse_target
+from gateway.core.target import Target, parse_target, recent_target
 from gateway.errors import BadRequest
 
 HOST = "exchange.localhost"
@@ -196,3 +196,23 @@ def test_a_path_is_clean(raw_target: str) -> None:
     assert "" not in target.segments[:-1]
     assert not re.search(r"[\x00-\x1f\x7f\\;/]", "".join(target.segments))
     assert target.path_and_query.isascii() and target.path_and_query.isprintable()
+
+
+@pytest.mark.parametrize("length", [10, 255, 256, 257, 5000])
+def test_what_was_asked_for_lately_is_read_the_same_way(length: int) -> None:
+    path = "/" + "a" * (length - 1)
+    for method, host in (("GET", "a.test"), ("HEAD", "a.test"), ("GET", "b.test:80"), ("GET", "a.test")):
+        assert recent_target(method, path, host) == parse_target(method, path, host)
+
+
+def test_what_was_refused_lately_is_refused_again() -> None:
+    for _ in range(2):
+        for method, path, host in (("GET", "/a/../b", HOST), ("get", "/", HOST), ("GET", "/", "a b")):
+            with pytest.raises(BadRequest):
+                recent_target(method, path, host)
+
+
+def test_long_targets_are_not_kept() -> None:
+    """Or memory would fill with what nobody asks for twice."""
+    assert recent_target("GET", "/" + "x" * 200, HOST) is recent_target("GET", "/" + "x" * 200, HOST)
+    assert recent_target("GET", "/" + "x" * 256, HOST) is not recent_target("GET", "/" + "x" * 256, HOST)

@@ -39,6 +39,7 @@ class Collector:
     def __init__(self, connection: Connection, *, tunnel: bool = False) -> None:
         self.data = b""
         self.ends: list[Exception | None] = []
+        self.overdue_at: list[float] = []
         self.tunnel = tunnel
         self.connection = connection
         connection.receiver = self
@@ -51,6 +52,9 @@ class Collector:
         if not self.tunnel:
             self.connection.receiver = None
             self.connection.abort()
+
+    def overdue(self) -> None:
+        self.overdue_at.append(asyncio.get_running_loop().time())
 
 
 @dataclass
@@ -265,3 +269,60 @@ async def test_losing_the_connection_ends_the_wait(link: Link) -> None:
     await asyncio.sleep(0)
     link.reset()
     await waiting
+
+
+# --- what is expected
+
+
+async def test_who_waits_is_told_once_when_it_has_been_too_long(link: Link) -> None:
+    collector = Collector(link.connection)
+    loop = asyncio.get_running_loop()
+    due = loop.time() + 0.05
+    link.connection.expect(0.05)
+    await until(lambda: bool(collector.overdue_at))
+    assert collector.overdue_at[0] >= due
+    await until(lambda: loop.time() > due + 0.1)
+    assert len(collector.overdue_at) == 1
+
+
+@pytest.mark.parametrize("first", [0.03, 60.0])
+async def test_the_last_word_on_what_is_expected_counts(link: Link, first: float) -> None:
+    """Whether it comes earlier than what was said before, or later."""
+    collector = Collector(link.connection)
+    loop = asyncio.get_running_loop()
+    link.connection.expect(first)
+    due = loop.time() + 0.1
+    link.connection.expect(0.1)
+    await until(lambda: bool(collector.overdue_at))
+    assert collector.overdue_at[0] >= due
+
+
+@pytest.mark.parametrize("over", ["taken back", "nobody waits", "closed"])
+async def test_nobody_is_told_of_what_is_no_longer_expected(link: Link, over: str) -> None:
+    collector = Collector(link.connection)
+    loop = asyncio.get_running_loop()
+    due = loop.time() + 0.03
+    link.connection.expect(0.03)
+    if over == "taken back":
+        link.connection.expect(None)
+    elif over == "nobody waits":
+        link.connection.receiver = None
+    else:
+        link.connection.abort()
+        await until(lambda: "lost" in link.diary.entries)
+    await until(lambda: loop.time() > due + 0.05)
+    assert collector.overdue_at == []
+
+
+async def test_what_one_exchange_expected_is_not_the_next_ones_affair(link: Link) -> None:
+    """One timer serves many exchanges."""
+    first = Collector(link.connection)
+    loop = asyncio.get_running_loop()
+    link.connection.expect(0.03)
+    link.connection.receiver = None
+    second = Collector(link.connection)
+    link.connection.expect(0.2)
+    due = loop.time() + 0.2
+    await until(lambda: bool(second.overdue_at))
+    assert first.overdue_at == []
+    assert second.overdue_at[0] >= due - 0.002  # uvloop counts milliseconds

@@ -332,3 +332,77 @@ async def test_when_all_refuse_the_request_fails() -> None:
     with pytest.raises(UpstreamFailed) as failed:
         await pool.connection()
     assert failed.value.fault is UpstreamFault.REFUSED
+
+
+# --- without waiting
+
+
+async def test_only_a_free_connection_can_be_had_at_once() -> None:
+    async with serving(silent) as upstream:
+        pool = Pool([upstream.address], PATIENT)
+        assert pool.free_now() is None
+        connection = await pool.connection()
+        assert pool.free_now() is None
+        connection.release()
+        assert pool.free_now() is connection
+        assert pool.free_now() is None
+        connection.release()
+        assert await pool.connection() is connection
+        connection.release()
+        pool.close()
+        assert pool.free_now() is None
+
+
+@pytest.mark.parametrize("what", ["bytes", "end"])
+async def test_what_died_while_it_was_free_cannot_be_had_at_once(what: str) -> None:
+    """Case 17, in the moment before the event loop has read anything: the socket is looked at."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = Address(f"http://127.0.0.1:{server.getsockname()[1]}", PATIENT)
+        older, newer = await take(address), await take(address)
+        peers = [server.accept()[0] for _ in range(2)]
+        older.release()
+        newer.release()
+        peers[1].sendall(b"x") if what == "bytes" else peers[1].close()
+        assert address.free_now() is older
+        await until(lambda: address.open == 1)
+        address.close()
+        for peer in peers:
+            peer.close()
+
+
+async def test_what_was_unused_for_too_long_cannot_be_had_at_once() -> None:
+    async with serving(silent) as upstream:
+        address = Address(upstream.address, replace(PATIENT, keep=-1.0))
+        connection = await take(address)
+        connection.idle_since = asyncio.get_running_loop().time()
+        address._free.append(connection)
+        assert address.free_now() is None
+        await until(lambda: address.open == 0)
+
+
+async def test_whoever_asks_for_a_free_connection_first_leaves_no_address_out() -> None:
+    """As every request does that may take the short cut, and goes the ordinary way if it cannot."""
+    async with serving(silent) as one, serving(silent) as two:
+        pool = Pool([one.address, two.address], PATIENT)
+        homes = []
+        for _ in range(8):
+            connection = pool.free_now() or await pool.connection()
+            homes.append(connection.home)
+            connection.release()
+        assert [homes.count(address) for address in pool.addresses] == [4, 4]
+        assert [address.open for address in pool.addresses] == [1, 1]
+        pool.close()
+
+
+async def test_a_resting_address_is_not_the_first_to_be_had_at_once() -> None:
+    async with serving(silent) as one, serving(silent) as two:
+        pool = Pool([one.address, two.address], PATIENT)
+        for connection in [await pool.connection() for _ in range(2)]:
+            connection.release()
+        pool.addresses[0].failed()
+        for _ in range(3):
+            connection = pool.free_now()
+            assert connection is not None
+            assert connection.home is pool.addresses[1]
+            connection.release()
+        pool.close()

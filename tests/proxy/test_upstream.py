@@ -12,6 +12,7 @@ from support.upstreams import HOST, OK, Peer, Script, answering, pairs, permit, 
 
 from gateway.errors import UpstreamFailed, UpstreamFault
 from gateway.proxy.upstream import Upstream, UpstreamLimits, UpstreamResponse
+from gateway.proxy.wire import header_lines
 
 PATIENT = UpstreamLimits(connections=4, connect=60, first_byte=60, idle=60, keep=60, retry_after_failure=60)
 
@@ -446,3 +447,71 @@ async def test_closing_ends_everything() -> None:
         with pytest.raises(UpstreamFailed):
             await upstream.send(permit(), HOST, None)
         assert len(app.peers) == 1
+
+
+# --- without waiting
+
+
+class Listening:
+    """Receives what comes over one connection."""
+
+    def __init__(self) -> None:
+        self.data = b""
+        self.is_overdue = False
+
+    def received(self, data: bytes) -> None:
+        self.data += data
+
+    def ended(self, error: Exception | None) -> None: ...
+
+    def overdue(self) -> None:
+        self.is_overdue = True
+
+
+async def test_a_request_leaves_at_once_over_a_free_connection() -> None:
+    async with serving(answering(OK)) as app, reaching(app.address) as upstream:
+        assert upstream.free_now() is None
+        await body_of(await upstream.send(permit(), HOST, None))
+        connection, listening = upstream.free_now(), Listening()
+        assert connection is not None
+        upstream.send_now(
+            permit("HEAD", "/a?b"), header_lines([*HOST, (b"X-A", b"b")]), connection, listening
+        )
+        await until(lambda: listening.data == OK)
+        assert app.heads[1] == b"HEAD /a?b HTTP/1.1\r\nHost: app.test\r\nX-A: b\r\n\r\n"
+        assert len(app.peers) == 1
+        assert not listening.is_overdue
+        connection.abort()
+
+
+async def test_what_may_not_be_sent_does_not_leave_at_once_either() -> None:
+    async with serving(answering(OK)) as app, reaching(app.address) as upstream:
+        await body_of(await upstream.send(permit(), HOST, None))
+        connection = upstream.free_now()
+        assert connection is not None
+        forged: Any = permit().target
+        with pytest.raises(TypeError, match="permit"):
+            upstream.send_now(forged, header_lines(HOST), connection, Listening())
+        with pytest.raises(ValueError, match="host"):
+            upstream.send_now(permit(), header_lines([]), connection, Listening())
+        connection.release()
+        await body_of(await upstream.send(permit(target="/last"), HOST, None))
+        assert [head.split()[1] for head in app.heads] == [b"/", b"/last"]
+
+
+async def test_who_sent_at_once_is_told_when_the_answer_is_overdue() -> None:
+    async def warmed(peer: Peer) -> None:
+        await peer.head()
+        await peer.say(OK)
+        await silent(peer)
+
+    async with (
+        serving(warmed) as app,
+        reaching(app.address, limits=replace(PATIENT, first_byte=0.1)) as upstream,
+    ):
+        await body_of(await upstream.send(permit(), HOST, None))
+        connection, listening = upstream.free_now(), Listening()
+        assert connection is not None
+        upstream.send_now(permit(), header_lines(HOST), connection, listening)
+        await until(lambda: listening.is_overdue)
+        connection.abort()

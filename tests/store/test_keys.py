@@ -29,7 +29,7 @@ from gateway.store import keys
 from gateway.store.attempts import CODES, AttemptLimit, GrowingDelay
 from gateway.store.audit import FORGET_SECONDS, AuditEntry
 from gateway.store.factors import VOID_SECONDS, Rotation
-from gateway.store.keys import MAX_SHARDS, META, Shard, hash_of, shard_of_id, shard_of_subject
+from gateway.store.keys import MAX_SHARDS, META, Shard, hash_of, shard_at, shard_of_id, shard_of_subject
 from gateway.store.opening import Store
 from gateway.store.sessions import FORGET_DEVICE_SECONDS
 from gateway.store.standing import Nobody
@@ -83,6 +83,12 @@ def test_an_identifier_names_its_shard(index: int) -> None:
 )
 def test_what_is_no_identifier_names_no_shard(text: str) -> None:
     assert shard_of_id(text, 64) is None
+
+
+@pytest.mark.parametrize("index", [0, 7, MAX_SHARDS - 1])
+def test_a_shard_is_found_by_its_number(index: int) -> None:
+    assert shard_at(index) == Shard(index)
+    assert shard_at(index) is shard_at(index), "each request asks for its own"
 
 
 def test_a_hash_is_sha_256() -> None:

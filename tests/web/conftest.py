@@ -6,7 +6,13 @@ from collections.abc import Callable
 import pytest
 import uvloop
 
-_ON_BOTH_LOOPS = {"test_body_timer.py", "test_connection.py", "test_listener.py", "test_parting.py"}
+_ON_BOTH_LOOPS = {
+    "test_body_timer.py",
+    "test_connection.py",
+    "test_listener.py",
+    "test_parting.py",
+    "test_short_cut.py",
+}
 
 
 def pytest_asyncio_loop_factories(

@@ -9,7 +9,7 @@ from support.store import NOW
 
 from gateway.errors import BadRequest
 from gateway.web.cookies import CookieJar, OwnCookies
-from gateway.web.reading import Reader
+from gateway.web.reading import Envelope, Reader
 
 
 async def test_a_request_is_read_once() -> None:
@@ -104,3 +104,29 @@ async def test_a_question_of_somebody_else_is_a_request_for_that_address(
     reader = replace(READER, trusted=trusted, asks=asks)
     inbound = await read(head(*ASKED, line="GET /.watchword/forward-auth"), reader)
     assert (inbound.asked_about, inbound.target.path) == (False, "/.watchword/forward-auth")
+
+
+PEER = ("198.51.100.4", 4000)
+
+
+@pytest.mark.parametrize(
+    ("hosts", "host"),
+    [((), ""), ((b"Local",), "Local"), ((b"a", b"a"), ""), ((b"\xe4",), "\xe4"), ((b"",), "")],
+)
+def test_only_one_host_is_a_host(hosts: tuple[bytes, ...], host: str) -> None:
+    envelope = READER.envelope(tuple((b"hOST", each) for each in hosts), PEER)
+    assert envelope == Envelope(host, OwnCookies(None, None, None), ("198.51.100.4",))
+
+
+def test_what_an_envelope_says() -> None:
+    reader = replace(READER, trusted=(ip_network("198.51.100.0/24"),))
+    headers = (
+        (b"COOKIE", b"ww-session=s; a=1"),
+        (b"X-Forwarded-For", b"203.0.113.9"),
+        (b"Host", b"a"),
+        (b"x-forwarded-for", b"203.0.113.7"),
+    )
+    assert reader.envelope(headers, PEER) == Envelope(
+        "a", OwnCookies(session="s", device=None, resume=None), ("203.0.113.7", "198.51.100.4")
+    )
+    assert reader.envelope(headers, None).route == ("unknown",)

@@ -1,0 +1,415 @@
+"""A client's connection with a short cut: what is offered to it, and what waits while a request crosses.
+
+The short cut here takes requests to `/quick`; a test says when they are answered, and with what.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import pytest
+from aiohttp import web
+from support.listening import drip_until_cut, patient
+from support.raw_client import RawClient
+from support.upstreams import until
+
+from gateway.web.connection import ListenerLimits, Request
+from gateway.web.listener import Listener
+from gateway.web.short_cut import QuickConnection
+
+QUICK = b"GET /quick HTTP/1.1\r\nHost: a\r\n\r\n"
+SLOW = b"GET /slow HTTP/1.1\r\nHost: a\r\n\r\n"
+MEGABYTE = 1024 * 1024
+
+
+def post(body: bytes) -> bytes:
+    return b"POST /slow HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+
+
+def answer(body: bytes) -> bytes:
+    return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+
+
+@dataclass
+class Crossing:
+    """`events` is what it was told."""
+
+    connection: QuickConnection
+    data: bytes
+    events: list[str] = field(default_factory=list)
+
+    def lost(self) -> None:
+        self.events.append("lost")
+
+    def pause(self) -> None:
+        self.events.append("pause")
+
+    def resume(self) -> None:
+        self.events.append("resume")
+
+    def finish(self, body: bytes = b"quick", *, keep_alive: bool = True) -> None:
+        self.connection.write(answer(body))
+        self.connection.crossed(keep_alive=keep_alive)
+
+
+@dataclass
+class Server:
+    """`ordinary` are the requests that went the ordinary way, and what had come of them before.
+
+    `at_once` is what every crossing is answered with as soon as it begins; None leaves that to the test.
+    """
+
+    listener: Listener = field(init=False)
+    offered: list[bytes] = field(default_factory=list)
+    crossings: list[Crossing] = field(default_factory=list)
+    ordinary: list[tuple[str, Exception | None]] = field(default_factory=list)
+    at_once: bytes | None = None
+    arrived: bytearray = field(default_factory=bytearray)
+
+    def short_cut(self, connection: QuickConnection, data: bytes) -> bool:
+        self.offered.append(data)
+        if data != QUICK:
+            return False
+        crossing = Crossing(connection, data)
+        self.crossings.append(crossing)
+        connection.cross(crossing)
+        if self.at_once is not None:
+            crossing.finish(self.at_once)
+        return True
+
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        assert isinstance(request, Request)
+        self.ordinary.append((f"{request.method} {request.raw_path}", request.failure))
+        await request.read()
+        return web.Response(text="ordinary")
+
+    @property
+    def paths(self) -> list[str]:
+        return [line for line, _ in self.ordinary]
+
+
+@asynccontextmanager
+async def serving(
+    limits: ListenerLimits | None = None, *, receive_buffer: int | None = None, kind: type["Server"] = Server
+) -> AsyncIterator[tuple[Server, RawClient]]:
+    """A listener, and a client whose connection waits for its first request."""
+    server = kind()
+    server.listener = Listener(server.handle, limits or patient(), server.short_cut)
+    ordinary = QuickConnection.data_received
+
+    def noted(self: QuickConnection, data: bytes) -> None:
+        server.arrived += data
+        ordinary(self, data)
+
+    port = await server.listener.start("127.0.0.1", 0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(QuickConnection, "data_received", noted)
+        try:
+            async with await RawClient.connect(port, receive_buffer=receive_buffer) as raw:
+                await settled(server)
+                yield server, raw
+        finally:
+            await server.listener.stop(grace=0)
+
+
+async def settled(server: Server) -> None:
+    """Wait until the connection waits for a request."""
+    open_ = server.listener._connections
+    await until(lambda: bool(open_) and all(each._waiter is not None for each in open_))
+
+
+# what is offered
+
+
+async def test_what_is_taken_never_reaches_the_ordinary_way() -> None:
+    async with serving() as (server, client):
+        server.at_once = b"quick"
+        for _ in range(3):
+            await client.send(QUICK)
+            assert (await client.answer()).body == b"quick"
+        assert (server.offered, server.ordinary) == ([QUICK] * 3, [])
+
+
+async def test_what_is_not_taken_goes_the_ordinary_way_whole() -> None:
+    async with serving() as (server, client):
+        server.at_once = b"quick"
+        for request, body in ((SLOW, b"ordinary"), (QUICK, b"quick"), (SLOW, b"ordinary")):
+            await client.send(request)
+            assert (await client.answer()).body == body
+            await settled(server)
+        assert server.offered == [SLOW, QUICK, SLOW]
+        assert server.paths == ["GET /slow"] * 2
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        (SLOW[:-2] + b"X: ", QUICK),
+        (b"\r\n", QUICK),
+        (SLOW + SLOW[:-2] + b"X: ", QUICK),
+        (SLOW[:-2] + b"X: y\r\n\r\n" + SLOW[:-2] + b"X: ", QUICK),
+        (post(b"ok") + SLOW[:-2] + b"X: ", QUICK),
+        (post(b"")[:-4] + b"\r\n", b"\r\n" + SLOW[:-2] + b"X: ", QUICK),
+        (post(b"ok")[:-2], b"ok" + SLOW[:-2] + b"X: ", QUICK),
+        (post(b"o\r\n\r\n")[:-4], b"\r\n\r\n" + SLOW[:-2] + b"X: ", QUICK),
+        (post(b"\r\n\r\n" * 2)[:-4], b"\r\n\r\n" + SLOW[:-4] + b"\r\nX: ", QUICK),
+    ],
+)
+async def test_what_looks_like_a_request_but_is_the_rest_of_another_is_not_offered(
+    pieces: tuple[bytes, ...],
+) -> None:
+    """Bytes that came behind a whole request belong to the next one, however innocent that request was."""
+    async with serving() as (server, client):
+        server.at_once = b"quick"
+        sent = 0
+        for piece in pieces:
+            if piece is pieces[-1]:
+                await settled(server)
+            await client.send(piece)
+            sent += len(piece)
+            await until(lambda: len(server.arrived) == sent)  # noqa: B023 - it waits here
+        assert QUICK not in server.offered
+        assert server.crossings == []
+
+
+async def test_once_a_request_was_whole_the_next_one_is_offered_again() -> None:
+    async with serving() as (server, client):
+        server.at_once = b"quick"
+        await client.send(post(b"hello"))
+        assert (await client.answer()).body == b"ordinary"
+        for body in (b"ordinary", b"quick"):
+            await settled(server)
+            await client.send(QUICK)
+            assert (await client.answer()).body == body
+        assert server.paths == ["POST /slow", "GET /quick"]
+
+
+async def test_what_comes_while_the_ordinary_way_answers_follows_it() -> None:
+    go_on = asyncio.Event()
+
+    class Slow(Server):
+        async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+            await go_on.wait()
+            return await super().handle(request)
+
+    async with serving(kind=Slow) as (server, client):
+        server.at_once = b"quick"
+        await client.send(SLOW)
+        await until(lambda: bool(server.arrived))
+        await client.send(QUICK)
+        await until(lambda: server.arrived.endswith(QUICK))
+        go_on.set()
+        assert [(await client.answer()).body for _ in range(2)] == [b"ordinary"] * 2
+        assert server.paths == ["GET /slow", "GET /quick"]
+
+
+async def test_a_listener_that_stops_offers_nothing() -> None:
+    """Its answers have to say so."""
+    async with serving() as (server, client):
+        for connection in server.listener._connections:
+            connection.draining = True
+        await client.send(QUICK)
+        assert (await client.answer()).header(b"connection") == [b"close"]
+        assert server.offered == []
+
+
+# while a request crosses
+
+
+@pytest.mark.parametrize("next_", [QUICK, SLOW])
+async def test_what_is_sent_while_a_request_crosses_waits_for_its_answer(next_: bytes) -> None:
+    async with serving() as (server, client):
+        await client.send(QUICK)
+        await until(lambda: bool(server.crossings))
+        await client.send(next_)
+        await until(lambda: server.arrived.endswith(next_) and len(server.arrived) > len(QUICK))
+        assert (server.offered, server.ordinary) == ([QUICK], [])
+        server.at_once = b"second"
+        server.crossings[0].finish(b"first")
+        assert (await client.answer()).body == b"first"
+        assert (await client.answer()).body == (b"second" if next_ == QUICK else b"ordinary")
+        assert server.offered == [QUICK, next_]
+
+
+async def test_many_requests_at_once_are_answered_in_their_order() -> None:
+    async with serving() as (server, client):
+        await client.send(QUICK)
+        await until(lambda: bool(server.crossings))
+        await client.send(b"".join(SLOW.replace(b"/slow", b"/%d" % number) for number in range(50)))
+        server.crossings[0].finish()
+        assert (await client.answer()).body == b"quick"
+        for _ in range(50):
+            assert (await client.answer()).body == b"ordinary"
+        assert server.paths == [f"GET /{number}" for number in range(50)]
+
+
+async def test_what_waits_is_not_read_without_bound() -> None:
+    async with serving() as (server, client):
+        await client.send(QUICK)
+        await until(lambda: bool(server.crossings))
+        client.writer.write(SLOW * (8 * MEGABYTE // len(SLOW)))
+        await until(lambda: len(server.arrived) > len(QUICK))
+        await until(lambda: not server.crossings[0].connection.transport.is_reading())  # type: ignore[union-attr]
+        assert len(server.crossings[0].connection._held) <= MEGABYTE
+        server.crossings[0].finish()
+        assert (await client.answer()).body == b"quick"
+        for _ in range(1000):
+            assert (await client.answer()).body == b"ordinary"
+
+
+async def test_a_request_that_is_turned_back_is_answered_the_ordinary_way_with_its_failure() -> None:
+    async with serving() as (server, client):
+        await client.send(QUICK)
+        await until(lambda: bool(server.crossings))
+        await client.send(SLOW)
+        await until(lambda: server.arrived.endswith(SLOW))
+        failure = RuntimeError("of the upstream")
+        server.crossings[0].connection.turn_back(QUICK, failure)
+        assert [(await client.answer()).body for _ in range(2)] == [b"ordinary"] * 2
+        assert server.ordinary == [("GET /quick", failure), ("GET /slow", None)]
+        await settled(server)
+        await client.send(QUICK)
+        await until(lambda: len(server.crossings) == 2)
+
+
+async def test_a_crossing_learns_that_its_client_is_gone() -> None:
+    async with serving() as (server, client):
+        await client.send(QUICK)
+        await until(lambda: bool(server.crossings))
+        client.writer.transport.abort()
+        await until(lambda: not server.listener._connections)
+        assert server.crossings[0].events == ["lost"]
+
+
+async def test_a_client_that_hangs_up_half_is_gone() -> None:
+    """As it is for the ordinary way."""
+    async with serving() as (server, client):
+        await client.send(QUICK)
+        await until(lambda: bool(server.crossings))
+        client.writer.write_eof()
+        await until(lambda: server.crossings[0].events == ["lost"])
+        assert await client.rest() == b""
+
+
+async def test_what_is_over_learns_nothing_more() -> None:
+    async with serving() as (server, client):
+        server.at_once = b"quick"
+        await client.send(QUICK)
+        await client.answer()
+        client.writer.transport.abort()
+        await until(lambda: not server.listener._connections)
+        assert server.crossings[0].events == []
+
+
+# a client that reads slowly
+
+
+async def test_a_crossing_learns_whether_its_client_reads() -> None:
+    async with serving(receive_buffer=4096) as (server, client):
+        await client.send(QUICK)
+        await until(lambda: bool(server.crossings))
+        (crossing,) = server.crossings
+        assert crossing.connection.is_writable
+        crossing.connection.write(bytes(8 * MEGABYTE))
+        await until(lambda: crossing.events == ["pause"])
+        assert not crossing.connection.is_writable
+        await client.reader.readexactly(8 * MEGABYTE)
+        assert (crossing.events, crossing.connection.is_writable) == (["pause", "resume"], True)
+
+
+@pytest.mark.parametrize("next_", [QUICK, SLOW])
+async def test_who_has_not_read_an_answer_is_not_given_another(next_: bytes) -> None:
+    """Or its answers would pile up here."""
+    async with serving(receive_buffer=4096) as (server, client):
+        server.at_once = bytes(8 * MEGABYTE)
+        await client.send(QUICK)
+        (connection,) = server.listener._connections
+        await until(lambda: connection.writing_paused)
+        client.writer.write(next_)
+        await until(lambda: server.arrived == QUICK + next_)
+        assert (len(server.crossings), server.ordinary) == (1, [])
+        connection.drain()
+        assert len((await client.answer()).body) == 8 * MEGABYTE
+        second = await client.answer()
+        assert (second.body, second.header(b"connection")) == (b"ordinary", [b"close"])
+        assert await client.rest() == b""
+
+
+async def test_a_client_that_stops_reading_within_an_answer_is_cut_off() -> None:
+    """Case 38."""
+    async with serving(patient(stall_seconds=0.1), receive_buffer=4096) as (server, client):
+        await client.send(QUICK)
+        await until(lambda: bool(server.crossings))
+        server.crossings[0].connection.write(bytes(8 * MEGABYTE))
+        await until(lambda: server.crossings[0].events == ["pause", "lost"])
+
+
+# deadlines
+
+
+async def test_an_answer_may_take_longer_than_a_head_and_than_a_connection_may_be_idle() -> None:
+    async with serving(patient(head_seconds=0.05, idle_seconds=0.05)) as (server, client):
+        await client.send(QUICK)
+        await until(lambda: bool(server.crossings))
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        await until(lambda: loop.time() > began + 0.2)
+        server.crossings[0].finish()
+        assert (await client.answer()).body == b"quick"
+        assert await client.rest() == b""  # and then it was idle
+
+
+@pytest.mark.parametrize("data", [SLOW[:-2] + b"X: y\r\n" * 2000, b"\r\n"])
+async def test_a_slow_head_on_a_connection_that_was_quick_is_cut_off(data: bytes) -> None:
+    """Case 38."""
+    async with serving(patient(head_seconds=0.2)) as (server, client):
+        server.at_once = b"quick"
+        await client.send(QUICK)
+        assert (await client.answer()).body == b"quick"
+        assert await drip_until_cut(client, data) == b""
+
+
+# ends
+
+
+async def test_a_connection_that_is_not_to_be_kept_is_closed_behind_the_answer() -> None:
+    async with serving() as (server, client):
+        await client.send(QUICK)
+        await until(lambda: bool(server.crossings))
+        server.crossings[0].finish(keep_alive=False)
+        assert (await client.answer()).body == b"quick"
+        assert await client.rest() == b""
+
+
+async def test_a_listener_that_stops_lets_a_crossing_end() -> None:
+    async with serving() as (server, client):
+        await client.send(QUICK)
+        await until(lambda: bool(server.crossings))
+        stopping = asyncio.create_task(server.listener.stop(grace=60))
+        await until(lambda: server.crossings[0].connection.draining)
+        await asyncio.sleep(0)
+        assert not stopping.done()
+        server.crossings[0].finish()
+        assert (await client.answer()).body == b"quick"
+        assert await client.rest() == b""
+        await stopping
+        assert server.crossings[0].events == []
+
+
+async def test_a_listener_that_stops_cuts_off_what_does_not_end_in_time() -> None:
+    async with serving() as (server, client):
+        await client.send(QUICK)
+        await until(lambda: bool(server.crossings))
+        await server.listener.stop(grace=0)
+        assert server.crossings[0].events == ["lost"]
+        assert await client.is_reset()
+
+
+async def test_an_idle_connection_that_was_quick_ends_with_its_listener() -> None:
+    async with serving() as (server, client):
+        server.at_once = b"quick"
+        await client.send(QUICK)
+        assert (await client.answer()).body == b"quick"
+        await server.listener.stop(grace=60)
+        assert await client.rest() == b""

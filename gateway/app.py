@@ -293,7 +293,6 @@ async def start_gateway(
         passwords = Passwords()
         parts.callback(passwords.close)
         metrics, health = _metrics(handed), PolicyHealth()
-        parts.callback(metrics.refresh)  # the last counts
         _open_office(settings, store, ring, metrics, parts)
         live = LiveConnections(metrics)
         identities = identity_headers(settings, ring)
@@ -307,10 +306,7 @@ async def start_gateway(
         live_by(live, store.node)
         await store.join(NodeSurroundings(live, metrics))
         parts.push_async_callback(store.leave)
-        listener = Listener(
-            pipeline.handle, listener_limits(settings), short_cut(settings, pipeline, delivery)
-        )
-        front = _Front(listener, _tls(settings), handed)
+        front = _front(settings, pipeline, delivery, handed)
         port = await front.open(settings.listen.host, settings.listen.port)
         parts.push_async_callback(front.listener.stop, STOP_SECONDS[settings.mode])
         admin_port = await _start_admin(basis, passwords, health, parts, handed)
@@ -332,6 +328,11 @@ async def start_gateway(
         )
 
 
+def _front(settings: Settings, pipeline: Pipeline, delivery: Delivery, handed: Handed | None) -> _Front:
+    listener = Listener(pipeline.handle, listener_limits(settings), short_cut(settings, pipeline, delivery))
+    return _Front(listener, _tls(settings), handed)
+
+
 def _metrics(handed: Handed | None) -> Metrics:
     if handed is None:
         return Metrics()
@@ -342,7 +343,8 @@ def _metrics(handed: Handed | None) -> Metrics:
 def _open_office(
     settings: Settings, store: Store, ring: LiveKeyRing, metrics: Metrics, parts: AsyncExitStack
 ) -> None:
-    """From now on people, and receivers of events, are told."""
+    """From now on people, and receivers of events, are told; at the end, the last counts are taken down."""
+    parts.callback(metrics.refresh)
     events = event_senders(settings.back_channel, ring)
     office = Office(store, settings.notices, settings.issuer, metrics, ring, events=events)
     parts.push_async_callback(office.stop, STOP_SECONDS[settings.mode])

@@ -63,9 +63,9 @@ class ShortCut:
         line = _LINE.match(data)
         if line is None or len(data) > self._longest:
             return False
-        known = connection.memory
-        if not isinstance(known, _Known) or known.block != data[line.end() :]:
-            known = connection.memory = self._known(connection, data[line.end() :])
+        known, block = connection.memory, data[line.end() :]
+        if not isinstance(known, _Known) or known.block != block:
+            known = connection.memory = self._known(connection, block, known)
             if known is None:
                 return False
         try:
@@ -87,8 +87,11 @@ class ShortCut:
             pipeline.used(envelope.cookies, passage.snapshot, envelope.route[0], now)
         return True
 
-    def _known(self, connection: QuickConnection, block: bytes) -> _Known | None:
-        """What a block of header lines says; None for one that is not for the short cut."""
+    def _known(self, connection: QuickConnection, block: bytes, before: object) -> _Known | None:
+        """What a block of header lines says; None for one that is not for the short cut.
+
+        `before` is what the connection's last block said: mostly the same person asks.
+        """
         if not _FIELDS.fullmatch(block) or connection.transport is None:
             return None
         headers = [header_of(line) for line in block[:-4].split(b"\r\n")]
@@ -104,7 +107,10 @@ class ShortCut:
             told = outbound(headers, authority, route=envelope.route, scheme=reader.scheme)
         except ValueError:
             return None
-        place = self._pipeline.memory.place_of(envelope.cookies)
+        if isinstance(before, _Known) and before.envelope.cookies.session == envelope.cookies.session:
+            place = before.place
+        else:
+            place = self._pipeline.memory.place_of(envelope.cookies)
         return _Known(block, envelope, place, f"{reader.scheme}://{authority}", told)
 
 

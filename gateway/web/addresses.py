@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from typing import NamedTuple
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
@@ -18,29 +19,37 @@ def route(peer: object, forwarded_for: Iterable[str], trusted: Iterable[Network]
     read from the right for as long as who added an entry is in `trusted`. What stands further left is
     anybody's invention, and is left out. Without trust the client is the peer.
     """
-    address = _address(str(peer[0])) if isinstance(peer, tuple) and peer else None
-    if address is None:
+    hop = _hop(str(peer[0])) if isinstance(peer, tuple) and peer else None
+    if hop is None:
         return (UNKNOWN,)
     networks = tuple(trusted)
-    known = [address]
+    known = [hop.text]
     for entry in reversed(",".join(forwarded_for).split(",")):
-        if not any(address in network for network in networks):
+        if not any(hop.address in network for network in networks):
             break
-        before = _address(entry)
+        before = _hop(entry)
         if before is None:
             break
-        known.append(address := before)
-    return tuple(str(hop) for hop in reversed(known))
+        hop = before
+        known.append(hop.text)
+    return tuple(reversed(known))
 
 
 def is_trusted(peer: object, trusted: Iterable[Network]) -> bool:
     """Whether a socket's peer name is one of a network that is trusted."""
-    address = _address(str(peer[0])) if isinstance(peer, tuple) and peer else None
-    return address is not None and any(address in network for network in trusted)
+    hop = _hop(str(peer[0])) if isinstance(peer, tuple) and peer else None
+    return hop is not None and any(hop.address in network for network in trusted)
+
+
+class _Hop(NamedTuple):
+    """An address, and how it is written."""
+
+    address: Address
+    text: str
 
 
 @lru_cache(4096)
-def _address(text: str) -> Address | None:
+def _hop(text: str) -> _Hop | None:
     """Read an address, with brackets, port or zone if it has them. IPv4 within IPv6 counts as IPv4."""
     text = text.strip(" \t")
     if text.startswith("["):
@@ -51,4 +60,5 @@ def _address(text: str) -> Address | None:
         address = ip_address(text.partition("%")[0])
     except ValueError:
         return None
-    return getattr(address, "ipv4_mapped", None) or address
+    address = getattr(address, "ipv4_mapped", None) or address
+    return _Hop(address, str(address))

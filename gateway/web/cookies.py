@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
+from gateway.web.cookie_names import PREFIX
+
 
 class CookieKind(StrEnum):
     SESSION = "ww-session"
@@ -28,6 +30,21 @@ class OwnCookies:
     resume: str | None
 
 
+_MARK = PREFIX.encode()
+"""What every cookie of ours has in its name, so that most headers need no closer look."""
+
+
+def _name(kind: CookieKind, secure: bool) -> str:
+    return f"__Host-{kind}" if secure else str(kind)
+
+
+_PLACES = {
+    secure: {_name(kind, secure).encode(): place for place, kind in enumerate(CookieKind)}
+    for secure in (True, False)
+}
+"""Which of `OwnCookies` a name is, under https and under http."""
+
+
 @dataclass(frozen=True, slots=True)
 class CookieJar:
     """How our cookies are named and written under one public address."""
@@ -35,19 +52,19 @@ class CookieJar:
     secure: bool
 
     def name(self, kind: CookieKind) -> str:
-        return f"__Host-{kind}" if self.secure else str(kind)
+        return _name(kind, self.secure)
 
     def read(self, headers: Iterable[tuple[bytes, bytes]]) -> OwnCookies:
         """Our cookies among all Cookie headers. Two of one name prove nothing: neither counts."""
-        found: dict[str, list[str]] = {self.name(kind): [] for kind in CookieKind}
+        places = _PLACES[self.secure]
+        found: list[list[bytes]] = [[], [], []]
         for name, value in headers:
-            if name.lower() == b"cookie":
-                for pair in value.decode("latin-1").split(";"):
-                    key, _, content = pair.strip(" \t").partition("=")
-                    if key in found:
-                        found[key].append(content)
-        single = {name: values[0] if len(values) == 1 else None for name, values in found.items()}
-        return OwnCookies(*(single[self.name(kind)] for kind in CookieKind))
+            if _MARK in value and name.lower() == b"cookie":
+                for pair in value.split(b";"):
+                    key, _, content = pair.strip(b" \t").partition(b"=")
+                    if (place := places.get(key)) is not None:
+                        found[place].append(content)
+        return OwnCookies(*(values[0].decode("latin-1") if len(values) == 1 else None for values in found))
 
     def write(self, kind: CookieKind, value: str, max_age: float) -> str:
         """A Set-Cookie value. Lax: the cookie must come along when somebody follows a link to the app."""

@@ -4,6 +4,7 @@ Most header lines come again and again (`Accept-Encoding: gzip, deflate`, `Serve
 read of one is kept for the next time. Long ones are not, and none that may hold a secret.
 """
 
+import re
 import string
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -52,6 +53,8 @@ _FAMILIES_NOT_FROM_CLIENTS = (
 _ALPHANUMERIC = string.ascii_letters + string.digits
 _FOLD = bytes(ord(chr(byte).lower()) if chr(byte) in _ALPHANUMERIC else ord("-") for byte in range(256))
 
+_FIT = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++:[^\x00-\x08\x0a-\x1f\x7f]*+")
+
 _REMEMBERED = 4096
 _LONGEST_REMEMBERED = 128
 _MAY_BE_SECRET = (b"cookie", b"set-cookie", b"authorization", b"proxy-authorization", b"x-csrf", b"x-api")
@@ -63,6 +66,7 @@ class Header(NamedTuple):
     `key` is its name in small letters; `folded` is that with every mark for a dash, as servers that hand
     headers on as variables confuse them (`Remote_User`). `line` is how it is written. `from_client` and
     `from_upstream` say whether the other side gets to see it, if no Connection header says otherwise.
+    `is_fit`: its name is a token (RFC 9110 section 5.6.2), and nothing in its value could end the line.
     """
 
     key: bytes
@@ -72,6 +76,7 @@ class Header(NamedTuple):
     line: bytes
     from_client: bool
     from_upstream: bool
+    is_fit: bool
 
 
 def fold(name: bytes) -> bytes:
@@ -105,6 +110,7 @@ def _read(line: bytes) -> Header:
         and folded not in _NOT_FROM_CLIENTS
         and not folded.startswith(_FAMILIES_NOT_FROM_CLIENTS),
         from_upstream=end_to_end and not own_cookie and not folded.startswith(b"proxy-"),
+        is_fit=_FIT.fullmatch(line) is not None,
     )
 
 

@@ -38,11 +38,17 @@ def outbound(headers: Sequence[Header], authority: str, *, route: Sequence[str],
 
     `route` are the addresses that the request is known to have come through, the client's first (see
     `gateway.web.addresses`); `scheme` is the one that the client used, `authority` what it asked for.
-    Whatever else the client sent keeps its order and its bytes.
+    Whatever else the client sent keeps its order and its bytes. Raises ValueError for what may not be sent.
     """
     host = authority.encode("ascii")
-    kept = [field for header in _passed_on(headers) if header.from_client and (field := _to_app(header))]
-    return Outbound(header_lines([(b"Host", host), *kept]), _added(host, tuple(route), scheme))
+    after = _added(host, tuple(route), scheme)  # which has looked at the host
+    lines = [b"Host: %b\r\n" % host]
+    for header in _passed_on(headers):
+        if header.from_client:
+            if not header.is_fit:
+                raise ValueError("a header's name is no token, or its value holds a control character")
+            lines.append(header.line if header.folded != b"cookie" else _cookie_line(header))
+    return Outbound(Lines(b"".join(lines), hosts=1), after)
 
 
 @lru_cache(4096)
@@ -90,11 +96,11 @@ _USUAL = frozenset((b"keep-alive", b"Keep-Alive", b"close", b"upgrade", b"Upgrad
 """Values of Connection that name no header that would otherwise be passed on."""
 
 
-def _to_app(header: Header) -> tuple[bytes, bytes] | None:
-    if header.folded != b"cookie":
-        return header.name, header.value
+def _cookie_line(header: Header) -> bytes:
     kept = without_our_cookies(header.value)
-    return (header.name, kept) if kept else None
+    if kept is header.value and kept:
+        return header.line
+    return b"%b: %b\r\n" % (header.name, kept) if kept else b""
 
 
 def without_our_cookies(value: bytes) -> bytes:

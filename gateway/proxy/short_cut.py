@@ -21,7 +21,7 @@ from gateway.proxy.headers import Outbound, outbound
 from gateway.proxy.pipeline import Pipeline
 from gateway.store.who import Place
 from gateway.web.connection import ListenerLimits
-from gateway.web.reading import Envelope
+from gateway.web.reading import TELLING, Envelope
 from gateway.web.short_cut import QuickConnection
 
 _LINE = re.compile(rb"(GET|HEAD) (/[!-~]*+) HTTP/1\.1\r\n")
@@ -99,7 +99,8 @@ class ShortCut:
             return None
         peer = connection.transport.get_extra_info("peername")
         reader = self._pipeline.reader
-        envelope = reader.envelope(tuple([(header.name, header.value) for header in headers]), peer)
+        telling = tuple([(header.name, header.value) for header in headers if header.key in TELLING])
+        envelope = reader.envelope(telling, peer)
         if envelope.cookies.resume is not None:
             return None
         authority = envelope.host.lower()

@@ -11,6 +11,9 @@ from gateway.web.cookies import CookieJar, OwnCookies
 from gateway.web.forward_auth import Dialect, dialect_of, question
 from gateway.web.inbound import Inbound, RawHeaders
 
+TELLING = frozenset((b"cookie", b"host", b"x-forwarded-for"))
+"""The headers that an `Envelope` is made of, in small letters."""
+
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
@@ -70,8 +73,14 @@ class Reader:
 
     def envelope(self, headers: RawHeaders, peer: object) -> Envelope:
         """What the headers of a request that came from a socket's `peer` say to the gateway."""
-        hosts = [value for name, value in headers if name.lower() == b"host"]
-        forwarded = [value.decode("latin-1") for name, value in headers if name.lower() == b"x-forwarded-for"]
+        hosts: list[bytes] = []
+        forwarded: list[str] = []
+        for name, value in headers:
+            key = name.lower()
+            if key == b"host":
+                hosts.append(value)
+            elif key == b"x-forwarded-for":
+                forwarded.append(value.decode("latin-1"))
         return Envelope(
             host=hosts[0].decode("latin-1") if len(hosts) == 1 else "",
             cookies=self.jar.read(headers),

@@ -87,7 +87,7 @@ async def test_the_mark_is_from_before_memory_was_asked(scene: Scene) -> None:
     found = memory._who.remembered
 
     def ending_meanwhile(cookie: str, now: float) -> object:
-        live.cut(Ending("r", Scope.ACCOUNT, subject="ada", epoch=1_000_000))
+        live.cut(Ending("r", Scope.ACCOUNT, subject="ada", epoch=2**60))
         return found(cookie, now)
 
     with pytest.MonkeyPatch.context() as patch:

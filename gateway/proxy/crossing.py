@@ -25,6 +25,7 @@ class Crossing:
         "_began",
         "_client",
         "_data",
+        "_first_byte",
         "_handle",
         "_head",
         "_idle",
@@ -43,7 +44,7 @@ class Crossing:
         self._address = address
         self._records = records
         self._began = clock.stopwatch()
-        self._idle = 0.0
+        self._first_byte = self._idle = 0.0
         self._reader = ResponseReader(passage.forward.permit.target.method)
         self._head: AnswerHead | None = None
         self._handle: Handle | None = None
@@ -54,7 +55,8 @@ class Crossing:
         connection = upstream.free_now()
         if connection is None:
             return False
-        self._upstream, self._idle = connection, upstream.limits.idle
+        self._upstream = connection
+        self._first_byte, self._idle = upstream.limits.first_byte, upstream.limits.idle
         self._client.cross(self)
         snapshot = self.passage.snapshot
         if snapshot is not None:
@@ -120,8 +122,9 @@ class Crossing:
     # what the client's connection does with it
 
     def lost(self) -> None:
-        self._give_up()
-        self._keep_record()
+        if self._upstream is not None:  # else it is over, and on record
+            self._give_up()
+            self._keep_record()
 
     def pause(self) -> None:
         if self._upstream is not None:
@@ -131,7 +134,7 @@ class Crossing:
     def resume(self) -> None:
         if self._upstream is not None:
             self._upstream.resume_reading()
-            self._expect(self._idle)
+            self._expect(self._first_byte if self._head is None else self._idle)
 
     # ends
 

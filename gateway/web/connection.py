@@ -16,6 +16,7 @@ import socket
 import struct
 import termios
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
@@ -339,6 +340,9 @@ class Connection(RequestHandler):
         result = await super().finish_response(request, resp, start_time)
         if self.draining:
             self.close()
+        if self._paused:  # or the answers to requests that came all at once would pile up here
+            with suppress(ConnectionError):
+                await self._drain_helper()
         return result
 
     def handle_error(

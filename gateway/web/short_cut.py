@@ -101,7 +101,7 @@ class QuickConnection(Connection):
     def _take_the_ordinary_way(self, data: bytes) -> None:
         count = self._request_count
         super().data_received(data)
-        # Else aiohttp's parser may hold the beginning of another request, of which the rest comes next.
+        # Else aiohttp's parser may hold the beginning of a request, and what comes next is the rest of it.
         self._leaves_nothing = (
             self._request_count == count + 1
             and data.find(b"\r\n\r\n") == len(data) - 4

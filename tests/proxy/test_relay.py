@@ -829,3 +829,28 @@ async def test_stopping_the_listener_is_not_taken_for_a_client_that_left() -> No
     assert len(cancelled) == 1
     assert await client.rest() == b""
     client.writer.close()
+
+
+async def test_answers_to_who_does_not_read_do_not_pile_up() -> None:
+    """Case 38: requests that came all at once are sent on as the answers to those before are taken."""
+    body = bytes(50_000)
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+    async with (
+        serving(answering(answer)) as upstream,
+        relaying(upstream.address) as passage,
+        await RawClient.connect(passage.port, receive_buffer=4096) as client,
+    ):
+        client.writer.write(GET * 1000)
+        assert passage.listener is not None
+        connections = passage.listener._connections
+        await until(lambda: bool(connections))
+        (connection,) = connections
+        await until(lambda: connection.writing_paused)
+        for _ in range(200):  # turns of the event loop, enough for many answers
+            await asyncio.sleep(0.001)
+        transport = connection.transport
+        assert transport is not None
+        assert transport.get_write_buffer_size() < 1_000_000
+        assert len(upstream.heads) < 500
+        for _ in range(1000):
+            assert len((await client.answer()).body) == len(body)

@@ -10,11 +10,10 @@ from hypothesis import strategies as st
 from support.gateway import OpenScene, Scene
 from support.raw_client import RawClient
 from support.recording import Received, ok
+from support.short_cut import note_taken
 
 from gateway.assembly import listener_limits
-from gateway.proxy.short_cut import ShortCut
 from gateway.web.listener import Listener
-from gateway.web.short_cut import QuickConnection
 
 POLICY = """
 app: exchange
@@ -110,14 +109,7 @@ async def both(open_scene: OpenScene, monkeypatch: pytest.MonkeyPatch) -> AsyncI
         ada, bob = await scene.signed_in("ada"), await scene.signed_in("bob", groups=("staff",))
         plain = Listener(scene.gateway.pipeline.handle, listener_limits(scene.gateway.settings))
         both = Both(scene, await plain.start("localhost", 0), [ada.session, bob.session])
-        ordinary = ShortCut.__call__
-
-        def recorded(self: ShortCut, connection: QuickConnection, data: bytes) -> bool:
-            if took := ordinary(self, connection, data):
-                both.taken.append(data)
-            return took
-
-        monkeypatch.setattr(ShortCut, "__call__", recorded)
+        both.taken = note_taken(monkeypatch)
         try:
             yield both
         finally:

@@ -1,0 +1,20 @@
+"""What a gateway's short cut takes."""
+
+import pytest
+
+from gateway.proxy.short_cut import ShortCut
+from gateway.web.short_cut import QuickConnection
+
+
+def note_taken(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """From now on, every request that a short cut takes is added to this list."""
+    taken: list[bytes] = []
+    ordinary = ShortCut.__call__
+
+    def noted(self: ShortCut, connection: QuickConnection, data: bytes) -> bool:
+        if took := ordinary(self, connection, data):
+            taken.append(data)
+        return took
+
+    monkeypatch.setattr(ShortCut, "__call__", noted)
+    return taken

@@ -16,7 +16,6 @@ import socket
 import struct
 import termios
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
@@ -341,8 +340,7 @@ class Connection(RequestHandler):
         if self.draining:
             self.close()
         if self._paused:  # or the answers to requests that came all at once would pile up here
-            with suppress(ConnectionError):
-                await self._drain_helper()
+            await self._drain_helper()
         return result
 
     def handle_error(

@@ -854,3 +854,19 @@ async def test_answers_to_who_does_not_read_do_not_pile_up() -> None:
         assert len(upstream.heads) < 500
         for _ in range(1000):
             assert len((await client.answer()).body) == len(body)
+
+
+async def test_a_client_that_leaves_while_its_answers_wait_is_no_fault_of_ours(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    body = bytes(50_000)
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+    async with serving(answering(answer)) as upstream, relaying(upstream.address) as passage:
+        assert passage.listener is not None
+        connections = passage.listener._connections
+        async with await RawClient.connect(passage.port, receive_buffer=4096) as client:
+            client.writer.write(GET * 200)
+            await until(lambda: any(each.writing_paused for each in connections))
+            await until(lambda: any(each._drain_waiter for each in connections))
+        await until(lambda: not connections)
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []

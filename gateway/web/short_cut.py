@@ -99,14 +99,9 @@ class QuickConnection(Connection):
             self._take_the_ordinary_way(data)
 
     def _take_the_ordinary_way(self, data: bytes) -> None:
-        count = self._request_count
         super().data_received(data)
         # Else aiohttp's parser may hold the beginning of a request, and what comes next is the rest of it.
-        self._leaves_nothing = (
-            self._request_count == count + 1
-            and data.find(b"\r\n\r\n") == len(data) - 4
-            and self._newest_body().is_eof()
-        )
+        self._leaves_nothing = len(data) > 4 and data.find(b"\r\n\r\n") == len(data) - 4
 
     def connection_lost(self, exc: BaseException | None) -> None:
         crossing, self._crossing = self._crossing, None

@@ -154,6 +154,7 @@ async def test_who_fails_before_an_answer_began_is_a_502_and_is_not_asked_again(
         assert (answer_.status, answer_.body) == (502, b"upstream-broken")
         assert (len(scene.app.heads), len(scene.bridge.failures)) == (1, 1)
         assert counted(scene) == {}, "the ordinary way keeps the record"
+        assert scene.bridge.live.count == 0
         await scene.client.send(get(b"/next"))
         assert (await scene.client.answer()).body == b"ordinary"
         assert len(scene.bridge.failures) == 1

@@ -10,4 +10,9 @@ import uvloop
 def pytest_asyncio_loop_factories(
     config: pytest.Config, item: pytest.Item
 ) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
-    return {"uvloop": uvloop.new_event_loop}
+    factories: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {"uvloop": uvloop.new_event_loop}
+    if (
+        item.path.name == "test_crossing_ends.py"
+    ):  # what only sockets decide is tested on the other one as well
+        factories["asyncio"] = asyncio.new_event_loop
+    return factories

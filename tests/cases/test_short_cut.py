@@ -120,7 +120,8 @@ async def test_who_is_to_be_told_of_a_reset_is_told(scene: Scene, taken: list[by
     await ada.call("GET /mine")
     reset = await opened(store)
     assert await store.resets.move(reset, waiting(reset), forget_at=FORGET_AT)
-    await until(lambda: scene.gateway.pipeline.memory._who.remembered(ada.session, scene.clock.now) is None)
+    who = scene.gateway.pipeline.memory._who
+    await until(lambda: who.remembered(who.place_of(ada.session), scene.clock.now) is None)
     page = ada.request("GET /mine", {"Accept": "text/html", "Sec-Fetch-Mode": "navigate"})
     async with warm(scene, taken) as client:
         for request, status, reached in (

@@ -9,7 +9,6 @@ import uvloop
 _ON_BOTH_LOOPS = {
     "test_connection.py",
     "test_crossing.py",
-    "test_crossing_ends.py",
     "test_exchange.py",
     "test_pool.py",
     "test_relay.py",

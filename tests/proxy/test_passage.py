@@ -10,7 +10,8 @@ from support.upstreams import until
 from gateway.core.ending import Ending, Scope
 from gateway.core.reasons import Reason
 from gateway.core.target import parse_target
-from gateway.proxy.passage import Passage
+from gateway.proxy.passage import Passage, may_resume
+from gateway.store.who import Place
 from gateway.web.cookies import OwnCookies
 
 NOBODY = OwnCookies(session=None, device=None, resume=None)
@@ -19,9 +20,8 @@ NOBODY = OwnCookies(session=None, device=None, resume=None)
 def plain(scene: Scene, line: str, cookies: OwnCookies = NOBODY, host: str = "localhost") -> Passage | None:
     pipeline = scene.gateway.pipeline
     method, path = line.split()
-    return pipeline.memory.plain(
-        pipeline.policies, parse_target(method, path, host), cookies, scene.clock.now
-    )
+    target, place = parse_target(method, path, host), pipeline.memory.place_of(cookies)
+    return pipeline.memory.plain(pipeline.policies, target, place, scene.clock.now)
 
 
 async def remembered(scene: Scene, *groups: str) -> OwnCookies:
@@ -72,11 +72,12 @@ async def test_groups_count(scene: Scene) -> None:
     assert plain(scene, "GET /staff/x") is None
 
 
-async def test_the_way_back_from_a_step_up_is_not_plain(scene: Scene) -> None:
-    cookies = replace(await remembered(scene), resume="x")
-    for line in ("GET /mine", "GET /public/x"):
-        assert plain(scene, line, cookies) is None
-    assert plain(scene, "HEAD /mine", cookies) is not None, "only a GET is swapped"
+@pytest.mark.parametrize(
+    ("method", "resume", "may"), [("GET", "x", True), ("HEAD", "x", False), ("GET", None, False)]
+)
+def test_the_way_back_from_a_step_up(method: str, resume: str | None, may: bool) -> None:
+    """Only a GET is swapped."""
+    assert may_resume(parse_target(method, "/", "localhost"), replace(NOBODY, resume=resume)) is may
 
 
 async def test_the_mark_is_from_before_memory_was_asked(scene: Scene) -> None:
@@ -86,12 +87,12 @@ async def test_the_mark_is_from_before_memory_was_asked(scene: Scene) -> None:
     memory = scene.gateway.pipeline.memory
     found = memory._who.remembered
 
-    def ending_meanwhile(cookie: str, now: float) -> object:
+    def ending_meanwhile(place: Place | None, now: float) -> object:
         live.cut(Ending("r", Scope.ACCOUNT, subject="ada", epoch=2**60))
-        return found(cookie, now)
+        return found(place, now)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(memory, "_who", type("Meanwhile", (), {"remembered": staticmethod(ending_meanwhile)}))
+        patch.setattr(memory._who, "remembered", ending_meanwhile)
         passage = plain(scene, "GET /mine", cookies)
     assert passage is not None and passage.snapshot is not None
     cut: list[str] = []
@@ -119,7 +120,8 @@ async def test_who_is_to_be_told_of_a_reset_is_not_plain(scene: Scene) -> None:
     assert await store.resets.move(reset, waiting(reset), forget_at=FORGET_AT)
     await until(lambda: plain(scene, "GET /mine", cookies) is None)
     assert (await ada.call("GET /mine")).status == 200  # and with this, memory knows her again
-    assert scene.gateway.pipeline.memory._who.remembered(ada.session, scene.clock.now) is not None
+    who = scene.gateway.pipeline.memory._who
+    assert who.remembered(who.place_of(ada.session), scene.clock.now) is not None
     assert plain(scene, "GET /mine", cookies) is None
     assert plain(scene, "GET /public/x", cookies) is not None
 

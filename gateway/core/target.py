@@ -76,7 +76,8 @@ def parse_target(method: str, raw_target: str, host_header: str) -> Target:
 
 def recent_target(method: str, raw_target: str, host_header: str) -> Target:
     """The same as `parse_target`; what was asked for lately is not read once more."""
-    parse = _recent if len(raw_target) <= _LONGEST_RECENT else parse_target
+    is_short = len(raw_target) + len(host_header) <= _LONGEST_RECENT
+    parse = _recent if is_short else parse_target
     return parse(method, raw_target, host_header)
 
 

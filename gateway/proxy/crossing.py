@@ -14,6 +14,7 @@ from gateway.proxy.record import CLIENT_LEFT, Records
 from gateway.proxy.response_head import broken
 from gateway.proxy.upstream import Upstream
 from gateway.proxy.wire import LAST_CHUNK, Lines, ResponseReader, chunk
+from gateway.web.connection import Earlier
 from gateway.web.short_cut import QuickConnection
 
 
@@ -164,7 +165,7 @@ class Crossing:
             self._client.abort()
             return
         self._close_handle()
-        self._client.turn_back(self._data, failure)
+        self._client.turn_back(self._data, Earlier(failure, self._began))
 
     def _give_up(self) -> None:
         upstream, self._upstream = self._upstream, None

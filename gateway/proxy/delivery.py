@@ -8,9 +8,10 @@ from gateway.proxy.header import headers_of
 from gateway.proxy.headers import Outbound, outbound
 from gateway.proxy.identity_headers import IdentityHeaders
 from gateway.proxy.live import LiveConnections
+from gateway.proxy.passage import Passage
 from gateway.proxy.relay import Relay
 from gateway.proxy.upstream import Upstream, UpstreamLimits
-from gateway.proxy.wire import joined
+from gateway.proxy.wire import Lines, joined
 from gateway.web.metrics import Metrics
 from gateway.web.visit import Visit
 
@@ -33,8 +34,6 @@ class Delivery:
     async def __call__(self, visit: Visit, permit: Permit) -> web.StreamResponse:
         """Send the request and relay the answer. Raises UpstreamFailed before anything was answered."""
         inbound = visit.inbound
-        if (failure := inbound.failure) is not None:
-            raise failure
         told = outbound(
             headers_of(inbound.headers),
             permit.target.authority,
@@ -61,16 +60,18 @@ class Delivery:
         with self._live.register(visit.snapshot.session, relay.cut, since=visit.as_of) as handle:
             return await relay.run(handle.may_pass)
 
-    def cross(self, crossing: Crossing, told: Outbound, origin: str, now: float) -> bool:
-        """Send a request on by the short cut; False where it would have to wait for a connection.
+    def headers_of(self, passage: Passage, told: Outbound, origin: str, now: float) -> Lines:
+        """The headers for a request on the short cut; `origin` is as in `Inbound`.
 
-        `origin` is as in `Inbound`. Raises ValueError for an account that no header can name.
+        Raises ValueError for an account that no header can name.
         """
-        passage = crossing.passage
-        permit = passage.forward.permit
-        identity = self.identities.lines(permit, passage.snapshot, origin, now)
-        headers = joined(told.before, identity.lines, told.after)
-        return crossing.begin(self._upstream(permit.match.app.upstreams), headers, self._live)
+        identity = self.identities.lines(passage.forward.permit, passage.snapshot, origin, now)
+        return joined(told.before, identity.lines, told.after)
+
+    def cross(self, crossing: Crossing, headers: Lines) -> bool:
+        """Send a request on by the short cut; False where it would have to wait for a connection."""
+        app = crossing.passage.forward.permit.match.app
+        return crossing.begin(self._upstream(app.upstreams), headers, self._live)
 
     async def close(self) -> None:
         for upstream in self._upstreams.values():

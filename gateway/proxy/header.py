@@ -1,7 +1,7 @@
 """One header, read once: its parts, and who may get to see it.
 
 Most header lines come again and again (`Accept-Encoding: gzip, deflate`, `Server: nginx`), so what was
-read of one is kept for the next time. Long ones are not, and none that may hold a secret.
+read of one is kept for the next time. Long ones are not, and none whose name hints at a secret.
 """
 
 import re
@@ -57,7 +57,9 @@ _FIT = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++:[^\x00-\x08\x0a-\x1f\x7f]*+")
 
 _REMEMBERED = 4096
 _LONGEST_REMEMBERED = 128
-_MAY_BE_SECRET = (b"cookie", b"set-cookie", b"authorization", b"proxy-authorization", b"x-csrf", b"x-api")
+_HINTS = re.compile(
+    rb"api|auth|code|cookie|csrf|jwt|key|location|pass|protocol|refer|secret|session|signature|token|xsrf"
+)
 
 
 class Header(NamedTuple):
@@ -81,6 +83,11 @@ class Header(NamedTuple):
 
 def fold(name: bytes) -> bytes:
     return name.translate(_FOLD)
+
+
+def may_be_secret(header: Header) -> bool:
+    """Whether the header's name hints at a secret in its value."""
+    return _HINTS.search(header.folded) is not None
 
 
 def header_of(line: bytes) -> Header:
@@ -119,7 +126,7 @@ _remembered: dict[bytes, Header] = {}
 
 def _learn(line: bytes) -> Header:
     header = _read(line)
-    if len(line) <= _LONGEST_REMEMBERED and not header.folded.startswith(_MAY_BE_SECRET):
+    if len(line) <= _LONGEST_REMEMBERED and not may_be_secret(header):
         if len(_remembered) >= _REMEMBERED:
             _remembered.clear()  # what is used often is back at once
         _remembered[line] = header

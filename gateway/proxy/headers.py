@@ -41,7 +41,8 @@ def outbound(headers: Sequence[Header], authority: str, *, route: Sequence[str],
     Whatever else the client sent keeps its order and its bytes. Raises ValueError for what may not be sent.
     """
     host = authority.encode("ascii")
-    after = _added(host, tuple(route), scheme)  # which has looked at the host
+    added = _recently_added if len(host) <= _LONGEST_HOST else _added
+    after = added(host, tuple(route), scheme)  # which has looked at the host
     lines = [b"Host: %b\r\n" % host]
     for header in _passed_on(headers):
         if header.from_client:
@@ -51,7 +52,6 @@ def outbound(headers: Sequence[Header], authority: str, *, route: Sequence[str],
     return Outbound(Lines(b"".join(lines), hosts=1), after)
 
 
-@lru_cache(4096)
 def _added(host: bytes, route: tuple[str, ...], scheme: str) -> Lines:
     """What the gateway tells of where a request comes from."""
     return header_lines(
@@ -62,6 +62,12 @@ def _added(host: bytes, route: tuple[str, ...], scheme: str) -> Lines:
             (b"Via", VIA),
         ]
     )
+
+
+_LONGEST_HOST = 255
+"""Of a name in the DNS: longer ones are somebody's who wants memory filled."""
+
+_recently_added = lru_cache(4096)(_added)
 
 
 def answer_lines(headers: Sequence[Header], *, cacheable: bool = True) -> bytes:

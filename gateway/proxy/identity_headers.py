@@ -51,7 +51,6 @@ class _Kept:
 
     account: Account
     grants: tuple[Grant, ...]
-    origin: str
     since: float
     until: float
     identity: Identity
@@ -63,7 +62,7 @@ class IdentityHeaders:
         self._assertions = assertions
         self.lifetime = lifetime
         self.most = most
-        self._kept: OrderedDict[tuple[str, str], _Kept] = OrderedDict()
+        self._kept: OrderedDict[tuple[str, str, str], _Kept] = OrderedDict()
         self._followed = self._follow_at = float("-inf")
 
     def __len__(self) -> int:
@@ -82,14 +81,13 @@ class IdentityHeaders:
             raise TypeError("a permit for a person needs what is known of them")
         if not self._followed <= now < self._follow_at:
             self._follow(now)
-        of = (snapshot.session.id, permit.match.app.name)
+        of = (snapshot.session.id, permit.match.app.name, origin)
         kept = self._kept.get(of)
         if (
             kept is not None
             and kept.since <= now < kept.until
             and (kept.account is account or kept.account == account)
             and (kept.grants is snapshot.grants or kept.grants == snapshot.grants)
-            and kept.origin == origin
         ):
             self._kept.move_to_end(of)
             return kept.identity
@@ -112,8 +110,8 @@ class IdentityHeaders:
         identity = Identity(header_lines(fields))
         enough_left = claims["exp"] - self.lifetime * LEAST_LEFT
         until = min(enough_left, unchanged_until(snapshot, now))
-        of = (snapshot.session.id, permit.match.app.name)
-        self._kept[of] = _Kept(account, snapshot.grants, origin, now, until, identity)
+        of = (snapshot.session.id, permit.match.app.name, origin)
+        self._kept[of] = _Kept(account, snapshot.grants, now, until, identity)
         self._kept.move_to_end(of)
         if len(self._kept) > self.most:
             self._kept.popitem(last=False)

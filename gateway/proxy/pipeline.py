@@ -29,7 +29,7 @@ from gateway.proxy.verdict import Verdicts, worded
 from gateway.store.sessions import Sessions
 from gateway.store.who import Who
 from gateway.web.cookies import CookieKind, OwnCookies
-from gateway.web.inbound import Inbound
+from gateway.web.inbound import Inbound, earlier_of
 from gateway.web.metrics import Metrics
 from gateway.web.origin import is_same_origin
 from gateway.web.reading import Reader
@@ -95,7 +95,8 @@ class Pipeline:
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request, and keep a record of it."""
-        record, began = Record(), clock.stopwatch()
+        earlier = earlier_of(request)
+        record, began = Record(), earlier.began if earlier else clock.stopwatch()
         response = await self._answered(request, record)
         if dialect := self.reader.asked_by(request):
             response = worded(dialect, response, record.inbound.origin if record.inbound else "")
@@ -146,6 +147,8 @@ class Pipeline:
             # The page that says so needs its style sheet, which is nobody's secret.
             return self._own_pages.asset(inbound) or self._refuse(Reason.UNKNOWN_HOST, record)
         record.app = app
+        if inbound.earlier is not None:
+            raise inbound.earlier.failure  # it was judged then, and the app may have it
         visit = self._match(inbound, app)
         if isinstance(visit, Unmatched):
             return self._refuse(visit.reason, record, headers=visit.headers)

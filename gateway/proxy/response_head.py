@@ -1,7 +1,7 @@
 """The head of a response (RFC 9112 sections 4 and 5), read strictly: nothing is repaired. No I/O in here.
 
 Most heads come again, for as long as their Date is the same, so what was read of one is kept for the next
-time that the very same bytes come. Long ones are not kept, and none with a cookie, which may be a secret.
+time that the very same bytes come. Long ones are not kept, and none with a header that may hold a secret.
 """
 
 import re
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gateway.errors import UpstreamFailed, UpstreamFault
-from gateway.proxy.header import Header, header_of
+from gateway.proxy.header import Header, header_of, may_be_secret
 
 MAX_FIELDS = 200
 """Headers in a response."""
@@ -88,7 +88,7 @@ def _read(block: bytes) -> ResponseHead | None:
         chunked=chunked,
         keeps_alive=minor == b"1" and b"close" not in options,
         switches=_values(headers, b"upgrade") == [b"websocket"] and b"upgrade" in options,
-        recurs=len(block) <= _LONGEST_REMEMBERED and not _values(headers, b"set-cookie"),
+        recurs=len(block) <= _LONGEST_REMEMBERED and not any(map(may_be_secret, headers)),
     )
 
 

@@ -24,6 +24,9 @@ from gateway.web.connection import ListenerLimits
 from gateway.web.reading import TELLING, Envelope
 from gateway.web.short_cut import QuickConnection
 
+_LONGEST_KEPT = 2048
+"""Bytes of header lines that an idle connection may keep in memory."""
+
 _LINE = re.compile(rb"(GET|HEAD) (/[!-~]*+) HTTP/1\.1\r\n")
 _FIELDS = re.compile(rb"(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]++:[ -~]*+\r\n)++\r\n")
 
@@ -32,6 +35,7 @@ _ORDINARY = frozenset(
         b"content-length",
         b"expect",
         b"proxy-connection",  # aiohttp's parser reads it as Connection
+        b"sec-websocket-key1",  # and refuses this one
         b"transfer-encoding",
         b"upgrade",
         b"watchword-code",
@@ -65,9 +69,10 @@ class ShortCut:
             return False
         known, block = connection.memory, data[line.end() :]
         if not isinstance(known, _Known) or known.block != block:
-            known = connection.memory = self._known(connection, block, known)
+            known = self._known(connection, block, known)
             if known is None:
                 return False
+            connection.memory = known if len(block) <= _LONGEST_KEPT else None
         try:
             target = recent_target(line[1].decode("ascii"), line[2].decode("ascii"), known.envelope.host)
         except BadRequest:
@@ -79,10 +84,11 @@ class ShortCut:
             return False
         crossing = Crossing(connection, data, passage, envelope.route[0], pipeline.records)
         try:
-            if not self._delivery.cross(crossing, known.outbound, known.origin, now):
-                return False
-        except ValueError:
+            headers = self._delivery.headers_of(passage, known.outbound, known.origin, now)
+        except Exception:
             return False  # a fault of ours: the ordinary way tells
+        if not self._delivery.cross(crossing, headers):
+            return False
         if passage.snapshot is not None:
             pipeline.used(envelope.cookies, passage.snapshot, envelope.route[0], now)
         return True

@@ -31,7 +31,7 @@ from aiohttp.web_protocol import RequestHandler, RequestPayloadError, _ErrInfo
 from gateway.web.body_timer import BodyTimer
 from gateway.web.parting import part
 
-_READ_AHEAD = 64 * 1024
+READ_AHEAD = 64 * 1024
 """Bytes of a body that are kept while nobody reads them; twice that pauses the socket."""
 
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
@@ -61,13 +61,21 @@ class ListenerLimits:
     idle_seconds: float = 75.0
 
 
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """A request was sent on, and failed before it had an answer. `began` is by `clock.stopwatch`."""
+
+    failure: Exception
+    began: float
+
+
 class Request(web.BaseRequest):
     """aiohttp's, but its answers do not name the server's software, and end with the listener.
 
-    `failure` is what came of the request already: it was sent on, and is not to be sent again.
+    `earlier` is what came of the request already: it was sent on, and is not to be sent again.
     """
 
-    failure: Exception | None = None
+    earlier: Earlier | None = None
 
     @property
     def keep_alive(self) -> bool:
@@ -100,7 +108,7 @@ class Connection(RequestHandler):
     """Server side of one connection.
 
     `on_lost` is called once when the connection is gone, for whatever reason, and `on_drain` in place of
-    closing it when the listener stops; a handler that sets them takes them back when it ends. `failure` is
+    closing it when the listener stops; a handler that sets them takes them back when it ends. `earlier` is
     for the next request (see `Request`).
     `open_connections` are counted against the limit: this connection is in it from its start until
     nothing of it is left, handlers included.
@@ -117,7 +125,7 @@ class Connection(RequestHandler):
         "_open_connections",
         "_stall_timer",
         "draining",
-        "failure",
+        "earlier",
         "on_drain",
         "on_lost",
         "task",
@@ -136,7 +144,7 @@ class Connection(RequestHandler):
             max_field_size=limits.line_bytes,
             max_headers=limits.headers,
             max_line_size=limits.line_bytes,
-            read_bufsize=_READ_AHEAD,
+            read_bufsize=READ_AHEAD,
         )
         self._request_factory = self._begin_request
         self._limits = limits
@@ -148,7 +156,7 @@ class Connection(RequestHandler):
         self._head_timer: asyncio.TimerHandle | None = None
         self._stall_timer: asyncio.TimerHandle | None = None
         self.draining = False
-        self.failure: Exception | None = None
+        self.earlier: Earlier | None = None
         self.on_lost: Callable[[], None] | None = None
         self.on_drain: Callable[[], None] | None = None
         self.task: asyncio.Task[None] | None = None
@@ -294,7 +302,7 @@ class Connection(RequestHandler):
     ) -> Request:
         self._body = payload
         request = Request(message, payload, protocol, writer, task, self._loop)
-        request.failure, self.failure = self.failure, None
+        request.earlier, self.earlier = self.earlier, None
         if not payload.is_eof():
             payload._timer = BodyTimer(request, self._limits.body_seconds, self._limits.body_rate, self.abort)
         return request

@@ -6,7 +6,7 @@ from aiohttp import web
 
 from gateway.core.target import Target
 from gateway.errors import PayloadTooLarge
-from gateway.web.connection import Connection, Request
+from gateway.web.connection import Connection, Earlier, Request
 from gateway.web.cookies import OwnCookies
 
 RawHeaders = tuple[tuple[bytes, bytes], ...]
@@ -78,9 +78,9 @@ class Inbound:
         return draining or self.connection.transport is None
 
     @property
-    def failure(self) -> Exception | None:
+    def earlier(self) -> Earlier | None:
         """What came of this request, if it was sent on already."""
-        return self.connection.failure if isinstance(self.connection, Request) else None
+        return earlier_of(self.connection)
 
     async def read_body(self, limit: int) -> bytes:
         """The whole body. Raises PayloadTooLarge beyond `limit` bytes, before reading more."""
@@ -97,6 +97,10 @@ class Inbound:
                 raise PayloadTooLarge(f"the body may have {limit} bytes here")
             parts.append(part)
         return b"".join(parts)
+
+
+def earlier_of(request: web.BaseRequest) -> Earlier | None:
+    return request.earlier if isinstance(request, Request) else None
 
 
 def is_navigation(headers: RawHeaders) -> bool:

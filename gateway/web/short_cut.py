@@ -12,7 +12,7 @@ from typing import Protocol
 
 from aiohttp import web
 
-from gateway.web.connection import Connection, ListenerLimits
+from gateway.web.connection import READ_AHEAD, Connection, Earlier, ListenerLimits
 
 
 class Crossing(Protocol):
@@ -76,10 +76,10 @@ class QuickConnection(Connection):
         if self._held:
             self._release()
 
-    def turn_back(self, data: bytes, failure: Exception) -> None:
+    def turn_back(self, data: bytes, earlier: Earlier) -> None:
         """Let the ordinary way answer the request `data`, which failed so before it had an answer."""
         self._crossing = None
-        self.failure = failure
+        self.earlier = earlier
         self._take_the_ordinary_way(data)
         if self._held:
             self._release()
@@ -94,7 +94,8 @@ class QuickConnection(Connection):
     def data_received(self, data: bytes) -> None:
         if self._crossing is not None or (self._paused and self._is_between_requests()):
             self._held += data
-            self._pause_transport_reading()
+            if len(self._held) > READ_AHEAD:  # until then it is noticed when the client leaves
+                self._pause_transport_reading()
         elif not (data and self._is_between_requests() and self._short_cut(self, data)):
             self._take_the_ordinary_way(data)
 

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.core import target as targets
 from gateway.core.target import Target, parse_target, recent_target
 from gateway.errors import BadRequest
 
@@ -216,3 +217,14 @@ def test_long_targets_are_not_kept() -> None:
     """Or memory would fill with what nobody asks for twice."""
     assert recent_target("GET", "/" + "x" * 200, HOST) is recent_target("GET", "/" + "x" * 200, HOST)
     assert recent_target("GET", "/" + "x" * 256, HOST) is not recent_target("GET", "/" + "x" * 256, HOST)
+
+
+def test_what_is_long_is_not_kept() -> None:
+    """Whoever makes up hosts and targets fills no memory."""
+    targets._recent.cache_clear()
+    for number in range(20):
+        recent_target("GET", f"/{number}", "a" * 5000)
+        recent_target("GET", f"/{number}" + "a" * 5000, "a")
+    assert targets._recent.cache_info().currsize == 0
+    recent_target("GET", "/", "a")
+    assert targets._recent.cache_info().currsize == 1

@@ -34,6 +34,11 @@ def test_what_is_remembered_is_what_would_be_read(name: bytes, value: bytes) -> 
         b"Proxy-Authorization: Basic secret",
         b"X-CSRF-Token: secret",
         b"X-Api-Key: secret",
+        b"Watchword-Code: 123456",
+        b"Private-Token: secret",
+        b"Referer: http://a/?token=secret",
+        b"Location: /reset?token=secret",
+        b"Sec-WebSocket-Protocol: bearer.secret",
         b"X-Long: " + b"a" * 200,
     ],
 )

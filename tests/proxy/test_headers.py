@@ -3,6 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core.records import Account
+from gateway.proxy import headers
 from gateway.proxy.header import headers_of
 from gateway.proxy.headers import answer_lines, outbound
 from gateway.proxy.wire import header_lines, joined
@@ -225,3 +226,10 @@ def test_an_app_cannot_set_our_cookies(cookie: bytes) -> None:
 @given(st.lists(harmless))
 def test_an_answers_other_headers_are_left_alone(raw: Headers) -> None:
     assert answered(raw) == raw
+
+
+def test_long_hosts_are_not_kept() -> None:
+    before = headers._recently_added.cache_info().currsize
+    for number in range(20):
+        outbound([], "a" * 5000 + str(number), route=["203.0.113.9"], scheme="https")
+    assert headers._recently_added.cache_info().currsize == before

@@ -92,8 +92,10 @@ def test_what_is_remembered_is_what_would_be_read(status: int, fields: list[tupl
             assert getattr(head, name) == getattr(read, name)
 
 
-@pytest.mark.parametrize("line", ["Set-Cookie: a=secret", "SET-COOKIE: a=secret", "X-Long: " + "a" * 2000])
-def test_cookies_and_long_heads_are_not_remembered(line: str) -> None:
+@pytest.mark.parametrize(
+    "line", ["Set-Cookie: a=secret", "SET-COOKIE: a=secret", "Location: /?t=secret", "X-Long: " + "a" * 2000]
+)
+def test_secrets_and_long_heads_are_not_remembered(line: str) -> None:
     response_head._remembered.clear()
     head = read_head(block(line))
     assert head is not None

@@ -199,8 +199,8 @@ LINES = st.one_of(
             "|Transfer-Encoding: gzip, chunked|Expect: 100-continue|Expect: x|Watchword-Code: 123456"
             "|X-HTTP-Method-Override: DELETE|Host: localhost|Host: evil.test|host: LOCALHOST"
             "|Sec-Fetch-Mode: navigate|Accept: text/html|Authorization: Bearer x|Range: bytes=0-1"
-            "|Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==|X-Utf: \xc3\xa4|X-Latin: \xe4|X-Tab: a\tb"
-            "|X Space: 1|X-Colon : 1|: 1|NoColon| folded|X-Nul: a\x00b|X-Cr: a\rb|X-Lf: a\nb"
+            "|Sec-WebSocket-Key1: x|Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==|X-Utf: \xc3\xa4|X-Latin: \xe4"
+            "|X-Tab: a\tb|X Space: 1|X-Colon : 1|: 1|NoColon| folded|X-Nul: a\x00b|X-Cr: a\rb|X-Lf: a\nb"
             "|X-Del: \x7f|(X): 1|X-Long: " + "a" * 9000
         ).split("|")
     ),

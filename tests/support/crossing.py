@@ -90,7 +90,7 @@ class Bridge:
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """The ordinary way."""
         self.ordinary.append(f"{request.method} {request.raw_path}")
-        failure = request.failure if isinstance(request, Request) else None
+        failure = request.earlier.failure if isinstance(request, Request) and request.earlier else None
         if failure is None:
             return web.Response(body=await request.read() or b"ordinary")
         self.failures.append(failure)

@@ -76,7 +76,8 @@ class Server:
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         assert isinstance(request, Request)
-        self.ordinary.append((f"{request.method} {request.raw_path}", request.failure))
+        failure = request.earlier.failure if request.earlier else None
+        self.ordinary.append((f"{request.method} {request.raw_path}", failure))
         await request.read()
         return web.Response(text="ordinary")
 

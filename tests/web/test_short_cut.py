@@ -8,6 +8,8 @@ from support.listening import drip_until_cut, patient
 from support.quick import MEGABYTE, QUICK, SLOW, Server, post, serving, settled
 from support.upstreams import until
 
+from gateway.web.connection import Earlier
+
 # what is offered
 
 
@@ -156,7 +158,7 @@ async def test_a_request_that_is_turned_back_is_answered_the_ordinary_way_with_i
         await client.send(SLOW)
         await until(lambda: server.arrived.endswith(SLOW))
         failure = RuntimeError("of the upstream")
-        server.crossings[0].connection.turn_back(QUICK, failure)
+        server.crossings[0].connection.turn_back(QUICK, Earlier(failure, 0.0))
         assert [(await client.answer()).body for _ in range(2)] == [b"ordinary"] * 2
         assert server.ordinary == [("GET /quick", failure), ("GET /slow", None)]
         await settled(server)
@@ -316,3 +318,13 @@ async def test_an_idle_connection_that_was_quick_ends_with_its_listener() -> Non
         assert (await client.answer()).body == b"quick"
         await server.listener.stop(grace=60)
         assert await client.rest() == b""
+
+
+async def test_a_client_that_says_more_and_leaves_is_noticed() -> None:
+    async with serving() as (server, client):
+        await client.send(QUICK)
+        await until(lambda: bool(server.crossings))
+        await client.send(SLOW)
+        await until(lambda: server.arrived.endswith(SLOW))
+        client.writer.transport.abort()
+        await until(lambda: "lost" in server.crossings[0].events)

@@ -374,7 +374,7 @@ async def test_what_was_unused_for_too_long_cannot_be_had_at_once() -> None:
     async with serving(silent) as upstream:
         address = Address(upstream.address, replace(PATIENT, keep=-1.0))
         connection = await take(address)
-        connection.idle_since = asyncio.get_running_loop().time()
+        connection._idle_since = asyncio.get_running_loop().time()
         address._free.append(connection)
         assert address.free_now() is None
         await until(lambda: address.open == 0)

@@ -98,7 +98,7 @@ def _passed_on(headers: Sequence[Header]) -> Sequence[Header] | Iterator[Header]
     return (header for header in headers if header.folded not in listed)
 
 
-_USUAL = frozenset((b"keep-alive", b"Keep-Alive", b"close", b"upgrade", b"Upgrade"))
+_USUAL = frozenset((b"keep-alive", b"Keep-Alive", b"upgrade", b"Upgrade"))
 """Values of Connection that name no header that would otherwise be passed on."""
 
 

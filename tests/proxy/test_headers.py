@@ -233,3 +233,9 @@ def test_long_hosts_are_not_kept() -> None:
     for number in range(20):
         outbound([], "a" * 5000 + str(number), route=["203.0.113.9"], scheme="https")
     assert headers._recently_added.cache_info().currsize == before
+
+
+def test_every_name_in_connection_is_one() -> None:
+    """Also the word that ends a connection: whatever is called so was for the next hop."""
+    assert passed([(b"Connection", b"close"), (b"Close", b"1"), (b"A", b"b")]) == [(b"A", b"b")]
+    assert answered([(b"Connection", b"close"), (b"Close", b"1"), (b"A", b"b")]) == [(b"A", b"b")]

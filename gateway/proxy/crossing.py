@@ -161,6 +161,7 @@ class Crossing:
             self._upstream.home.failed()
         self._give_up()
         if self._head is not None:
+            self._records.upstream_failed(self.passage.match.app.name, failure)
             self._keep_record()
             self._client.abort()
             return

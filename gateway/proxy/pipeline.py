@@ -25,6 +25,7 @@ from gateway.proxy.challenger import Challenger
 from gateway.proxy.live import LiveConnections
 from gateway.proxy.passage import Memory, match_for, may_resume
 from gateway.proxy.record import Record, Records
+from gateway.proxy.relay import Relayed
 from gateway.proxy.verdict import Verdicts, worded
 from gateway.store.sessions import Sessions
 from gateway.store.who import Who
@@ -98,6 +99,8 @@ class Pipeline:
         earlier = earlier_of(request)
         record, began = Record(), earlier.began if earlier else clock.stopwatch()
         response = await self._answered(request, record)
+        if isinstance(response, Relayed) and response.failure is not None:
+            self.records.upstream_failed(record.app_name, response.failure)
         if dialect := self.reader.asked_by(request):
             response = worded(dialect, response, record.inbound.origin if record.inbound else "")
         self.records.keep(record, response.status, clock.stopwatch() - began)
@@ -121,8 +124,7 @@ class Pipeline:
             _log.error("store unavailable", error=str(error))
             return self._refuse(Reason.STORE_UNAVAILABLE, record, headers=RETRY_AFTER)
         except UpstreamFailed as error:
-            self._metrics.upstream_failure(record.app_name, error.fault)
-            _log.warning("upstream failed", app=record.app_name, fault=error.fault, error=str(error))
+            self.records.upstream_failed(record.app_name, error)
             return self._refuse(error.fault, record)
         except Exception:
             _log.exception("this should not happen")

@@ -11,7 +11,7 @@ from gateway.core.decision import AuthoriseDevice, Decision, Forward, Refuse, Si
 from gateway.core.policy.model import App
 from gateway.core.reasons import Reason
 from gateway.core.target import Target
-from gateway.errors import UpstreamFault
+from gateway.errors import UpstreamFailed, UpstreamFault
 from gateway.web.inbound import Inbound
 from gateway.web.metrics import NO_APP, Metrics
 
@@ -88,6 +88,11 @@ class Records:
                 **_asked(permit.target, address),
             }
             _log.info("request", **said, status=status, ms=round(seconds * 1000, 2))
+
+    def upstream_failed(self, app: str, error: UpstreamFailed) -> None:
+        """Before there was an answer, or in the middle of it, which its status does not tell."""
+        self._metrics.upstream_failure(app, error.fault)
+        _log.warning("upstream failed", app=app, fault=error.fault, error=str(error))
 
 
 _CLASSES = ("0xx", "1xx", "2xx", "3xx", "4xx", "5xx")

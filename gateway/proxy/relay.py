@@ -30,13 +30,21 @@ _WITH_CONTENT = frozenset({"POST", "PUT", "PATCH"})
 class Relayed(web.StreamResponse):
     """An answer that is written already; aiohttp only learns its status, and whether to go on.
 
-    `complete` is False when either side broke it off.
+    `complete` is False when either side broke it off; `failure` is the upstream's, if it was that side.
     """
 
-    def __init__(self, status: int, *, keep_alive: bool, complete: bool = True) -> None:
+    def __init__(
+        self,
+        status: int,
+        *,
+        keep_alive: bool,
+        complete: bool = True,
+        failure: UpstreamFailed | None = None,
+    ) -> None:
         super().__init__(status=status)
         self._keep_alive = keep_alive
         self.complete = complete
+        self.failure = failure
 
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
         del request
@@ -128,9 +136,9 @@ class Relay:
     def _is_too_late(self) -> bool:
         return self._cut or self._request.transport is None
 
-    def _broken_off(self) -> Relayed:
+    def _broken_off(self, failure: UpstreamFailed | None = None) -> Relayed:
         self._connection.abort()
-        return Relayed(self._status, keep_alive=False, complete=False)
+        return Relayed(self._status, keep_alive=False, complete=False, failure=failure)
 
     async def _exchange(self) -> Relayed:
         body, length = self._body()
@@ -144,7 +152,9 @@ class Relay:
             if response.status == 101:
                 return await self._tunnel(response)
             return await self._answer(response)
-        except (UpstreamFailed, PayloadTooLarge, BadRequest):
+        except UpstreamFailed as failure:
+            return self._broken_off(None if self._cut else failure)
+        except (PayloadTooLarge, BadRequest):
             return self._broken_off()
         finally:
             await response.close()

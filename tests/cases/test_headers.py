@@ -1,12 +1,14 @@
 """Cases 10 to 18: headers and framing that would make somebody else of a request, or of an answer."""
 
 import asyncio
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 
 import pytest
 from support.gateway import Client, OpenScene, Scene
 from support.raw_client import RawClient
 from support.recording import Received, ok
+from support.short_cut import note_taken
 from support.upstreams import OK, Peer, Script
 
 NAMED = ["Remote-User", "Remote-Name", "Remote-Email", "Remote-Groups"]
@@ -116,6 +118,21 @@ async def test_case_13_a_health_checker_is_anybody(scene: Scene, agent: str, pat
     assert await scene.seen() == []
 
 
+LAST = b"GET /public/last HTTP/1.1\r\nHost: localhost\r\n\r\n"
+HOT = pytest.mark.parametrize("hot", [False, True], ids=["fresh", "hot"])
+"""On a connection that has just been made, and on one whose requests took the short cut until then."""
+
+
+@asynccontextmanager
+async def connected(scene: Scene, monkeypatch: pytest.MonkeyPatch, *, hot: bool) -> AsyncIterator[RawClient]:
+    taken = note_taken(monkeypatch)
+    async with await RawClient.connect(scene.gateway.port) as client:
+        while hot and not taken:
+            await client.send(LAST)
+            assert (await client.answer()).status == 200
+        yield client
+
+
 SMUGGLED = b"GET /public/smuggled HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
@@ -150,11 +167,17 @@ def post(ada: Client, version: bytes, *lines: bytes, body: bytes) -> bytes:
         (b"1.1", (b"Transfer-Encoding: chunked",), b"5\r\n12345XX0\r\n\r\n" + SMUGGLED),
     ],
 )
+@HOT
 async def test_case_14_two_ways_to_find_the_end_of_a_body(
-    scene: Scene, version: bytes, lines: tuple[bytes, ...], body: bytes
+    scene: Scene,
+    monkeypatch: pytest.MonkeyPatch,
+    version: bytes,
+    lines: tuple[bytes, ...],
+    body: bytes,
+    hot: bool,
 ) -> None:
     ada = await scene.signed_in()
-    async with await RawClient.connect(scene.gateway.port) as client:
+    async with connected(scene, monkeypatch, hot=hot) as client:
         await client.send(post(ada, version, *lines, body=body))
         assert (await client.answer()).status == 400
         assert await client.rest() == b""
@@ -212,8 +235,11 @@ def upgrade(target: bytes, *lines: bytes) -> bytes:
         upgrade(b"/public/x", b"Connection: Upgrade", b"Upgrade: TLS/1.2"),
     ],
 )
-async def test_case_15_other_protocols(scene: Scene, raw: bytes) -> None:
-    async with await RawClient.connect(scene.gateway.port) as client:
+@HOT
+async def test_case_15_other_protocols(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, raw: bytes, hot: bool
+) -> None:
+    async with connected(scene, monkeypatch, hot=hot) as client:
         await client.send(raw)
         assert (await client.answer()).status in (400, 505)
         await client.send(SMUGGLED)
@@ -221,12 +247,17 @@ async def test_case_15_other_protocols(scene: Scene, raw: bytes) -> None:
     assert await scene.seen() == []
 
 
-async def test_case_16_an_identity_in_trailers(scene: Scene) -> None:
+@HOT
+async def test_case_16_an_identity_in_trailers(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, hot: bool
+) -> None:
     ada = await scene.signed_in()
     lines = (b"Transfer-Encoding: chunked", b"Trailer: Remote-User", b"TE: trailers")
     body = b"5\r\nhello\r\n0\r\nRemote-User: root\r\nX: root\r\n\r\n"
-    assert (await ada.raw(post(ada, b"1.1", *lines, body=body))).status == 200
-    (received,) = scene.app.requests
+    async with connected(scene, monkeypatch, hot=hot) as client:
+        await client.send(post(ada, b"1.1", *lines, body=body))
+        assert (await client.answer()).status == 200
+    received = scene.app.requests[-1]
     assert (received.body, received.trailers) == (b"hello", b"")
     assert received.header("remote-user") == ["ada"]
     assert b"root" not in received.head
@@ -261,6 +292,30 @@ async def test_case_17_bytes_beyond_an_answer(open_scene: OpenScene, beyond: byt
 
 
 @pytest.mark.parametrize("later", [False, True], ids=["at once", "a moment later"])
+@pytest.mark.parametrize("beyond", [SECRET, b"secret", b"\r\n" + SECRET], ids=["answer", "text", "line"])
+async def test_case_17_bytes_beyond_an_answer_of_the_short_cut(
+    open_scene: OpenScene, monkeypatch: pytest.MonkeyPatch, beyond: bytes, later: bool
+) -> None:
+    async def script(peer: Peer) -> None:
+        while b"/public/chatty" not in (head := await peer.head()):
+            await peer.say(ok(Received(head)))
+        await peer.say(ok(Received(head)) + (b"" if later else beyond))
+        await peer.say(beyond if later else b"")
+        await peer.rest()
+
+    taken = note_taken(monkeypatch)
+    chatty = LAST.replace(b"last", b"chatty")
+    async with open_scene(script=script) as scene, connected(scene, monkeypatch, hot=True) as client:
+        for _ in range(3):
+            while chatty not in taken:
+                await client.send(chatty)
+                assert (await client.answer()).body == b"GET /public/chatty"
+                await client.send(LAST)
+                assert (await client.answer()).body == b"GET /public/last"
+            taken.clear()
+
+
+@pytest.mark.parametrize("later", [False, True], ids=["at once", "a moment later"])
 async def test_case_17_bytes_beyond_an_answer_when_others_wait(open_scene: OpenScene, later: bool) -> None:
     """The connection is wanted at the very moment that its answer ends."""
     async with open_scene(script=chatty(SECRET, later=later), upstream={"connections": 1}) as scene:
@@ -287,14 +342,18 @@ async def test_case_17_bytes_beyond_an_answer_when_others_wait(open_scene: OpenS
         b"nonsense\r\n\r\n",
     ],
 )
-async def test_case_18_an_upstream_that_breaks_the_rules(open_scene: OpenScene, response: bytes) -> None:
+@HOT
+async def test_case_18_an_upstream_that_breaks_the_rules(
+    open_scene: OpenScene, monkeypatch: pytest.MonkeyPatch, response: bytes, hot: bool
+) -> None:
     async def broken(peer: Peer) -> None:
-        head = await peer.head()
-        await peer.say(OK if b"/public/last" in head else response)
+        while b"/public/last" in await peer.head():
+            await peer.say(OK)
+        await peer.say(response)
         await peer.rest()
 
     async with open_scene(script=broken) as scene:
-        async with await RawClient.connect(scene.gateway.port) as client:
+        async with connected(scene, monkeypatch, hot=hot) as client:
             await client.send(b"GET /public/x HTTP/1.1\r\nHost: localhost\r\n\r\n")
             answer = await client.answer()
             assert (answer.status, answer.json["reason"]) == (502, "upstream-broken")

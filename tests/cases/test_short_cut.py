@@ -17,6 +17,9 @@ from support.short_cut import note_taken
 from support.store import LIKE_OURS, running_server
 from support.upstreams import Peer, until
 
+from gateway.identity.assertions import Assertions
+from gateway.web.short_cut import QuickConnection
+
 PLAIN = b"GET /public/x HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
@@ -321,3 +324,36 @@ async def test_answers_keep_the_order_of_their_requests(scene: Scene, taken: lis
                 if not line.startswith("HEAD") and answer.status == 200:
                     assert answer.body == line.encode()
         assert taken
+
+
+@pytest.mark.parametrize(("size", "kept"), [(100, True), (1900, True), (2100, False), (7000, False)])
+async def test_long_header_lines_are_not_kept_by_an_idle_connection(
+    scene: Scene, taken: list[bytes], size: int, kept: bool
+) -> None:
+    request = PLAIN.replace(b"\r\n\r\n", b"\r\nX: " + b"x" * size + b"\r\n\r\n")
+    async with warm(scene, taken) as client:
+        assert (await told(client, request)).status == 200
+        assert taken == [request]
+        (connection,) = scene.gateway._front.listener._connections
+        assert isinstance(connection, QuickConnection)
+        assert (connection.memory is not None) == kept
+
+
+async def test_a_fault_of_ours_on_the_short_cut_is_told_by_the_ordinary_way(
+    scene: Scene, taken: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ada = await scene.signed_in()
+    request = ada.request("GET /mine", {})
+
+    def fail(*_: object) -> bytes:
+        raise RuntimeError("no key")
+
+    async with warm(scene, taken) as client:
+        for _ in range(2):
+            assert (await told(client, request)).status == 200
+        assert taken == [request]
+        monkeypatch.setattr(Assertions, "sign", fail)
+        scene.clock.advance(290)  # a new assertion is due
+        assert (await told(client, request)).status == 500
+        assert (len(taken), len(scene.app.requests)) == (1, 2)
+        assert (await told(client, PLAIN)).status == 200

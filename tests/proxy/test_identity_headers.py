@@ -238,3 +238,13 @@ def test_those_used_least_recently_give_way() -> None:
     assert asking.lines() is made["a"]
     asking.session = replace(SESSION, id="b")
     assert asking.lines() is not made["b"]
+
+
+def test_two_addresses_of_an_app_do_not_take_each_others_place(asking: Asking) -> None:
+    first = asking.lines()
+    asking.origin = "https://other.test"
+    second = asking.lines()
+    asking.origin = ORIGIN
+    assert asking.lines() is first
+    asking.origin = "https://other.test"
+    assert asking.lines() is second

@@ -222,6 +222,15 @@ class Settings(Shape):
     issuer: Text = "Watchword"
     log: Log = Log()
 
+    @model_validator(mode="after")
+    def _somebody_asks(self) -> Self:
+        """Whoever may ask is told who asks, and signs for it to apps: never nobody, and never everybody."""
+        if self.forward_auth and not self.trusted_proxies:
+            raise ValueError("forward-auth is on, and nobody may ask: name the proxies in trusted-proxies")
+        if self.forward_auth and any(network.prefixlen == 0 for network in self.trusted_proxies):
+            raise ValueError("forward-auth is on, and trusted-proxies has a network that is everybody")
+        return self
+
 
 def load_settings(path: Path | None, environ: Mapping[str, str]) -> Settings:
     """The settings that a file (or none) and the environment make. Raises Faulty with all faults."""

@@ -223,6 +223,11 @@ def test_a_password_stays_secret(home: Home) -> None:
         ("assertion: {lifetime: 61m}", "1:23: lifetime: must be from 10s to 1h"),
         ("challenges: {parked-body: 5}", "1:27: parked-body: '5' is not a size"),
         ("trusted-proxies: [10.0.0.1/8]", "1:19: trusted-proxies: '10.0.0.1/8' is not a network such as"),
+        ("forward-auth: on", "1:1: forward-auth is on, and nobody may ask"),
+        (
+            "forward-auth: on\ntrusted-proxies: [127.0.0.1/32, 0.0.0.0/0]",
+            "1:1: forward-auth is on, and trusted-proxies has a network that is everybody",
+        ),
         ("tls: {key: k}", "1:6: the key 'tls.certificate' is missing"),
         ("resets: {evidence: []}", "1:20: evidence: must not be empty"),
         ("resets: {evidence: [ID card]}", "1:21: evidence: 'ID card' is not a name"),

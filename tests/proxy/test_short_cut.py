@@ -133,89 +133,88 @@ async def both(open_scene: OpenScene, monkeypatch: pytest.MonkeyPatch) -> AsyncI
 METHODS = st.sampled_from(
     ["GET"] * 9 + ["HEAD", "HEAD", "POST", "OPTIONS", "PROPFIND", "TRACE", "get", "GE\tT"] + [""]
 )
+SOME_TARGETS = [
+    "/",
+    "/public/a",
+    "/public/ab",
+    "/public/abc",
+    "/public/abcd",
+    "/public/abcde",
+    "/public/abcdef",
+    "/public/x?y=1",
+    "/x",
+    "/xy",
+    "/xyz",
+    "/x?a=/public",
+    "/files/1",
+    "/device/7",
+    "/staff/1",
+    "/admin",
+    "/password",
+    "/.watchword/sign-in",
+    "/.watchword/x",
+    "/public/../x",
+    "//public",
+    "/./x",
+    "/%2e%2e/x",
+    "/%252e",
+    "/a%2fb",
+    "/a%5cb",
+    "/a\\b",
+    "/a%00",
+    "/a;b",
+    "/%zz",
+    "/%61bc",
+    "/ABC",
+    "/x/",
+    "/x.",
+    "/public#/x",
+    "/x#y",
+    "*",
+    "http://localhost/x",
+    "http://evil.test/",
+    "/%ff",
+    "/%c3%a4",
+    "/?",
+    "/x?%zz",
+    "/x?a%20b",
+    "/[x]|^",
+    "/~%7e",
+]
 TARGETS = st.one_of(
-    st.sampled_from(
-        [
-            "/",
-            "/public/a",
-            "/public/ab",
-            "/public/abc",
-            "/public/abcd",
-            "/public/abcde",
-            "/public/abcdef",
-            "/public/x?y=1",
-            "/x",
-            "/xy",
-            "/xyz",
-            "/x?a=/public",
-            "/files/1",
-            "/device/7",
-            "/staff/1",
-            "/admin",
-            "/password",
-            "/.watchword/sign-in",
-            "/.watchword/x",
-            "/public/../x",
-            "//public",
-            "/./x",
-            "/%2e%2e/x",
-            "/%252e",
-            "/a%2fb",
-            "/a%5cb",
-            "/a\\b",
-            "/a%00",
-            "/a;b",
-            "/%zz",
-            "/%61bc",
-            "/ABC",
-            "/x/",
-            "/x.",
-            "/public#/x",
-            "/x#y",
-            "*",
-            "http://localhost/x",
-            "http://evil.test/",
-            "/%ff",
-            "/%c3%a4",
-            "/?",
-            "/x?%zz",
-            "/x?a%20b",
-            "/[x]|^",
-            "/~%7e",
-        ]
-    ),
+    st.sampled_from(SOME_TARGETS),
     st.text("aZ/.%~?#;=2e5fF\\:@&+!$'(),*|^[]{}\"<>` \t\x00\x7f\xe4", max_size=12).map("/".__add__),
 )
 VERSIONS = st.sampled_from(
     ["HTTP/1.1"] * 20 + ["HTTP/1.0", "HTTP/2.0", "HTTP/0.9", "http/1.1", "HTTP/1.1 ", ""]
 )
-COOKIES = st.sampled_from(
+SOME_COOKIES = (
     ["ww-session={ada}"] * 6
     + ["a=1; ww-session={bob}; b=2", "ww-session={ada};", " ww-session={ada}", "ww-session = {ada}"]
     + ["ww-session={ada}; ww-session={bob}", "ww-session=00.unknown", "ww-session=", 'ww-session="{ada}"']
     + ["ww-resume=x; ww-session={ada}", "a=ww-session={ada}", "__Host-ww-session={ada}", "a=1"]
     + ["\xe4=1; ww-session={ada}"]
 )
+COOKIES = st.sampled_from(SOME_COOKIES)
+ODD_LINES = (
+    "Accept: */*|accept:a/b|User-Agent:  x \t|X-Empty:|X-Empty: |X-A: 1|x-a: 2|Remote-User: evil"
+    "|remote_user: evil|X.Auth.User: evil|Watchword-Assertion: evil|X-Forwarded-For: 6.6.6.6"
+    "|X-Forwarded-Proto: https|Forwarded: for=6.6.6.6|Via: 1.0 x|Connection: close"
+    "|Connection: keep-alive|Connection: Keep-Alive|Connection: x-a, cookie"
+    "|Connection: Remote-User|Connection: upgrade"
+    "|Upgrade: h2c|Upgrade: websocket|HTTP2-Settings: x|TE: trailers|Trailer: x|Keep-Alive: timeout=5"
+    "|Proxy-Connection: close|Content-Length: 0|Content-Length: 2|Content-Length: +2"
+    "|Content-Length: 0, 0|Transfer-Encoding: chunked|Transfer-Encoding: identity"
+    "|Transfer-Encoding: gzip, chunked|Expect: 100-continue|Expect: x|Watchword-Code: 123456"
+    "|X-HTTP-Method-Override: DELETE|Host: localhost|Host: evil.test|host: LOCALHOST"
+    "|Sec-Fetch-Mode: navigate|Accept: text/html|Authorization: Bearer x|Range: bytes=0-1"
+    "|Sec-WebSocket-Key1: x|Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==|X-Utf: \xc3\xa4|X-Latin: \xe4"
+    "|X-Tab: a\tb|X Space: 1|X-Colon : 1|: 1|NoColon| folded|X-Nul: a\x00b|X-Cr: a\rb|X-Lf: a\nb"
+    "|X-Del: \x7f|(X): 1|X-Long: " + "a" * 9000
+).split("|")
 LINES = st.one_of(
     COOKIES.map("Cookie: ".__add__),
-    st.sampled_from(
-        (
-            "Accept: */*|accept:a/b|User-Agent:  x \t|X-Empty:|X-Empty: |X-A: 1|x-a: 2|Remote-User: evil"
-            "|remote_user: evil|X.Auth.User: evil|Watchword-Assertion: evil|X-Forwarded-For: 6.6.6.6"
-            "|X-Forwarded-Proto: https|Forwarded: for=6.6.6.6|Via: 1.0 x|Connection: close"
-            "|Connection: keep-alive|Connection: Keep-Alive|Connection: x-a, cookie"
-            "|Connection: Remote-User|Connection: upgrade"
-            "|Upgrade: h2c|Upgrade: websocket|HTTP2-Settings: x|TE: trailers|Trailer: x|Keep-Alive: timeout=5"
-            "|Proxy-Connection: close|Content-Length: 0|Content-Length: 2|Content-Length: +2"
-            "|Content-Length: 0, 0|Transfer-Encoding: chunked|Transfer-Encoding: identity"
-            "|Transfer-Encoding: gzip, chunked|Expect: 100-continue|Expect: x|Watchword-Code: 123456"
-            "|X-HTTP-Method-Override: DELETE|Host: localhost|Host: evil.test|host: LOCALHOST"
-            "|Sec-Fetch-Mode: navigate|Accept: text/html|Authorization: Bearer x|Range: bytes=0-1"
-            "|Sec-WebSocket-Key1: x|Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==|X-Utf: \xc3\xa4|X-Latin: \xe4"
-            "|X-Tab: a\tb|X Space: 1|X-Colon : 1|: 1|NoColon| folded|X-Nul: a\x00b|X-Cr: a\rb|X-Lf: a\nb"
-            "|X-Del: \x7f|(X): 1|X-Long: " + "a" * 9000
-        ).split("|")
-    ),
+    st.sampled_from(ODD_LINES),
     st.tuples(st.text("aZ-_.9:; ", max_size=6), st.text("aZ9 :;,=\t\xe4", max_size=8)).map(": ".join),
 )
 HOSTS = st.sampled_from(
@@ -271,3 +270,21 @@ async def test_both_ways_say_the_same(both: Both, conversation: list[bytes]) -> 
     requests = [each.replace(b"{ada}", ada.encode()).replace(b"{bob}", bob.encode()) for each in conversation]
     by_short_cut = await both.told(both.scene.gateway.port, requests)
     assert by_short_cut == await both.told(both.ordinary, requests)
+
+
+async def test_each_oddity_by_itself(both: Both) -> None:
+    """Between two plain requests, of which the second one shows that both ways are still in step."""
+    ada, bob = both.cookies
+    plain = "GET /public/x HTTP/1.1\r\nHost: localhost\r\nCookie: ww-session={ada}\r\n\r\n"
+    odd = [plain.replace("\r\n\r\n", f"\r\n{line}\r\n\r\n") for line in ODD_LINES]
+    odd += [plain.replace("ww-session={ada}", cookie) for cookie in SOME_COOKIES]
+    odd += [plain.replace("/public/x", target) for target in SOME_TARGETS]
+    for text in odd:
+        body = "ok" if "Content-Length: 2" in text else "0\r\n\r\n" if "chunked" in text else ""
+        requests = [
+            each.replace("{ada}", ada).replace("{bob}", bob).encode("latin-1")
+            for each in (plain, text + body, plain)
+        ]
+        by_short_cut = await both.told(both.scene.gateway.port, requests)
+        assert by_short_cut == await both.told(both.ordinary, requests), text
+    assert len(both.taken) > len(odd)

@@ -94,6 +94,14 @@ def refusal(status: int, detail: str = "") -> web.Response:
     return response
 
 
+class _Gone(Exception):
+    """The client is, and its request is not begun."""
+
+
+def _too_late(*_: object) -> Request:
+    raise _Gone
+
+
 def _reset(transport: asyncio.Transport | None) -> None:
     """Close with RST: after a mere FIN, an answer that ends with its connection would look complete."""
     if transport is None or (transport.is_closing() and not transport.get_write_buffer_size()):
@@ -183,6 +191,8 @@ class Connection(RequestHandler):
         transport = self.transport
         try:
             await super().start()
+        except _Gone:
+            pass
         finally:
             await self._bury(transport)
 
@@ -199,6 +209,7 @@ class Connection(RequestHandler):
 
     def connection_lost(self, exc: BaseException | None) -> None:
         super().connection_lost(exc)
+        self._request_factory = _too_late  # which aiohttp may still ask for a request that came just before
         if not self._body.is_eof():
             # aiohttp tells a handler, but not itself when it clears up an unread body.
             self._body.set_exception(ConnectionResetError("the client has left"))

@@ -1,8 +1,8 @@
 """A client's connection with a short cut: some requests are answered from `data_received`, without aiohttp.
 
 Only what has arrived between two requests, and is one whole request, is offered to the short cut. While
-a request crosses by it, what the client sends next waits, so answers keep the order of their requests; so
-does what comes from a client that has not read its last answer, or answers would pile up here.
+a request is answered by either way, what the client sends next waits, so answers keep the order of their
+requests; so does what comes from a client that has not read its last answer, or answers would pile up here.
 Whatever the short cut does not take goes the ordinary way, as if it had never been looked at; and so does
 a request that failed before its answer began: the ordinary way tells the client, and sends nothing again.
 """
@@ -73,16 +73,13 @@ class QuickConnection(Connection):
             self._keepalive_handle = self._loop.call_at(
                 self._next_keepalive_close_time, self._process_keepalive
             )
-        if self._held:
-            self._release()
+        self._release()
 
     def turn_back(self, data: bytes, earlier: Earlier) -> None:
         """Let the ordinary way answer the request `data`, which failed so before it had an answer."""
         self._crossing = None
         self.earlier = earlier
         self._take_the_ordinary_way(data)
-        if self._held:
-            self._release()
 
     @property
     def is_writable(self) -> bool:
@@ -92,10 +89,8 @@ class QuickConnection(Connection):
     # what the event loop does with it
 
     def data_received(self, data: bytes) -> None:
-        if self._crossing is not None or (self._paused and self._is_between_requests()):
-            self._held += data
-            if len(self._held) > READ_AHEAD:  # until then it is noticed when the client leaves
-                self._pause_transport_reading()
+        if self._must_wait() and data:
+            self._hold(data)
         elif not (data and self._is_between_requests() and self._short_cut(self, data)):
             self._take_the_ordinary_way(data)
 
@@ -119,20 +114,63 @@ class QuickConnection(Connection):
         super().resume_writing()
         if self._crossing is not None:
             self._crossing.resume()
-        elif self._held:
+        else:
+            self._go_on()
+
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        result = await super().finish_response(request, resp, start_time)
+        self._go_on_soon()
+        return result
+
+    # what waits for its turn
+
+    def _must_wait(self) -> bool:
+        if self._crossing is not None or self._held:
+            return True
+        if self._waiter is None:  # aiohttp has not come round to the next request
+            return self._is_clear() and self._body.is_eof()
+        return self._paused and self._is_between_requests()
+
+    def _hold(self, data: bytes) -> None:
+        self._held += data
+        if len(self._held) > READ_AHEAD:  # until then it is noticed when the client leaves
+            self._pause_transport_reading()
+        if self._crossing is None and not self._request_in_progress:
+            self._go_on_soon()
+
+    def _go_on_soon(self) -> None:
+        if self._held:
+            self._loop.call_soon(self._go_on)
+
+    def _go_on(self) -> None:
+        """Let in what waited for an answer of the ordinary way, once aiohttp waits for a request."""
+        if self._crossing is not None or self._paused or self._force_close or self._close:
+            return
+        if self._waiter is not None:
             self._release()
+        elif not self._request_in_progress:
+            self._go_on_soon()
+
+    def _release(self) -> None:
+        if self._held:
+            held, self._held = self._held, b""
+            self._resume_transport_reading()
+            self.data_received(held)
 
     # aiohttp's idea of being idle
 
     def _is_between_requests(self) -> bool:
         waiter = self._waiter
+        return waiter is not None and not waiter.done() and not self.draining and self._is_clear()
+
+    def _is_clear(self) -> bool:
+        """Whether all that came was whole requests, of which at most one has no answer yet."""
         return (
-            waiter is not None
-            and not waiter.done()
-            and not self._messages
+            not self._messages
             and self._leaves_nothing
             and not self._deaf
-            and not self.draining
             and not self._upgraded
             and not (self._force_close or self._close)
         )
@@ -147,8 +185,3 @@ class QuickConnection(Connection):
         if self._crossing is not None:  # to be looked at again
             self._next_keepalive_close_time = self._loop.time() + self._limits.idle_seconds
         super()._process_keepalive()
-
-    def _release(self) -> None:
-        held, self._held = self._held, b""
-        self._resume_transport_reading()
-        self.data_received(held)

@@ -179,6 +179,30 @@ async def test_a_client_that_leaves_its_body_unread_and_goes_is_forgotten_at_onc
         assert await status_of_first_served(port) == 401
 
 
+async def test_a_client_that_is_lost_between_its_request_and_the_handler_is_forgotten(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    seen: list[Connection] = []
+
+    async def note(request: web.BaseRequest) -> web.StreamResponse:
+        seen.append(connection_of(request))
+        return web.Response()
+
+    async with listening(note, patient()) as port, await RawClient.connect(port) as client:
+        await client.send(GET)
+        await client.answer()
+        (connection,) = seen
+        transport, task = connection.transport, connection.task
+        assert transport is not None
+        assert task is not None
+        connection.data_received(GET)
+        transport.abort()
+        connection.connection_lost(None)  # as the event loop does in the same round
+        await task
+        assert seen == [connection]
+    assert caplog.records == []
+
+
 async def status_of_first_served(port: int) -> int:
     """Knock until the listener has room."""
     while True:

@@ -9,6 +9,20 @@ from support.quick import MEGABYTE, QUICK, SLOW, Server, post, serving, settled
 from support.upstreams import until
 
 from gateway.web.connection import Earlier
+from gateway.web.short_cut import QuickConnection
+
+
+class Waiting(Server):
+    """Whose ordinary answers wait until they are let go."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.go_on = asyncio.Event()
+
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        await self.go_on.wait()
+        return await super().handle(request)
+
 
 # what is offered
 
@@ -79,22 +93,68 @@ async def test_once_a_request_was_whole_the_next_one_is_offered_again() -> None:
 
 
 async def test_what_comes_while_the_ordinary_way_answers_follows_it() -> None:
-    go_on = asyncio.Event()
-
-    class Slow(Server):
-        async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
-            await go_on.wait()
-            return await super().handle(request)
-
-    async with serving(kind=Slow) as (server, client):
+    async with serving(kind=Waiting) as (server, client):
+        assert isinstance(server, Waiting)
         server.at_once = b"quick"
         await client.send(SLOW)
         await until(lambda: bool(server.arrived))
         await client.send(QUICK)
         await until(lambda: server.arrived.endswith(QUICK))
-        go_on.set()
-        assert [(await client.answer()).body for _ in range(2)] == [b"ordinary"] * 2
-        assert server.paths == ["GET /slow", "GET /quick"]
+        assert server.offered == [SLOW]
+        server.go_on.set()
+        assert [(await client.answer()).body for _ in range(2)] == [b"ordinary", b"quick"]
+        assert (server.offered, server.paths) == ([SLOW, QUICK], ["GET /slow"])
+
+
+async def test_who_asks_again_at_once_is_not_kept_on_the_ordinary_way() -> None:
+    """The next request of a quick client comes before aiohttp has put the one before away."""
+
+    class Busy(Server):
+        async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+            assert isinstance(request.protocol, QuickConnection)
+            asyncio.get_running_loop().call_soon(ask_again, request.protocol)
+            return await super().handle(request)
+
+    def ask_again(connection: QuickConnection) -> None:
+        assert connection._waiter is None
+        connection.data_received(QUICK[:9])
+        connection.data_received(QUICK[9:])
+
+    async with serving(kind=Busy) as (server, client):
+        server.at_once = b"quick"
+        await client.send(SLOW)
+        assert [(await client.answer()).body for _ in range(2)] == [b"ordinary", b"quick"]
+        assert (server.offered, server.paths) == ([SLOW, QUICK], ["GET /slow"])
+
+
+async def test_what_waits_for_an_ordinary_answer_is_not_read_without_bound() -> None:
+    async with serving(kind=Waiting) as (server, client):
+        assert isinstance(server, Waiting)
+        await client.send(SLOW)
+        await until(lambda: bool(server.arrived))
+        client.writer.write(SLOW * (8 * MEGABYTE // len(SLOW)))
+        (connection,) = server.listener._connections
+        assert isinstance(connection, QuickConnection)
+        await until(lambda: connection.transport is not None and not connection.transport.is_reading())
+        assert len(connection._held) <= MEGABYTE
+        server.go_on.set()
+        for _ in range(1000):
+            assert (await client.answer()).body == b"ordinary"
+
+
+async def test_a_client_that_leaves_while_its_next_request_waits_is_forgotten() -> None:
+    async with serving(kind=Waiting) as (server, client):
+        assert isinstance(server, Waiting)
+        await client.send(SLOW)
+        await until(lambda: bool(server.arrived))
+        await client.send(QUICK)
+        await until(lambda: server.arrived.endswith(QUICK))
+        client.writer.transport.abort()
+        (connection,) = server.listener._connections
+        await until(lambda: connection.transport is None)
+        server.go_on.set()
+        await until(lambda: not server.listener._connections)
+        assert server.offered == [SLOW]
 
 
 async def test_a_listener_that_stops_offers_nothing() -> None:

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from gateway import __version__
+from gateway import __version__, logs
 from gateway.cli import demo, devices, keys, operators, people, resets, serving
 from gateway.cli import policies as policy_commands
 from gateway.cli.common import Config, Json, configuration_from, run
@@ -75,10 +75,10 @@ def run_gateway(
         settings, policies = configuration_from(config)
         log = settings.log
         if handed is not None:
-            serving.set_up_logging(log.format, log.level, worker=handed.slot)
+            logs.set_up(log.format, log.level, worker=handed.slot)
             run(serving.serve_as_worker(settings, policies, handed))
             return
-        serving.set_up_logging(log.format, log.level)
+        logs.set_up(log.format, log.level)
         if workers == 1:
             run(serving.serve(settings, policies))
         elif code := run(serving.supervise(settings, workers)):
@@ -126,5 +126,5 @@ app.add_typer(keys.app, name="keys")
 
 def main() -> None:
     # Whatever a command logs goes to standard error, or it would end up within its JSON.
-    serving.set_up_logging("console", "warning")
+    logs.set_up("console", "warning")
     app()

@@ -1,14 +1,12 @@
 """Running a gateway until it is told to stop."""
 
 import asyncio
-import logging
 import os
 import signal
 import sys
 from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import structlog
 import typer
@@ -39,28 +37,6 @@ def number_of_workers(text: str | int) -> int:
     if int(text) > most:
         raise typer.BadParameter(f"at most {most} on this system")
     return int(text)
-
-
-def set_up_logging(log_format: str, level: str, **always: Any) -> None:
-    """Logs go to standard error: one JSON object a line, or readable text; `always` is in each."""
-    renderer: structlog.typing.Processor = (
-        structlog.processors.JSONRenderer()
-        if log_format == "json"
-        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
-    )
-    structlog.configure(
-        processors=[
-            lambda _, __, entry: {**always, **entry},
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            renderer,
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
-        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
-        cache_logger_on_first_use=True,
-    )
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
 
 
 async def serve(settings: Settings, policies: PolicySet) -> None:

@@ -1,12 +1,11 @@
 """What is kept of each request: counts for Prometheus, and a line in the log."""
 
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import structlog
 
-from gateway import entropy
+from gateway import entropy, logs
 from gateway.core.decision import AuthoriseDevice, Decision, Forward, Refuse, SignIn, StepUp
 from gateway.core.policy.model import App
 from gateway.core.reasons import Reason
@@ -18,7 +17,7 @@ from gateway.web.metrics import NO_APP, Metrics
 CLIENT_LEFT = 499
 """nginx's status for a request whose client was gone before there was an answer; nobody is sent it."""
 
-_log = structlog.get_logger("gateway.request")
+_log = structlog.get_logger("gateway")
 
 _OUTCOMES: Mapping[type[Decision], str] = {
     Forward: "",
@@ -68,26 +67,29 @@ class Records:
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
-        self._logs = _log.is_enabled_for(logging.INFO)
+        self._log = logs.for_requests()
 
     def keep(self, record: Record, status: int, seconds: float) -> None:
         self._metrics.request(record.app_name, record.outcome or _class_of(status), seconds)
-        if self._logs:
-            _log.info("request", **record.said(), status=status, ms=round(seconds * 1000, 2))
+        if self._log is not None:
+            self._log({**record.said(), "status": status, "ms": round(seconds * 1000, 2)})
 
     def keep_forwarded(self, forward: Forward, address: str, status: int, seconds: float) -> None:
         """The same of a request of which there is no more to say than that it was forwarded."""
         permit = forward.permit
         app = permit.match.app.name
         self._metrics.request(app, _class_of(status), seconds)
-        if self._logs:
-            said = {
-                "app": app,
-                "outcome": "forward",
-                "reason": forward.reason,
-                **_asked(permit.target, address),
-            }
-            _log.info("request", **said, status=status, ms=round(seconds * 1000, 2))
+        if self._log is not None:
+            self._log(
+                {
+                    "app": app,
+                    "outcome": "forward",
+                    "reason": forward.reason,
+                    **_asked(permit.target, address),
+                    "status": status,
+                    "ms": round(seconds * 1000, 2),
+                }
+            )
 
     def upstream_failed(self, app: str, error: UpstreamFailed) -> None:
         """Before there was an answer, or in the middle of it, which its status does not tell."""

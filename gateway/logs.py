@@ -1,0 +1,119 @@
+"""Logs go to standard error: one JSON object a line, or readable text.
+
+The line of a request as JSON is made here, for that is most of what is logged: the same line that structlog
+would make, and all lines of one turn of the event loop are written together. Whatever else there is to
+say, structlog says at once.
+"""
+
+import asyncio
+import atexit
+import logging
+import select
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from json import dumps
+from json.encoder import encode_basestring_ascii
+from typing import Any, BinaryIO
+
+import structlog
+
+from gateway import clock
+
+Fields = Mapping[str, str | int | float]
+
+_request_log = structlog.get_logger("gateway.request")
+_lines: "RequestLines | None" = None
+
+
+def set_up(log_format: str, level: str, **always: Any) -> None:
+    """`log_format` is json or console, `level` the least that is logged; `always` is in each line."""
+    global _lines  # noqa: PLW0603 - as structlog's own settings are: one for the process
+    renderer: structlog.typing.Processor = (
+        structlog.processors.JSONRenderer()
+        if log_format == "json"
+        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    )
+    structlog.configure(
+        processors=[
+            lambda _, __, entry: {**always, **entry},
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
+    _lines = None
+    if log_format == "json":
+        _lines = RequestLines(sys.stderr.buffer, always)
+        atexit.register(_lines.flush)
+
+
+def for_requests() -> Callable[[Fields], None] | None:
+    """What writes the line of a request; None where they are not logged. To be asked after `set_up`."""
+    if not _request_log.is_enabled_for(logging.INFO):
+        return None
+    return _lines or _by_structlog
+
+
+def _by_structlog(fields: Fields) -> None:
+    _request_log.info("request", **fields)
+
+
+class RequestLines:
+    """Writes lines to `stream` when the event loop has run what it has to run just now.
+
+    Several processes may share the stream: what is written in one piece fits into what a pipe takes whole
+    (POSIX, PIPE_BUF), but for a line that is longer itself.
+    """
+
+    def __init__(self, stream: BinaryIO, always: Fields) -> None:
+        self._stream = stream
+        self._begin = dumps(dict(always))[:-1] + (", " if always else "")
+        self._waiting: list[bytes] = []
+        self._second = -1
+        self._second_text = ""
+
+    def __call__(self, fields: Fields) -> None:
+        said = ", ".join(
+            [
+                f'"{name}": {encode_basestring_ascii(value) if isinstance(value, str) else value}'
+                for name, value in fields.items()
+            ]
+        )
+        said += f', "event": "request", "level": "info", "timestamp": "{self._timestamp()}"'
+        line = f"{self._begin}{said}}}\n"
+        self._waiting.append(line.encode("ascii"))
+        if len(self._waiting) == 1:
+            asyncio.get_running_loop().call_soon(self.flush)
+
+    def _timestamp(self) -> str:
+        second, micros = divmod(int(clock.now() * 1_000_000), 1_000_000)
+        if second != self._second:
+            self._second = second
+            self._second_text = datetime.fromtimestamp(second, UTC).isoformat()[:19]
+        return f"{self._second_text}.{micros:06}Z"
+
+    def flush(self) -> None:
+        """Write what waits. A log that cannot be written stops nobody."""
+        lines, self._waiting = self._waiting, []
+        piece: list[bytes] = []
+        size = 0
+        for line in lines:
+            if size + len(line) > select.PIPE_BUF and piece:
+                self._write(b"".join(piece))
+                piece, size = [], 0
+            piece.append(line)
+            size += len(line)
+        if piece:
+            self._write(b"".join(piece))
+
+    def _write(self, piece: bytes) -> None:
+        with suppress(OSError, ValueError):  # ValueError: it is closed
+            self._stream.write(piece)
+            self._stream.flush()

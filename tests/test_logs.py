@@ -1,0 +1,165 @@
+"""Logs, as they leave the process."""
+
+import asyncio
+import io
+import json
+import os
+import select
+import subprocess
+import sys
+from datetime import UTC, datetime
+
+import pytest
+import structlog
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway import clock, logs
+
+FIELDS = {"app": "bank", "outcome": "forward", "path": "/a", "status": 200, "ms": 1.25}
+
+
+class Pieces(io.BytesIO):
+    """Each write by itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pieces: list[bytes] = []
+
+    def write(self, data: object) -> int:
+        assert isinstance(data, bytes)
+        self.pieces.append(data)
+        return len(data)
+
+
+def by_structlog(fields: logs.Fields, always: logs.Fields) -> str:
+    """The line as it would be without ours."""
+    out = io.StringIO()
+    logger = structlog.wrap_logger(
+        structlog.WriteLogger(out),  # type: ignore[arg-type]
+        processors=[
+            lambda _, __, entry: {**always, **entry},
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.BoundLogger,
+    )
+    logger.info("request", **fields)
+    return out.getvalue()
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["app", "path", "address", "status", "ms"]),
+        st.text() | st.integers() | st.floats(min_value=0, max_value=1e9).map(lambda ms: round(ms, 2)),
+        min_size=1,
+    ),
+    st.dictionaries(st.just("worker"), st.integers() | st.text()),
+)
+def test_a_line_is_the_one_that_structlog_makes(
+    fields: dict[str, str | int | float], always: dict[str, str | int | float]
+) -> None:
+    async def line() -> bytes:
+        out = Pieces()
+        logs.RequestLines(out, always)(fields)
+        assert out.pieces == []
+        await asyncio.sleep(0)
+        (piece,) = out.pieces
+        return piece
+
+    ours = asyncio.run(line()).decode("ascii")
+    theirs = by_structlog(fields, always)
+    assert ours.startswith(theirs.partition('"timestamp"')[0])
+    assert len(ours.partition('"timestamp"')[2]) == len(theirs.partition('"timestamp"')[2])
+    assert {**json.loads(ours), "timestamp": ""} == {**json.loads(theirs), "timestamp": ""}
+    assert ours.endswith('"}\n')
+    assert ours.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("now", "text"),
+    [
+        (0.0, "1970-01-01T00:00:00.000000Z"),
+        (1_795_000_000.25, "2026-11-18T11:06:40.250000Z"),
+        (1_795_000_000.999999, "2026-11-18T11:06:40.999999Z"),
+        (1_795_000_001.0, "2026-11-18T11:06:41.000000Z"),
+    ],
+)
+async def test_when_it_was(now: float, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clock, "now", lambda: now)
+    out = Pieces()
+    log = logs.RequestLines(out, {})
+    log(FIELDS)
+    monkeypatch.setattr(clock, "now", lambda: now + 3600)
+    log(FIELDS)
+    log.flush()
+    first, second = map(json.loads, b"".join(out.pieces).splitlines())
+    assert first["timestamp"] == text
+    hour = datetime.fromisoformat(second["timestamp"]) - datetime.fromisoformat(first["timestamp"])
+    assert hour.total_seconds() == 3600
+    assert datetime.fromisoformat(text).tzinfo == UTC
+
+
+async def test_what_came_at_once_is_written_in_pieces_that_a_pipe_takes_whole() -> None:
+    out = Pieces()
+    log = logs.RequestLines(out, {})
+    paths = [f"/{number}" for number in range(100)] + ["/" + "x" * 5000] + ["/end"]
+    for path in paths:
+        log({**FIELDS, "path": path})
+    await asyncio.sleep(0)
+    assert [json.loads(line)["path"] for line in b"".join(out.pieces).splitlines()] == paths
+    assert all(piece.endswith(b"\n") for piece in out.pieces)
+    assert [piece.count(b"\n") for piece in out.pieces if len(piece) > select.PIPE_BUF] == [1]
+    assert len(out.pieces) < 20
+
+
+@pytest.mark.parametrize("fault", [BrokenPipeError, BlockingIOError, ValueError])
+async def test_a_log_that_cannot_be_written_stops_nobody(fault: type[Exception]) -> None:
+    class Broken(Pieces):
+        def write(self, data: object) -> int:
+            super().write(data)
+            raise fault
+
+    out = Broken()
+    log = logs.RequestLines(out, {})
+    for _ in range(2):
+        log(FIELDS)
+        await asyncio.sleep(0)
+    assert len(out.pieces) == 2
+
+
+def run(text: str, *, level: str, form: str) -> list[str]:
+    """The lines that a process leaves which logs a request by what `set_up` gives it, and ends."""
+    program = f"""
+import asyncio
+from gateway import logs
+logs.set_up({form!r}, {level!r}, worker=3)
+say = logs.for_requests()
+async def main():
+    {text}
+asyncio.run(main())
+"""
+    done = subprocess.run([sys.executable, "-c", program], stderr=subprocess.PIPE, check=True, env=os.environ)
+    return done.stderr.decode().splitlines()
+
+
+SAY = f"say({FIELDS!r})"
+
+
+def test_nothing_is_lost_when_the_process_ends() -> None:
+    (line,) = run(SAY, level="info", form="json")
+    entry = json.loads(line)
+    assert datetime.fromisoformat(entry.pop("timestamp")).timestamp() == pytest.approx(clock.now(), abs=60)
+    assert entry == {"worker": 3, **FIELDS, "event": "request", "level": "info"}
+
+
+def test_a_person_reads_text() -> None:
+    (line,) = run(SAY, level="debug", form="console")
+    assert "request" in line
+    assert "path=/a" in line
+    assert not line.startswith("{")
+
+
+def test_what_is_not_logged_costs_nothing() -> None:
+    assert run("print(say is None, file=__import__('sys').stderr)", level="warning", form="json") == ["True"]

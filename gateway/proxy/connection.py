@@ -30,6 +30,9 @@ class Receiver(Protocol):
     def overdue(self) -> None:
         """Nothing has come for as long as `expect` said."""
 
+    def writable(self) -> None:
+        """The upstream has read enough of what was written to take more."""
+
 
 class Home(Protocol):
     """Where connections come from and go back to."""
@@ -127,6 +130,11 @@ class Connection(asyncio.Protocol):
         if self._transport is not None and not self._transport.is_closing():
             self._transport.write(data)
 
+    @property
+    def is_writable(self) -> bool:
+        """Whether the upstream reads as fast as we write."""
+        return self._writable.is_set()
+
     async def drain(self, seconds: float | None) -> None:
         """Wait while the upstream reads more slowly than we write.
 
@@ -213,6 +221,8 @@ class Connection(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self._writable.set()
+        if self.receiver is not None:
+            self.receiver.writable()
 
     def _read_last_words(self) -> None:
         """Read what the upstream said before it hung up on our writing: often the reason, as in a 413.

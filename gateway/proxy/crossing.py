@@ -1,8 +1,10 @@
-"""One request on the short cut: it was sent on as it came, and its answer is passed on piece by piece.
+"""One request on the short cut: it is sent on as it comes, and its answer is passed on piece by piece.
 
 No task waits for anything here. Each side is read only as fast as the other one takes it. Once an answer
 has begun, whatever breaks it breaks it off; before that, the ordinary way tells what went wrong.
 """
+
+import re
 
 from gateway import clock
 from gateway.errors import UpstreamFailed, UpstreamFault
@@ -17,31 +19,47 @@ from gateway.proxy.wire import LAST_CHUNK, Lines, ResponseReader, chunk
 from gateway.web.connection import Earlier
 from gateway.web.short_cut import QuickConnection
 
+_LENGTH_LINE = re.compile(rb"(?i)\r\ncontent-length:[^\r]*")
+
 
 class Crossing:
-    """`data` are the bytes of the request; `address` is where its client is."""
+    """`head` is the request's, with the empty line; `body` what has come of its body, which has `length`
+    bytes in all, or None where there is none. `address` is where its client is.
+    """
 
     __slots__ = (
         "_address",
         "_began",
+        "_body",
         "_client",
-        "_data",
         "_first_byte",
         "_handle",
         "_head",
         "_idle",
+        "_length",
         "_reader",
         "_records",
+        "_request_head",
         "_upstream",
         "passage",
     )
 
     def __init__(
-        self, client: QuickConnection, data: bytes, passage: Passage, address: str, records: Records
+        self,
+        client: QuickConnection,
+        head: bytes,
+        passage: Passage,
+        address: str,
+        records: Records,
+        *,
+        length: int | None = None,
+        body: bytes = b"",
     ) -> None:
         self.passage = passage
         self._client = client
-        self._data = data
+        self._request_head = head
+        self._length = length
+        self._body = body
         self._address = address
         self._records = records
         self._began = clock.stopwatch()
@@ -58,12 +76,15 @@ class Crossing:
             return False
         self._upstream = connection
         self._first_byte, self._idle = upstream.limits.first_byte, upstream.limits.idle
-        self._client.cross(self)
+        self._client.cross(self, (self._length or 0) - len(self._body))
         snapshot = self.passage.snapshot
         if snapshot is not None:
             self._handle = live.register(snapshot.session, self.cut, since=self.passage.as_of)
         if self._upstream is not None:  # else it was cut: its session has ended
-            upstream.send_now(self.passage.forward.permit, headers, connection, self)
+            permit, body = self.passage.forward.permit, self._body
+            upstream.send_now(permit, headers, connection, self, length=self._length, body=body)
+            self._body = b""
+            self._sent(connection)
         return True
 
     def cut(self, reason: str) -> None:
@@ -76,7 +97,26 @@ class Crossing:
         """Where the answer is no, this was cut already."""
         return self._upstream is not None and (self._handle is None or self._handle.may_pass())
 
+    def _sent(self, upstream: Connection) -> None:
+        """A part of the request was written: what comes next is somebody's turn, and has a deadline.
+
+        The client's own connection knows how long a body may take.
+        """
+        if not self._client.body_left:
+            self._expect_answer(upstream)
+        elif not upstream.is_writable:
+            self._client.hold_body()
+            upstream.expect(self._idle)
+
+    def _expect_answer(self, upstream: Connection) -> None:
+        upstream.expect(self._first_byte if self._head is None else self._idle)
+
     # what the upstream's connection does with it
+
+    def writable(self) -> None:
+        if self._upstream is not None and self._client.body_left:
+            self._upstream.expect(None)
+            self._client.release_body()
 
     def received(self, data: bytes) -> None:
         reader = self._reader
@@ -103,8 +143,8 @@ class Crossing:
             self._client.write(chunk(body) if head.chunked else body)
         if self._reader.complete:
             self._complete(head)
-        elif self._client.is_writable:
-            self._expect(self._idle)
+        elif self._upstream is not None and self._client.is_writable and not self._client.body_left:
+            self._upstream.expect(self._idle)
 
     def ended(self, error: Exception | None) -> None:
         try:
@@ -118,9 +158,16 @@ class Crossing:
             self._complete(self._head)
 
     def overdue(self) -> None:
-        self._fail(UpstreamFailed(UpstreamFault.TIMEOUT, "the upstream stays silent"))
+        still_sending = bool(self._client.body_left)
+        detail = "the upstream stopped reading the request" if still_sending else "the upstream stays silent"
+        self._fail(UpstreamFailed(UpstreamFault.TIMEOUT, detail))
 
     # what the client's connection does with it
+
+    def body(self, data: bytes) -> None:
+        if self._may_pass() and self._upstream is not None:
+            self._upstream.write(data)
+            self._sent(self._upstream)
 
     def lost(self) -> None:
         if self._upstream is not None:  # else it is over, and on record
@@ -130,12 +177,14 @@ class Crossing:
     def pause(self) -> None:
         if self._upstream is not None:
             self._upstream.pause_reading()
-            self._upstream.expect(None)
+            if not self._client.body_left:
+                self._upstream.expect(None)
 
     def resume(self) -> None:
         if self._upstream is not None:
             self._upstream.resume_reading()
-            self._expect(self._first_byte if self._head is None else self._idle)
+            if not self._client.body_left:
+                self._expect_answer(self._upstream)
 
     # ends
 
@@ -149,7 +198,7 @@ class Crossing:
         upstream, self._upstream = self._upstream, None
         if upstream is not None:
             upstream.receiver = None
-            if self._reader.reusable:
+            if self._reader.reusable and not self._client.body_left:
                 upstream.release()
             else:
                 upstream.abort()
@@ -166,7 +215,9 @@ class Crossing:
             self._client.abort()
             return
         self._close_handle()
-        self._client.turn_back(self._data, Earlier(failure, self._began))
+        # What was passed on of the body is gone; the head, as aiohttp reads it now, is that of the rest.
+        rest = _LENGTH_LINE.sub(b"\r\nContent-Length: %d" % self._client.body_left, self._request_head)
+        self._client.turn_back(rest, Earlier(failure, self._began))
 
     def _give_up(self) -> None:
         upstream, self._upstream = self._upstream, None
@@ -186,7 +237,3 @@ class Crossing:
         handle, self._handle = self._handle, None
         if handle is not None:
             handle.close()
-
-    def _expect(self, seconds: float) -> None:
-        if self._upstream is not None:
-            self._upstream.expect(seconds)

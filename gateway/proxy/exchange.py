@@ -153,6 +153,9 @@ class Exchange:
     def overdue(self) -> None:
         """Whoever waits has a deadline of their own here."""
 
+    def writable(self) -> None:
+        """Whoever sends waits for that by `drain`."""
+
     async def _send(self, body: AsyncIterable[bytes], length: int | None) -> None:
         sent = 0
         try:

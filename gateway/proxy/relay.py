@@ -20,11 +20,8 @@ from gateway.proxy.answer import answer_head, switching_head
 from gateway.proxy.record import CLIENT_LEFT
 from gateway.proxy.tunnel import ClientBytes, Splice
 from gateway.proxy.upstream import RawHeaders, Upstream, UpstreamResponse
-from gateway.proxy.wire import LAST_CHUNK, Lines, chunk
+from gateway.proxy.wire import LAST_CHUNK, WITH_CONTENT, Lines, chunk
 from gateway.web.connection import Connection
-
-_WITH_CONTENT = frozenset({"POST", "PUT", "PATCH"})
-"""Methods for which a body of no bytes is a body: RFC 9110 section 8.6 wants its length declared."""
 
 
 class Relayed(web.StreamResponse):
@@ -177,7 +174,7 @@ class Relay:
             if length is not None and limit is not None and length > limit:
                 raise PayloadTooLarge(f"the body may have {limit} bytes here")
             return self._stream(limit), length
-        if self._given_body or self._permit.target.method in _WITH_CONTENT:
+        if self._given_body or self._permit.target.method in WITH_CONTENT:
             return self._given_body or b"", None
         return None, None
 

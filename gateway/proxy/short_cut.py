@@ -1,4 +1,4 @@
-"""The short cut: a request that is whole, has no body, and may plainly pass by what memory tells.
+"""The short cut: a request that may plainly pass by what memory tells, whose head is here as a whole.
 
 It is answered where its bytes arrive, without a task and without aiohttp's request. Everything that it
 depends on is what the ordinary way depends on: one reader of targets and headers, one `decide`, one maker
@@ -12,6 +12,7 @@ import re
 from dataclasses import dataclass
 
 from gateway import clock
+from gateway.core.policy.model import App
 from gateway.core.target import recent_target
 from gateway.errors import BadRequest
 from gateway.proxy.crossing import Crossing
@@ -19,6 +20,7 @@ from gateway.proxy.delivery import Delivery
 from gateway.proxy.header import Header, header_of
 from gateway.proxy.headers import Outbound, outbound
 from gateway.proxy.pipeline import Pipeline
+from gateway.proxy.wire import WITH_CONTENT
 from gateway.store.who import Place
 from gateway.web.connection import ListenerLimits
 from gateway.web.reading import TELLING, Envelope
@@ -27,12 +29,11 @@ from gateway.web.short_cut import QuickConnection
 _LONGEST_KEPT = 2048
 """Bytes of header lines that an idle connection may keep in memory."""
 
-_LINE = re.compile(rb"(GET|HEAD) (/[!-~]*+) HTTP/1\.1\r\n")
+_LINE = re.compile(rb"(GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS) (/[!-~]*+) HTTP/1\.1\r\n")
 _FIELDS = re.compile(rb"(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]++:[ -~]*+\r\n)++\r\n")
 
 _ORDINARY = frozenset(
     (
-        b"content-length",
         b"expect",
         b"proxy-connection",  # aiohttp's parser reads it as Connection
         b"sec-websocket-key1",  # and refuses this one
@@ -43,12 +44,20 @@ _ORDINARY = frozenset(
 )
 """Headers that ask for more than an answer."""
 
+_LENGTH = re.compile(rb"[0-9]{1,15}")
+_WITHOUT_CONTENT = frozenset(("GET", "HEAD"))
+_WITH_CONTENT = frozenset(method.encode() for method in WITH_CONTENT)
+
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """What one block of header lines says, if it comes from where this one came from."""
+    """What one block of header lines says, if it comes from where this one came from.
+
+    `length` is that of a body, None where none is declared.
+    """
 
     block: bytes
+    length: int | None
     envelope: Envelope
     place: Place | None
     origin: str
@@ -65,14 +74,15 @@ class ShortCut:
     def __call__(self, connection: QuickConnection, data: bytes) -> bool:
         """Take a request, if it is one for the short cut."""
         line = _LINE.match(data)
-        if line is None or len(data) > self._longest:
+        if line is None:
             return False
-        known, block = connection.memory, data[line.end() :]
-        if not isinstance(known, _Known) or known.block != block:
-            known = self._known(connection, block, known)
-            if known is None:
-                return False
-            connection.memory = known if len(block) <= _LONGEST_KEPT else None
+        known = self._known(connection, data, line.end())
+        if known is None:
+            return False
+        length = known.length or (0 if line[1] in _WITH_CONTENT else None)
+        size = line.end() + len(known.block)
+        if size > self._longest or len(data) - size > (length or 0):
+            return False
         try:
             target = recent_target(line[1].decode("ascii"), line[2].decode("ascii"), known.envelope.host)
         except BadRequest:
@@ -80,9 +90,17 @@ class ShortCut:
         now = clock.now()
         pipeline, envelope = self._pipeline, known.envelope
         passage = pipeline.memory.plain(pipeline.policies, target, known.place, now)
-        if passage is None:
+        if passage is None or not _may_have(target.method, known.length, passage.match.app):
             return False
-        crossing = Crossing(connection, data, passage, envelope.route[0], pipeline.records)
+        crossing = Crossing(
+            connection,
+            data[:size],
+            passage,
+            envelope.route[0],
+            pipeline.records,
+            length=length,
+            body=data[size:],
+        )
         try:
             headers = self._delivery.headers_of(passage, known.outbound, known.origin, now)
         except Exception:
@@ -93,13 +111,18 @@ class ShortCut:
             pipeline.used(envelope.cookies, passage.snapshot, envelope.route[0], now)
         return True
 
-    def _known(self, connection: QuickConnection, block: bytes, before: object) -> _Known | None:
-        """What a block of header lines says; None for one that is not for the short cut.
+    def _known(self, connection: QuickConnection, data: bytes, at: int) -> _Known | None:
+        """What the header lines say that begin there; None for some that are not for the short cut."""
+        known = connection.memory
+        if isinstance(known, _Known) and data.startswith(known.block, at):
+            return known
+        return self._learned(connection, data, at)
 
-        `before` is what the connection's last block said: mostly the same person asks.
-        """
-        if not _FIELDS.fullmatch(block) or connection.transport is None:
+    def _learned(self, connection: QuickConnection, data: bytes, at: int) -> _Known | None:
+        fields = _FIELDS.match(data, at)
+        if fields is None or connection.transport is None:
             return None
+        block = fields[0]
         headers = [header_of(line) for line in block[:-4].split(b"\r\n")]
         if len(headers) > self._most_headers or not _are_plain(headers):
             return None
@@ -114,11 +137,15 @@ class ShortCut:
             told = outbound(headers, authority, route=envelope.route, scheme=reader.scheme)
         except ValueError:
             return None
+        before = connection.memory  # mostly the same person asks
         if isinstance(before, _Known) and before.envelope.cookies.session == envelope.cookies.session:
             place = before.place
         else:
             place = self._pipeline.memory.place_of(envelope.cookies)
-        return _Known(block, envelope, place, f"{reader.scheme}://{authority}", told)
+        length = _declared(headers)
+        known = _Known(block, length, envelope, place, f"{reader.scheme}://{authority}", told)
+        connection.memory = known if len(block) <= _LONGEST_KEPT else None
+        return known
 
 
 def _are_plain(headers: list[Header]) -> bool:
@@ -126,4 +153,20 @@ def _are_plain(headers: list[Header]) -> bool:
     by_key = {header.key: header.value for header in headers}
     if len(by_key) < len(headers) or not _ORDINARY.isdisjoint(by_key):
         return False
+    if not _LENGTH.fullmatch(by_key.get(b"content-length", b"0")):
+        return False
     return by_key.get(b"connection", b"keep-alive").lower() == b"keep-alive"
+
+
+def _declared(headers: list[Header]) -> int | None:
+    for header in headers:
+        if header.key == b"content-length":
+            return int(header.value)
+    return None
+
+
+def _may_have(method: str, length: int | None, app: App) -> bool:
+    """Whether a request to an app may come with a body of that length."""
+    if length is None:
+        return True
+    return method not in _WITHOUT_CONTENT and (app.body_limit is None or length <= app.body_limit)

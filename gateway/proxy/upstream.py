@@ -150,18 +150,27 @@ class Upstream:
         """A connection that is free at this moment; None if there is none. It is to be used, or released."""
         return self._pool.free_now()
 
-    def send_now(self, permit: Permit, headers: Lines, connection: Connection, receiver: Receiver) -> None:
-        """Send a request without a body over a connection of `free_now`; `receiver` gets what comes.
+    def send_now(
+        self,
+        permit: Permit,
+        headers: Lines,
+        connection: Connection,
+        receiver: Receiver,
+        *,
+        length: int | None = None,
+        body: bytes = b"",
+    ) -> None:
+        """Send a request over a connection of `free_now`; `receiver` gets what comes.
 
-        It is told when the first byte is overdue; from then on that is its own affair. Raises ValueError for
-        headers that may not be sent.
+        `length` is that of its whole body, None for one without; `body` the part of it that is here. The
+        caller writes the rest to the connection, and looks after the deadlines (`UpstreamLimits`). Raises
+        ValueError for headers that may not be sent.
         """
         if not isinstance(permit, Permit):
             raise TypeError("forwarding needs a permit")
-        head = request_head(permit.target, headers, length=None)
+        head = request_head(permit.target, headers, length=length)
         connection.receiver = receiver
-        connection.expect(self.limits.first_byte)
-        connection.write(head)
+        connection.write(head + body if body else head)
 
     async def close(self) -> None:
         """Close every connection; whoever is in the middle of an exchange gets UpstreamFailed(BROKEN)."""

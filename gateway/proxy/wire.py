@@ -40,6 +40,10 @@ _FRAMING = frozenset(
 )
 
 
+WITH_CONTENT = frozenset({"POST", "PUT", "PATCH"})
+"""Methods for which a body of no bytes is a body: RFC 9110 section 8.6 wants its length declared."""
+
+
 class Lines(NamedTuple):
     """Header lines that are fit to be sent: `header_lines` has looked at every name and value.
 

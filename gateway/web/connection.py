@@ -28,7 +28,7 @@ from aiohttp.http_parser import RawRequestMessage
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 from aiohttp.web_protocol import RequestHandler, RequestPayloadError, _ErrInfo
 
-from gateway.web.body_timer import BodyTimer
+from gateway.web.body_timer import BodyClock, BodyTimer
 from gateway.web.parting import part
 
 READ_AHEAD = 64 * 1024
@@ -315,10 +315,13 @@ class Connection(RequestHandler):
         request = Request(message, payload, protocol, writer, task, self._loop)
         request.earlier, self.earlier = self.earlier, None
         if not payload.is_eof():
-            payload._timer = BodyTimer(request, self._limits.body_seconds, self._limits.body_rate, self.abort)
+            payload._timer = BodyTimer(request, self._body_clock())
         return request
 
     # deadlines
+
+    def _body_clock(self) -> BodyClock:
+        return BodyClock(self._limits.body_seconds, self._limits.body_rate, self.abort)
 
     def _start_head_timer(self) -> None:
         if self._head_timer is None:

@@ -1,10 +1,11 @@
 """A client's connection with a short cut: some requests are answered from `data_received`, without aiohttp.
 
-Only what has arrived between two requests, and is one whole request, is offered to the short cut. While
-a request is answered by either way, what the client sends next waits, so answers keep the order of their
-requests; so does what comes from a client that has not read its last answer, or answers would pile up here.
-Whatever the short cut does not take goes the ordinary way, as if it had never been looked at; and so does
-a request that failed before its answer began: the ordinary way tells the client, and sends nothing again.
+Only what has arrived between two requests is offered to the short cut: one whole request, or one whose body
+is still coming. While a request is answered by either way, what the client sends next waits, so answers keep
+the order of their requests; so does what comes from a client that has not read its last answer, or answers
+would pile up here. Whatever the short cut does not take goes the ordinary way, as if it had never been
+looked at; and so does a request that failed before its answer began: the ordinary way tells the client, and
+sends nothing again.
 """
 
 from collections.abc import Callable
@@ -12,11 +13,15 @@ from typing import Protocol
 
 from aiohttp import web
 
+from gateway.web.body_timer import BodyClock
 from gateway.web.connection import READ_AHEAD, Connection, Earlier, ListenerLimits
 
 
 class Crossing(Protocol):
     """A request on the short cut, as its client's connection knows it."""
+
+    def body(self, data: bytes) -> None:
+        """More of the request's body has come."""
 
     def lost(self) -> None:
         """The client is gone."""
@@ -33,9 +38,22 @@ ShortCut = Callable[["QuickConnection", bytes], bool]
 
 
 class QuickConnection(Connection):
-    """`memory` is the short cut's own, from one request of this connection to the next."""
+    """`memory` is the short cut's own, from one request of this connection to the next.
 
-    __slots__ = ("_crossing", "_held", "_leaves_nothing", "_short_cut", "memory")
+    `body_left` is how many bytes are still to come, or held, of the body of the request that crosses.
+    """
+
+    __slots__ = (
+        "_body_came",
+        "_body_timer",
+        "_crossing",
+        "_held",
+        "_holds_body",
+        "_leaves_nothing",
+        "_short_cut",
+        "body_left",
+        "memory",
+    )
 
     def __init__(
         self,
@@ -50,21 +68,52 @@ class QuickConnection(Connection):
         self._held = b""
         self._leaves_nothing = True
         self.memory: object = None
+        self.body_left = self._body_came = 0
+        self._body_timer: BodyClock | None = None
+        self._holds_body = False
 
     # what the short cut does with it
 
-    def cross(self, crossing: Crossing) -> None:
-        """A request begins to cross: its connection is not idle until `crossed` or `turn_back`."""
+    def cross(self, crossing: Crossing, body_left: int = 0) -> None:
+        """A request begins to cross: its connection is not idle until `crossed` or `turn_back`.
+
+        Of its body, so many bytes are still to come. They are passed on as they come, but for those between
+        `hold_body` and `release_body`.
+        """
         self._stop_head_timer()
         self._crossing = crossing
+        if body_left:
+            self.body_left, self._body_came, self._holds_body = body_left, 0, False
+            self._body_timer = self._body_clock()
+            self._body_timer.start(0)
 
     def write(self, data: bytes) -> None:
         if self.transport is not None:
             self.transport.write(data)
 
+    def hold_body(self) -> None:
+        """Wait with the body: whoever gets it does not take more just now."""
+        self._holds_body = True
+        self._stop_body_timer()
+
+    def release_body(self) -> None:
+        """Go on with it. Harmless when it was not held."""
+        if self._holds_body:
+            self._holds_body = False
+            self._await_body()
+            self._release()
+
     def crossed(self, *, keep_alive: bool) -> None:
-        """The answer is written; close behind it, or go on with what has come meanwhile."""
+        """The answer is written; close behind it, or go on with what has come meanwhile.
+
+        A body that the answer did not wait for is read to its end first, as far as its client has the time
+        for that: who is cut off while it sends may never see the answer.
+        """
         self._crossing = None
+        if self.body_left:
+            self._crossing = _Rest(self, keep_alive)
+            self.release_body()
+            return
         if self.draining or not keep_alive:
             self.force_close()
             return
@@ -76,9 +125,16 @@ class QuickConnection(Connection):
         self._release()
 
     def turn_back(self, data: bytes, earlier: Earlier) -> None:
-        """Let the ordinary way answer the request `data`, which failed so before it had an answer."""
+        """Let the ordinary way answer the request `data`, which failed so before it had an answer.
+
+        What is left of its body comes behind `data`.
+        """
         self._crossing = None
         self.earlier = earlier
+        self._stop_body_timer()
+        if self.body_left:
+            data, self._held, self.body_left = data + self._held, b"", 0
+            self._resume_transport_reading()
         self._take_the_ordinary_way(data)
 
     @property
@@ -90,7 +146,10 @@ class QuickConnection(Connection):
 
     def data_received(self, data: bytes) -> None:
         if self._must_wait() and data:
-            self._hold(data)
+            if self.body_left and not (self._holds_body or self._held):
+                self._pass_body(data)
+            else:
+                self._hold(data)
         elif not (data and self._is_between_requests() and self._short_cut(self, data)):
             self._take_the_ordinary_way(data)
 
@@ -102,6 +161,7 @@ class QuickConnection(Connection):
     def connection_lost(self, exc: BaseException | None) -> None:
         crossing, self._crossing = self._crossing, None
         super().connection_lost(exc)
+        self._stop_body_timer()
         if crossing is not None:
             crossing.lost()
 
@@ -123,6 +183,29 @@ class QuickConnection(Connection):
         result = await super().finish_response(request, resp, start_time)
         self._go_on_soon()
         return result
+
+    # the body of a request that crosses
+
+    def _pass_body(self, data: bytes) -> None:
+        part, rest = data, b""
+        if len(data) > self.body_left:
+            part, rest = data[: self.body_left], data[self.body_left :]
+        self._stop_body_timer()
+        self.body_left -= len(part)
+        self._body_came += len(part)
+        self._await_body()
+        if self._crossing is not None:
+            self._crossing.body(part)
+        if rest:
+            self.data_received(rest)
+
+    def _await_body(self) -> None:
+        if self.body_left and self._body_timer is not None:
+            self._body_timer.start(self._body_came)
+
+    def _stop_body_timer(self) -> None:
+        if self._body_timer is not None:
+            self._body_timer.stop()
 
     # what waits for its turn
 
@@ -185,3 +268,22 @@ class QuickConnection(Connection):
         if self._crossing is not None:  # to be looked at again
             self._next_keepalive_close_time = self._loop.time() + self._limits.idle_seconds
         super()._process_keepalive()
+
+
+class _Rest:
+    """The rest of a body that nobody wants, of a request that has its answer."""
+
+    def __init__(self, connection: QuickConnection, keep_alive: bool) -> None:
+        self._connection = connection
+        self._keep_alive = keep_alive
+
+    def body(self, data: bytes) -> None:
+        del data
+        if not self._connection.body_left:
+            self._connection.crossed(keep_alive=self._keep_alive)
+
+    def lost(self) -> None: ...
+
+    def pause(self) -> None: ...
+
+    def resume(self) -> None: ...

@@ -58,9 +58,15 @@ async def told(client: RawClient, request: bytes) -> Answer:
         ("GET /mine", {"Connection": "keep-alive"}, True, 200),
         ("GET /mine", {"Sec-Fetch-Mode": "navigate", "Accept": "text/html"}, True, 200),
         ("GET /staff/x", {}, True, 200),
-        ("POST /mine", {}, False, 200),
-        ("OPTIONS /mine", {}, False, 200),
+        ("POST /mine", {}, True, 200),
+        ("POST /mine", {"Content-Length": "0"}, True, 200),
+        ("PUT /mine", {"Content-Length": "0"}, True, 200),
+        ("PATCH /mine", {}, True, 200),
+        ("DELETE /mine", {}, True, 200),
+        ("OPTIONS /mine", {}, True, 200),
+        ("PROPFIND /mine", {}, False, 200),
         ("GET /mine", {"Content-Length": "0"}, False, 200),
+        ("POST /mine", {"Content-Length": "+0"}, False, 400),
         ("GET /mine", {"Expect": "100-continue"}, False, 200),
         ("GET /mine", {"Upgrade": "h2c"}, False, 400),
         ("GET /mine", {"Connection": "close"}, False, 200),
@@ -312,11 +318,12 @@ async def test_answers_keep_the_order_of_their_requests(scene: Scene, taken: lis
     """Sent while the first is on its way: quick ones, ordinary ones, and refusals."""
     ada = await scene.signed_in()
     await ada.call("GET /mine")
-    lines = ["GET /mine", "GET /public/x", "POST /mine", "GET /admin", "GET /mine", "HEAD /mine", "GET /mine"]
+    mine = ["GET /mine", "HEAD /mine", "GET /mine"]
+    lines = ["GET /mine", "GET /public/x", "PROPFIND /mine", "GET /admin", *mine]
     async with warm(scene, taken) as client:
         for _ in range(5):
             for line in lines:
-                client.writer.write(ada.request(line, {"Content-Length": "0"} if "POST" in line else {}))
+                client.writer.write(ada.request(line, {"Content-Length": "0"} if "PROPFIND" in line else {}))
                 await asyncio.sleep(0)
             for line in lines:
                 answer = await client.answer(to_head=line.startswith("HEAD"))

@@ -131,7 +131,9 @@ async def both(open_scene: OpenScene, monkeypatch: pytest.MonkeyPatch) -> AsyncI
 # What requests are made of. `{ada}` and `{bob}` stand for the cookies of their sessions.
 
 METHODS = st.sampled_from(
-    ["GET"] * 9 + ["HEAD", "HEAD", "POST", "OPTIONS", "PROPFIND", "TRACE", "get", "GE\tT"] + [""]
+    ["GET"] * 9
+    + ["HEAD", "HEAD", "POST", "POST", "POST", "PUT", "PATCH", "DELETE", "DELETE", "OPTIONS"]
+    + ["PROPFIND", "TRACE", "get", "post", "GE\tT", ""]
 )
 SOME_TARGETS = [
     "/",
@@ -223,6 +225,11 @@ HOSTS = st.sampled_from(
 BODIES = st.sampled_from([""] * 20 + ["ok", "0\r\n\r\n", ANOTHER.decode(), "\r\n"])
 
 
+def body_for(head: str) -> str:
+    """What a head declares, as far as it declares anything that is clear."""
+    return "ok" if "Content-Length: 2" in head else "0\r\n\r\n" if "chunked" in head else ""
+
+
 FRAMING = re.compile("content-length|transfer-encoding|upgrade", re.IGNORECASE)
 
 
@@ -237,11 +244,11 @@ def conversations(draw: st.DrawFn) -> list[bytes]:
     for _ in range(draw(st.integers(1, 4))):
         if not block or draw(st.integers(0, 3)) == 0:
             cookie = ["Cookie: " + draw(COOKIES)] if draw(st.integers(0, 4)) else []
-            lines = [draw(HOSTS), *cookie, *draw(st.lists(LINES, max_size=4))]
+            body = ["Content-Length: 2"] if draw(st.integers(0, 4)) == 0 else []
+            lines = [draw(HOSTS), *cookie, *body, *draw(st.lists(LINES, max_size=4))]
             block = "".join(line + "\r\n" for line in draw(st.permutations(lines))) + "\r\n"
         line = f"{draw(METHODS)} {draw(TARGETS)} {draw(VERSIONS)}\r\n"
-        body = "ok" if "Content-Length: 2" in block else "0\r\n\r\n" if "chunked" in block else draw(BODIES)
-        requests.append(line + block + body)
+        requests.append(line + block + (body_for(block) or draw(BODIES)))
     number = draw(st.integers(0, 3 * len(requests)))
     if number < len(requests) and not FRAMING.search(requests[number]):
         text = requests[number]
@@ -272,18 +279,20 @@ async def test_both_ways_say_the_same(both: Both, conversation: list[bytes]) -> 
     assert by_short_cut == await both.told(both.ordinary, requests)
 
 
-async def test_each_oddity_by_itself(both: Both) -> None:
+@pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
+async def test_each_oddity_by_itself(both: Both, method: str) -> None:
     """Between two plain requests, of which the second one shows that both ways are still in step."""
     ada, bob = both.cookies
-    plain = "GET /public/x HTTP/1.1\r\nHost: localhost\r\nCookie: ww-session={ada}\r\n\r\n"
+    plain = f"{method} /public/x HTTP/1.1\r\nHost: localhost\r\nCookie: ww-session={{ada}}\r\n\r\n"
+    if method == "POST":
+        plain = plain.replace("Cookie", "Content-Length: 2\r\nCookie")
     odd = [plain.replace("\r\n\r\n", f"\r\n{line}\r\n\r\n") for line in ODD_LINES]
     odd += [plain.replace("ww-session={ada}", cookie) for cookie in SOME_COOKIES]
     odd += [plain.replace("/public/x", target) for target in SOME_TARGETS]
     for text in odd:
-        body = "ok" if "Content-Length: 2" in text else "0\r\n\r\n" if "chunked" in text else ""
         requests = [
-            each.replace("{ada}", ada).replace("{bob}", bob).encode("latin-1")
-            for each in (plain, text + body, plain)
+            (each + body_for(each)).replace("{ada}", ada).replace("{bob}", bob).encode("latin-1")
+            for each in (plain, text, plain)
         ]
         by_short_cut = await both.told(both.scene.gateway.port, requests)
         assert by_short_cut == await both.told(both.ordinary, requests), text

@@ -467,6 +467,8 @@ class Listening:
     def overdue(self) -> None:
         self.is_overdue = True
 
+    def writable(self) -> None: ...
+
 
 async def test_a_request_leaves_at_once_over_a_free_connection() -> None:
     async with serving(answering(OK)) as app, reaching(app.address) as upstream:
@@ -497,21 +499,3 @@ async def test_what_may_not_be_sent_does_not_leave_at_once_either() -> None:
         connection.release()
         await body_of(await upstream.send(permit(target="/last"), HOST, None))
         assert [head.split()[1] for head in app.heads] == [b"/", b"/last"]
-
-
-async def test_who_sent_at_once_is_told_when_the_answer_is_overdue() -> None:
-    async def warmed(peer: Peer) -> None:
-        await peer.head()
-        await peer.say(OK)
-        await silent(peer)
-
-    async with (
-        serving(warmed) as app,
-        reaching(app.address, limits=replace(PATIENT, first_byte=0.1)) as upstream,
-    ):
-        await body_of(await upstream.send(permit(), HOST, None))
-        connection, listening = upstream.free_now(), Listening()
-        assert connection is not None
-        upstream.send_now(permit(), header_lines(HOST), connection, listening)
-        await until(lambda: listening.is_overdue)
-        connection.abort()

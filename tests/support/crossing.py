@@ -1,5 +1,6 @@
 """A listener whose short cut lets every plain request through to one upstream, without judging it."""
 
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -43,8 +44,19 @@ _ADA = Snapshot(
 _STATUS = {UpstreamFault.TIMEOUT: 504}
 
 
+_TAKEN = re.compile(
+    rb"(?P<method>GET|HEAD|POST) (?P<target>\S+) HTTP/1\.1\r\n"
+    rb"Host: localhost\r\n(?:Content-Length: (?P<length>\d+)\r\n)?\r\n"
+)
+
+
+def post(length: int, path: bytes = b"/up") -> bytes:
+    """The head of a request with a body."""
+    return b"POST %b HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % (path, length)
+
+
 def get(path: bytes = b"/", method: bytes = b"GET") -> bytes:
-    """A request for the short cut, which takes every GET and HEAD."""
+    """A request for the short cut, which takes every GET and HEAD, and POST with a length."""
     return b"%b %b HTTP/1.1\r\nHost: localhost\r\n\r\n" % (method, path)
 
 
@@ -72,15 +84,26 @@ class Bridge:
 
     def __call__(self, connection: QuickConnection, data: bytes) -> bool:
         """The short cut."""
-        line, mark, _ = data.partition(b" HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        method, _, target = line.decode("latin-1").partition(" ")
-        if not mark or not data.endswith(mark) or data.count(b"\r\n") != 3 or method not in ("GET", "HEAD"):
+        form = _TAKEN.match(data)
+        if form is None:
+            return False
+        method, target, length = form["method"].decode(), form["target"].decode("latin-1"), form["length"]
+        body = data[form.end() :]
+        if len(body) > int(length or 0):
             return False
         match = Match(APP, None, Need.PUBLIC, None)
         decision = decide(parse_target(method, target, "localhost"), match, None, 0.0)
         assert isinstance(decision, Forward)
         passage = Passage(match, decision, _ADA, self.as_of or self.live.mark())
-        crossing = Crossing(connection, data, passage, "127.0.0.1", self.records)
+        crossing = Crossing(
+            connection,
+            form[0],
+            passage,
+            "127.0.0.1",
+            self.records,
+            length=int(length) if length else None,
+            body=body,
+        )
         took = crossing.begin(self.upstream, header_lines([(b"Host", b"localhost")]), self.live)
         if took:
             self.taken.append(data)

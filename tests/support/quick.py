@@ -35,6 +35,9 @@ class Crossing:
     data: bytes
     events: list[str] = field(default_factory=list)
 
+    def body(self, data: bytes) -> None:
+        self.events.append(f"body {len(data)}")
+
     def lost(self) -> None:
         self.events.append("lost")
 

@@ -12,8 +12,8 @@ An allowed request goes to its app in one of two ways, which know the same and s
 delivery     the ordinary way, for all of them
 relay        the two streams of one request, client and upstream
 tunnel       the same after an upgrade to WebSocket
-short_cut    the quick way, for what is small, whole and plainly allowed: from where its bytes arrive
-crossing     one request on it, and its answer
+short_cut    the quick way, for what is plainly allowed: from where its bytes arrive
+crossing     one request on it with its body, and its answer
 
 header       one header, read once, and who may get to see it
 headers      what an app gets to see, and a client gets back
@@ -25,6 +25,7 @@ Behind `upstream` is an HTTP/1.1 client of our own: it never repeats a request, 
 and knows neither cookies nor redirects. The clients for general use do otherwise.
 
 pool           addresses, their health, and whose turn it is for a connection
+customers      who waits for a connection without a task
 connection     one connection: an asyncio protocol
 exchange       one request and its answer on a connection, both ways at once
 wire           HTTP/1.1 as bytes, without I/O

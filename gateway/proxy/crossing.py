@@ -12,6 +12,7 @@ from gateway.proxy.answer import AnswerHead, answer_head
 from gateway.proxy.connection import Connection
 from gateway.proxy.live import Handle, LiveConnections
 from gateway.proxy.passage import Passage
+from gateway.proxy.pool import Address
 from gateway.proxy.record import CLIENT_LEFT, Records
 from gateway.proxy.response_head import broken
 from gateway.proxy.upstream import Upstream
@@ -32,14 +33,15 @@ class Crossing:
         "_began",
         "_body",
         "_client",
-        "_first_byte",
         "_handle",
         "_head",
-        "_idle",
+        "_headers",
         "_length",
+        "_queue",
         "_reader",
         "_records",
         "_request_head",
+        "_to",
         "_upstream",
         "passage",
     )
@@ -63,39 +65,37 @@ class Crossing:
         self._address = address
         self._records = records
         self._began = clock.stopwatch()
-        self._first_byte = self._idle = 0.0
         self._reader = ResponseReader(passage.forward.permit.target.method)
         self._head: AnswerHead | None = None
         self._handle: Handle | None = None
         self._upstream: Connection | None = None
+        self._queue: Address | None = None
 
     def begin(self, upstream: Upstream, headers: Lines, live: LiveConnections) -> bool:
-        """Send the request on, if a connection to the upstream is free at this moment."""
+        """Send the request on, now or as soon as a connection to the upstream is free.
+
+        False where it had better go the ordinary way.
+        """
         connection = upstream.free_now()
         if connection is None:
-            return False
-        self._upstream = connection
-        self._first_byte, self._idle = upstream.limits.first_byte, upstream.limits.idle
+            self._queue = upstream.enqueue(self)
+            if self._queue is None:
+                return False
+        self._to, self._headers, self._upstream = upstream, headers, connection
         self._client.cross(self, (self._length or 0) - len(self._body))
         snapshot = self.passage.snapshot
         if snapshot is not None:
             self._handle = live.register(snapshot.session, self.cut, since=self.passage.as_of)
-        if self._upstream is not None:  # else it was cut: its session has ended
-            permit, body = self.passage.forward.permit, self._body
-            upstream.send_now(permit, headers, connection, self, length=self._length, body=body)
-            self._body = b""
-            self._sent(connection)
+        if self._upstream is not None:  # else it was cut, as its session has ended, or it waits
+            self._send(self._upstream)
+        elif self._queue is not None:
+            self._client.hold_body()
         return True
 
-    def cut(self, reason: str) -> None:
-        """End both sides at once; nothing that is still under way arrives."""
-        del reason
-        self.lost()
-        self._client.abort()
-
-    def _may_pass(self) -> bool:
-        """Where the answer is no, this was cut already."""
-        return self._upstream is not None and (self._handle is None or self._handle.may_pass())
+    def _send(self, connection: Connection) -> None:
+        permit, body, self._body = self.passage.forward.permit, self._body, b""
+        self._to.send_now(permit, self._headers, connection, self, length=self._length, body=body)
+        self._sent(connection)
 
     def _sent(self, upstream: Connection) -> None:
         """A part of the request was written: what comes next is somebody's turn, and has a deadline.
@@ -106,10 +106,38 @@ class Crossing:
             self._expect_answer(upstream)
         elif not upstream.is_writable:
             self._client.hold_body()
-            upstream.expect(self._idle)
+            upstream.expect(self._to.limits.idle)
 
     def _expect_answer(self, upstream: Connection) -> None:
-        upstream.expect(self._first_byte if self._head is None else self._idle)
+        upstream.expect(self._to.limits.first_byte if self._head is None else self._to.limits.idle)
+
+    # what the pool does with it, where it has to wait
+
+    def served(self, connection: Connection) -> bool:
+        if self._handle is not None and not self._handle.may_pass():
+            return False  # it was cut just now
+        self._queue, self._upstream = None, connection
+        self._send(connection)
+        self._client.release_body()
+        return True
+
+    def sent_away(self, failure: UpstreamFailed | None) -> None:
+        self._queue = None
+        self._close_handle()
+        earlier = None if failure is None else Earlier(failure, self._began)
+        self._client.turn_back(self._request_head + self._body, earlier)
+
+    # what ends it from outside
+
+    def cut(self, reason: str) -> None:
+        """End both sides at once; nothing that is still under way arrives."""
+        del reason
+        self.lost()
+        self._client.abort()
+
+    def _may_pass(self) -> bool:
+        """Where the answer is no, this was cut already."""
+        return self._upstream is not None and (self._handle is None or self._handle.may_pass())
 
     # what the upstream's connection does with it
 
@@ -144,7 +172,7 @@ class Crossing:
         if self._reader.complete:
             self._complete(head)
         elif self._upstream is not None and self._client.is_writable and not self._client.body_left:
-            self._upstream.expect(self._idle)
+            self._upstream.expect(self._to.limits.idle)
 
     def ended(self, error: Exception | None) -> None:
         try:
@@ -170,7 +198,7 @@ class Crossing:
             self._sent(self._upstream)
 
     def lost(self) -> None:
-        if self._upstream is not None:  # else it is over, and on record
+        if self._upstream is not None or self._queue is not None:  # else it is over, and on record
             self._give_up()
             self._keep_record()
 
@@ -220,6 +248,9 @@ class Crossing:
         self._client.turn_back(rest, Earlier(failure, self._began))
 
     def _give_up(self) -> None:
+        queue, self._queue = self._queue, None
+        if queue is not None:
+            queue.leave(self)
         upstream, self._upstream = self._upstream, None
         if upstream is not None:
             upstream.receiver = None

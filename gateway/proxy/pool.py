@@ -2,6 +2,8 @@
 
 A request takes the newest free connection of an address, or makes one, or waits until one of these is
 possible. Who waits is served in order and handed a connection directly, so nobody can take it in between.
+A `Customer` needs no task to wait: connections are made for it, a few at a time, and it gets the first that
+is free, whether made or released.
 """
 
 import asyncio
@@ -11,6 +13,7 @@ from urllib.parse import urlsplit
 
 from gateway.errors import UpstreamFailed, UpstreamFault
 from gateway.proxy.connection import Connection
+from gateway.proxy.customers import Customer, Customers
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,10 @@ class UpstreamLimits:
     retry_after_failure: float = 10.0
 
 
+_MADE_AT_ONCE = 8
+"""Connections under way for customers: in a burst most are served sooner by what others release."""
+
+
 class Address:
     """One place where an app answers, and the connections to it."""
 
@@ -51,6 +58,8 @@ class Address:
         self._open: set[Connection] = set()  # free, in use, or being made
         self._free: list[Connection] = []  # the newest last
         self._waiting: dict[asyncio.Future[Connection], None] = {}  # an ordered set
+        self._customers = Customers(limits.waiting, limits.connect, self._send_away_customer)
+        self._making: set[asyncio.Task[None]] = set()
         self._closed = False
 
     @property
@@ -76,6 +85,21 @@ class Address:
                 return connection
             connection.abort()
         return None
+
+    def enqueue(self, customer: Customer) -> bool:
+        """Serve a customer as soon as there is a connection, or send it away within `connect`.
+
+        Not where requests wait that come first, or where the address has just failed.
+        """
+        rests = self.rests_until > asyncio.get_running_loop().time()
+        if self._closed or self._waiting or rests or not self._customers.add(customer):
+            return False
+        self._make_for_customers()
+        return True
+
+    def leave(self, customer: Customer) -> None:
+        """It waits no more. Harmless when it did not."""
+        self._customers.leave(customer)
 
     async def reserve(self) -> Connection:
         """A connection for one request: a usable one, or one that `connect` has to make.
@@ -108,6 +132,10 @@ class Address:
     def close(self) -> None:
         """Close every connection, whatever it carries, and send away who waits."""
         self._closed = True
+        while customer := self._customers.first():
+            customer.sent_away(None)
+        for making in tuple(self._making):
+            making.cancel()
         for connection in tuple(self._open):
             connection.abort()
         for waiter in tuple(self._waiting):
@@ -116,6 +144,13 @@ class Address:
     # Home, as connections know it
 
     def released(self, connection: Connection) -> None:
+        if self._customers:
+            if not connection.usable():
+                connection.abort()
+                return
+            while customer := self._customers.first():
+                if customer.served(connection):
+                    return
         waiter = self._first_waiter()
         if waiter is not None:
             waiter.set_result(connection)
@@ -128,11 +163,37 @@ class Address:
         self._open.discard(connection)
         if connection in self._free:
             self._free.remove(connection)
+        self._make_for_customers()
         if len(self._open) < self._limits.connections and (waiter := self._first_waiter()):
             waiter.set_result(self._admit())
 
     def failed(self) -> None:
         self.rests_until = asyncio.get_running_loop().time() + self._limits.retry_after_failure
+
+    def _make_for_customers(self) -> None:
+        most = min(len(self._customers), _MADE_AT_ONCE)
+        while len(self._making) < most and len(self._open) < self._limits.connections and not self._closed:
+            making = asyncio.get_running_loop().create_task(self._make())
+            self._making.add(making)
+            making.add_done_callback(self._made)
+
+    async def _make(self) -> None:
+        connection = self._admit()
+        try:
+            await self.connect(connection)
+        except UpstreamFailed:
+            if customer := self._customers.first():
+                customer.sent_away(None)
+        else:
+            connection.release()
+
+    def _made(self, making: "asyncio.Task[None]") -> None:
+        self._making.discard(making)
+        self._make_for_customers()
+
+    def _send_away_customer(self, customer: Customer) -> None:
+        all_are_being_made = len(self._open) <= len(self._making)
+        customer.sent_away(None if all_are_being_made else _none_in_time())
 
     def _take(self) -> Connection | None:
         """Decide without waiting; None when all connections are in use."""
@@ -175,7 +236,7 @@ class Address:
 
     def _send_away(self, waiter: "asyncio.Future[Connection]") -> None:
         if not waiter.done():
-            waiter.set_exception(UpstreamFailed(UpstreamFault.TIMEOUT, "no connection became free in time"))
+            waiter.set_exception(_none_in_time())
 
     def _take_back(self, connection: Connection) -> None:
         """A connection was handed to somebody who gave up in the same moment."""
@@ -183,6 +244,10 @@ class Address:
             self.lost(connection)
         else:
             connection.release()
+
+
+def _none_in_time() -> UpstreamFailed:
+    return UpstreamFailed(UpstreamFault.TIMEOUT, "no connection became free in time")
 
 
 class Pool:
@@ -204,6 +269,11 @@ class Pool:
         if connection is None:
             self._turn = turn
         return connection
+
+    def enqueue(self, customer: Customer) -> Address | None:
+        """Have a customer wait at the address whose turn it is; None where it had better not wait."""
+        address = self._in_order()[0]
+        return address if address.enqueue(customer) else None
 
     async def connection(self) -> Connection:
         """A connection for one request, made and usable at this moment.

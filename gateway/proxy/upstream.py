@@ -9,8 +9,9 @@ from collections.abc import AsyncGenerator, AsyncIterable, Callable, Sequence
 
 from gateway.core.decision import Permit
 from gateway.proxy.connection import Connection, Receiver
+from gateway.proxy.customers import Customer
 from gateway.proxy.exchange import Exchange
-from gateway.proxy.pool import Pool, UpstreamLimits
+from gateway.proxy.pool import Address, Pool, UpstreamLimits
 from gateway.proxy.wire import Lines, RawHeaders, ResponseReader, request_head
 
 __all__ = ["RawHeaders", "Tunnel", "Upstream", "UpstreamLimits", "UpstreamResponse"]
@@ -150,6 +151,10 @@ class Upstream:
         """A connection that is free at this moment; None if there is none. It is to be used, or released."""
         return self._pool.free_now()
 
+    def enqueue(self, customer: Customer) -> Address | None:
+        """Have a customer wait for a connection: where it does, and may `leave`; None where it does not."""
+        return self._pool.enqueue(customer)
+
     def send_now(
         self,
         permit: Permit,
@@ -160,7 +165,7 @@ class Upstream:
         length: int | None = None,
         body: bytes = b"",
     ) -> None:
-        """Send a request over a connection of `free_now`; `receiver` gets what comes.
+        """Send a request over a connection that is free; `receiver` gets what comes.
 
         `length` is that of its whole body, None for one without; `body` the part of it that is here. The
         caller writes the rest to the connection, and looks after the deadlines (`UpstreamLimits`). Raises

@@ -124,10 +124,10 @@ class QuickConnection(Connection):
             )
         self._release()
 
-    def turn_back(self, data: bytes, earlier: Earlier) -> None:
+    def turn_back(self, data: bytes, earlier: Earlier | None) -> None:
         """Let the ordinary way answer the request `data`, which failed so before it had an answer.
 
-        What is left of its body comes behind `data`.
+        What is left of its body comes behind `data`. Without `earlier`, nothing of it was sent on yet.
         """
         self._crossing = None
         self.earlier = earlier

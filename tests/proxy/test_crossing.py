@@ -1,13 +1,16 @@
 """A request on the short cut, between real sockets: what passes, what breaks it, and what is left of it."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
-from support.crossing import counted, crossing, get, over, saying, until_reset
+from support.crossing import PATIENT, Crossed, counted, crossing, get, over, post, saying, until_reset
 from support.raw_client import RawClient
-from support.upstreams import OK, Peer, Script, until
+from support.upstreams import OK, Peer, Script, refusing, until
 
-from gateway.proxy.upstream import UpstreamLimits
+from gateway.proxy.upstream import Upstream, UpstreamLimits
 
 SIZED = b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n"
 STREAM = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
@@ -246,10 +249,10 @@ async def test_what_comes_behind_an_answer_is_nobodys(extra: bytes, answer: byte
         assert (await scene.client.answer()).body == b"ordinary"
 
 
-# --- what does not cross
+# --- where no connection is free
 
 
-async def test_without_a_free_connection_nothing_crosses() -> None:
+async def test_a_request_waits_for_a_connection_that_is_made_for_it() -> None:
     go_on = asyncio.Event()
 
     async def script(peer: Peer) -> None:
@@ -259,10 +262,105 @@ async def test_without_a_free_connection_nothing_crosses() -> None:
         await peer.rest()
 
     async with crossing(script) as scene, await RawClient.connect(scene.bridge.port) as other:
+        scene.bridge.waits = True
         await scene.client.send(get())
         await until(lambda: bool(scene.app.heads))
-        await other.send(get(b"/other"))
-        assert (await other.answer()).body == b"ordinary"
+        await other.send(get(b"/warm"))
+        assert (await other.answer()).body == b"warm"
         go_on.set()
         assert (await scene.client.answer()).body == b"ok"
-        assert (scene.bridge.taken, scene.bridge.ordinary) == ([get()], ["GET /other"])
+        assert (scene.bridge.taken, scene.bridge.ordinary) == ([get(), get(b"/warm")], [])
+        assert len(scene.app.peers) == 2
+        assert counted(scene) == {"2xx": 2}
+
+
+@asynccontextmanager
+async def one_in_use(
+    limits: UpstreamLimits = PATIENT, at_most: int = 1
+) -> AsyncIterator[tuple[Crossed, RawClient, asyncio.Event]]:
+    """The only connection is in use, until the event; a second client has asked for one, with a body."""
+    go_on = asyncio.Event()
+
+    async def script(peer: Peer) -> None:
+        await peer.head()
+        await go_on.wait()
+        await peer.say(OK)
+        await peer.head()
+        assert await peer.reader.readexactly(10) == b"0123456789"
+        await peer.say(OK)
+        await peer.rest()
+
+    async with (
+        crossing(script, upstream=replace(limits, connections=at_most)) as scene,
+        await RawClient.connect(scene.bridge.port) as other,
+    ):
+        scene.bridge.waits = True
+        await scene.client.send(get())
+        await until(lambda: bool(scene.app.heads))
+        await other.send(post(10) + b"012")
+        await until(lambda: len(scene.bridge.crossings) == 2)
+        await other.send(b"34")
+        yield scene, other, go_on
+
+
+async def test_a_request_waits_for_a_connection_that_another_one_has() -> None:
+    async with one_in_use() as (scene, other, go_on):
+        (_, waiting) = scene.bridge.crossings
+        await until(lambda: waiting._client._held == b"34")
+        go_on.set()
+        assert (await scene.client.answer()).body == b"ok"
+        await other.send(b"56789")
+        assert (await other.answer()).body == b"ok"
+        assert scene.bridge.ordinary == []
+        assert len(scene.app.peers) == 1
+
+
+async def test_who_waited_for_too_long_is_told_and_stays_in_step() -> None:
+    async with one_in_use(replace(PATIENT, connect=0.1)) as (scene, other, go_on):
+        await until(lambda: bool(scene.bridge.failures))
+        await other.send(b"56789" + get(b"/next"))
+        answer = await other.answer()
+        assert (answer.status, answer.body) == (504, b"upstream-timeout")
+        go_on.set()
+        assert (await scene.client.answer()).body == b"ok"
+        assert scene.bridge.ordinary[0] == "POST /up"
+
+
+@pytest.mark.parametrize("how", ["the client leaves", "the session ends"])
+async def test_who_is_gone_waits_no_more(how: str) -> None:
+    async with one_in_use() as (scene, other, go_on):
+        first, waiting = scene.bridge.crossings
+        if how == "the client leaves":
+            other.writer.transport.abort()
+        else:
+            waiting.cut("ended")
+        await until(lambda: len(scene.listener._connections) == 1)
+        assert counted(scene) == {"4xx": 1}
+        assert scene.bridge.live.count == 1
+        go_on.set()
+        assert (await scene.client.answer()).body == b"ok"
+        assert scene.bridge.upstream.free_connections == 1
+        assert len(scene.app.heads) == 1
+        assert first._upstream is None
+
+
+async def test_who_may_not_pass_any_more_when_there_is_a_connection_is_cut() -> None:
+    async with one_in_use() as (scene, other, go_on):
+        first, _ = scene.bridge.crossings
+        scene.bridge.live.fence = lambda _: first._upstream is not None
+        go_on.set()
+        assert (await scene.client.answer()).body == b"ok"
+        await until_reset(other)
+        assert scene.bridge.upstream.free_connections == 1
+        assert len(scene.app.heads) == 1
+
+
+async def test_where_none_can_be_made_the_ordinary_way_tells() -> None:
+    async with crossing(saying()) as scene:
+        scene.bridge.waits = True
+        scene.bridge.upstream = Upstream([refusing()], PATIENT)
+        await scene.client.send(post(10) + b"012")
+        await until(lambda: bool(scene.bridge.crossings))
+        await scene.client.send(b"3456789")
+        assert (await scene.client.answer()).body == b"0123456789"
+        assert (scene.bridge.ordinary, scene.bridge.failures) == (["POST /up"], [])

@@ -5,7 +5,7 @@ import socket
 from dataclasses import replace
 
 import pytest
-from support.upstreams import Peer, serving, until
+from support.upstreams import Peer, refusing, serving, until
 
 from gateway.errors import UpstreamFailed, UpstreamFault
 from gateway.proxy.connection import Connection
@@ -16,12 +16,6 @@ PATIENT = UpstreamLimits(connections=2, connect=60, keep=60, retry_after_failure
 
 async def silent(peer: Peer) -> None:
     await peer.rest()
-
-
-def refusing() -> str:
-    """An address where nobody listens."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return f"http://127.0.0.1:{server.getsockname()[1]}"
 
 
 async def take(address: Address) -> Connection:

@@ -66,7 +66,7 @@ class Bridge:
 
     `taken` are the requests that crossed, `ordinary` those that came the ordinary way, `failures` what had
     come of these before. The ordinary way answers 200, or what it makes of a failure. `as_of` is when it was
-    looked up who asks; None for just now.
+    looked up who asks; None for just now. Only where it `waits` for a connection, one need not be free.
     """
 
     upstream: Upstream
@@ -76,6 +76,7 @@ class Bridge:
     failures: list[Exception] = field(default_factory=list)
     crossings: list[Crossing] = field(default_factory=list)
     as_of: Mark | None = None
+    waits: bool = False
     port: int = 0
 
     def __post_init__(self) -> None:
@@ -89,7 +90,7 @@ class Bridge:
             return False
         method, target, length = form["method"].decode(), form["target"].decode("latin-1"), form["length"]
         body = data[form.end() :]
-        if len(body) > int(length or 0):
+        if len(body) > int(length or 0) or not (self.waits or self.upstream.free_connections):
             return False
         match = Match(APP, None, Need.PUBLIC, None)
         decision = decide(parse_target(method, target, "localhost"), match, None, 0.0)

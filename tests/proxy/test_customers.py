@@ -1,0 +1,132 @@
+"""Who waits for a connection without a task."""
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+from proxy.test_pool import PATIENT, settle, silent, take
+from support.upstreams import refusing, serving, until
+
+from gateway.errors import UpstreamFailed, UpstreamFault
+from gateway.proxy.connection import Connection
+from gateway.proxy.pool import Address, Pool
+
+
+class Buyer:
+    """What a customer was given; `wants` is whether it takes a connection."""
+
+    def __init__(self, *, wants: bool = True) -> None:
+        self.wants = wants
+        self.got: list[Connection] = []
+        self.told: list[UpstreamFailed | None] = []
+
+    def served(self, connection: Connection) -> bool:
+        if self.wants:
+            self.got.append(connection)
+        return self.wants
+
+    def sent_away(self, failure: UpstreamFailed | None) -> None:
+        self.told.append(failure)
+
+
+async def test_connections_are_made_for_customers_a_few_at_a_time() -> None:
+    async with serving(silent) as upstream:
+        address = Address(upstream.address, replace(PATIENT, connections=100))
+        buyers = [Buyer() for _ in range(40)]
+        assert all(address.enqueue(buyer) for buyer in buyers)
+        assert len(address._making) == 8
+        await until(lambda: all(buyer.got for buyer in buyers))
+        assert len({id(buyer.got[0]) for buyer in buyers}) == 40
+        assert (address.open, address.free, address._making) == (40, 0, set())
+        address.close()
+
+
+async def test_a_customer_gets_what_is_free_first_in_its_turn() -> None:
+    async with serving(silent) as upstream:
+        address = Address(upstream.address, replace(PATIENT, connections=1))
+        held = await take(address)
+        buyers = [Buyer(wants=number != 1) for number in range(4)]
+        assert all(address.enqueue(buyer) for buyer in buyers)
+        address.leave(buyers[2])
+        later = asyncio.create_task(take(address))  # behind them
+        await settle()
+        held.release()
+        assert [buyer.got for buyer in buyers] == [[held], [], [], []]
+        held.release()
+        assert [buyer.got for buyer in buyers] == [[held], [], [], [held]]
+        held.release()
+        assert await later is held
+        assert len(upstream.peers) == 1
+        assert [buyer.told for buyer in buyers] == [[]] * 4
+        address.close()
+
+
+async def test_what_hung_up_while_it_was_released_is_replaced_for_a_customer() -> None:
+    async with serving(silent) as upstream:
+        address, buyer = Address(upstream.address, replace(PATIENT, connections=1)), Buyer()
+        first = await take(address)
+        await until(lambda: bool(upstream.peers))
+        assert address.enqueue(buyer)
+        upstream.peers[0].hang_up()
+        await until(lambda: not first.usable())
+        first.release()
+        await until(lambda: bool(buyer.got))
+        assert buyer.got[0] is not first
+        address.close()
+
+
+async def test_a_customer_does_not_pass_those_who_wait() -> None:
+    async with serving(silent) as upstream:
+        address = Address(upstream.address, replace(PATIENT, connections=1))
+        held = await take(address)
+        waiting = asyncio.create_task(take(address))
+        await settle()
+        assert not address.enqueue(Buyer())
+        held.release()
+        assert await waiting is held
+        address.close()
+
+
+async def test_where_no_connection_can_be_made_customers_are_sent_away_and_no_more_come() -> None:
+    address, buyers = Address(refusing(), PATIENT), [Buyer() for _ in range(3)]
+    assert all(address.enqueue(buyer) for buyer in buyers)
+    await until(lambda: all(buyer.told for buyer in buyers))
+    assert [buyer.told for buyer in buyers] == [[None]] * 3
+    assert address.open == 0
+    assert not address.enqueue(Buyer())
+
+
+@pytest.mark.parametrize("one_is_in_use", [True, False])
+async def test_a_customer_has_a_limit_to_its_patience(one_is_in_use: bool) -> None:
+    """Where not even one connection was made, another address may have one."""
+    async with serving(silent) as upstream:
+        limits = replace(PATIENT, connections=int(one_is_in_use), connect=0.05)
+        address, buyer = Address(upstream.address, limits), Buyer()
+        if one_is_in_use:
+            await take(address)
+        assert address.enqueue(buyer)
+        await until(lambda: bool(buyer.told))
+        assert [failure and failure.fault for failure in buyer.told] == [
+            UpstreamFault.TIMEOUT if one_is_in_use else None
+        ]
+        address.close()
+
+
+async def test_the_queue_of_customers_is_bounded_and_ends_with_the_address() -> None:
+    address = Address("http://127.0.0.1:1", replace(PATIENT, connections=0, waiting=2))
+    buyers = [Buyer() for _ in range(3)]
+    assert [address.enqueue(buyer) for buyer in buyers] == [True, True, False]
+    address.close()
+    assert [buyer.told for buyer in buyers] == [[None], [None], []]
+    assert not address.enqueue(Buyer())
+
+
+async def test_a_customer_waits_at_the_address_whose_turn_it_is() -> None:
+    async with serving(silent) as one, serving(silent) as other:
+        pool, buyers = Pool([one.address, other.address], PATIENT), [Buyer() for _ in range(2)]
+        for buyer in buyers:
+            assert pool.free_now() is None
+            assert pool.enqueue(buyer) is not None
+            await until(lambda: bool(buyer.got))  # noqa: B023 - it waits here
+        assert (len(one.peers), len(other.peers)) == (1, 1)
+        pool.close()

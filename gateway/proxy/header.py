@@ -69,6 +69,7 @@ class Header(NamedTuple):
     headers on as variables confuse them (`Remote_User`). `line` is how it is written. `from_client` and
     `from_upstream` say whether the other side gets to see it, if no Connection header says otherwise.
     `is_fit`: its name is a token (RFC 9110 section 5.6.2), and nothing in its value could end the line.
+    `may_be_secret`: its name hints at a secret in its value.
     """
 
     key: bytes
@@ -79,15 +80,11 @@ class Header(NamedTuple):
     from_client: bool
     from_upstream: bool
     is_fit: bool
+    may_be_secret: bool
 
 
 def fold(name: bytes) -> bytes:
     return name.translate(_FOLD)
-
-
-def may_be_secret(header: Header) -> bool:
-    """Whether the header's name hints at a secret in its value."""
-    return _HINTS.search(header.folded) is not None
 
 
 def header_of(line: bytes) -> Header:
@@ -118,6 +115,7 @@ def _read(line: bytes) -> Header:
         and not folded.startswith(_FAMILIES_NOT_FROM_CLIENTS),
         from_upstream=end_to_end and not own_cookie and not folded.startswith(b"proxy-"),
         is_fit=_FIT.fullmatch(line) is not None,
+        may_be_secret=_HINTS.search(folded) is not None,
     )
 
 
@@ -126,7 +124,7 @@ _remembered: dict[bytes, Header] = {}
 
 def _learn(line: bytes) -> Header:
     header = _read(line)
-    if len(line) <= _LONGEST_REMEMBERED and not may_be_secret(header):
+    if len(line) <= _LONGEST_REMEMBERED and not header.may_be_secret:
         if len(_remembered) >= _REMEMBERED:
             _remembered.clear()  # what is used often is back at once
         _remembered[line] = header

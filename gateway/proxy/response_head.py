@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gateway.errors import UpstreamFailed, UpstreamFault
-from gateway.proxy.header import Header, header_of, may_be_secret
+from gateway.proxy.header import Header, header_of
 
 MAX_FIELDS = 200
 """Headers in a response."""
@@ -88,7 +88,7 @@ def _read(block: bytes) -> ResponseHead | None:
         chunked=chunked,
         keeps_alive=minor == b"1" and b"close" not in options,
         switches=_values(headers, b"upgrade") == [b"websocket"] and b"upgrade" in options,
-        recurs=len(block) <= _LONGEST_REMEMBERED and not any(map(may_be_secret, headers)),
+        recurs=len(block) <= _LONGEST_REMEMBERED and not any(header.may_be_secret for header in headers),
     )
 
 

@@ -9,6 +9,7 @@ and used for the very same bytes only.
 """
 
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from gateway import clock
@@ -53,11 +54,14 @@ _WITH_CONTENT = frozenset(method.encode() for method in WITH_CONTENT)
 class _Known:
     """What one block of header lines says, if it comes from where this one came from.
 
-    `length` is that of a body, None where none is declared.
+    `own` are those of its headers, by their lines, that are remembered for no other connection. `length` is
+    that of a body, None where none is declared. `envelope` was made of the headers `telling`.
     """
 
     block: bytes
+    own: Mapping[bytes, Header]
     length: int | None
+    telling: Sequence[tuple[bytes, bytes]]
     envelope: Envelope
     place: Place | None
     origin: str
@@ -122,30 +126,49 @@ class ShortCut:
         fields = _FIELDS.match(data, at)
         if fields is None or connection.transport is None:
             return None
-        block = fields[0]
-        headers = [header_of(line) for line in block[:-4].split(b"\r\n")]
+        block, before = fields[0], connection.memory
+        if not isinstance(before, _Known):
+            before = None
+        own = before.own if before else {}
+        lines = block[:-4].split(b"\r\n")
+        headers = [own.get(line) or header_of(line) for line in lines]
         if len(headers) > self._most_headers or not _are_plain(headers):
             return None
-        peer = connection.transport.get_extra_info("peername")
-        reader = self._pipeline.reader
-        telling = tuple([(header.name, header.value) for header in headers if header.key in TELLING])
-        envelope = reader.envelope(telling, peer)
-        if envelope.cookies.resume is not None:
+        told = self._told(headers, connection.transport.get_extra_info("peername"), before)
+        if told is None:
             return None
-        authority = envelope.host.lower()
-        try:
-            told = outbound(headers, authority, route=envelope.route, scheme=reader.scheme)
-        except ValueError:
-            return None
-        before = connection.memory  # mostly the same person asks
-        if isinstance(before, _Known) and before.envelope.cookies.session == envelope.cookies.session:
-            place = before.place
-        else:
-            place = self._pipeline.memory.place_of(envelope.cookies)
-        length = _declared(headers)
-        known = _Known(block, length, envelope, place, f"{reader.scheme}://{authority}", told)
+        telling, envelope, place, to_app = told
+        known = _Known(
+            block=block,
+            own={line: header for line, header in zip(lines, headers, strict=True) if header.may_be_secret},
+            length=_declared(headers),
+            telling=telling,
+            envelope=envelope,
+            place=place,
+            origin=f"{self._pipeline.reader.scheme}://{envelope.host.lower()}",
+            outbound=to_app,
+        )
         connection.memory = known if len(block) <= _LONGEST_KEPT else None
         return known
+
+    def _told(
+        self, headers: Sequence[Header], peer: object, before: _Known | None
+    ) -> tuple[Sequence[tuple[bytes, bytes]], Envelope, Place | None, Outbound] | None:
+        """What headers say to the gateway, and will say to the app; mostly the same person asks as before."""
+        reader = self._pipeline.reader
+        telling = [(header.name, header.value) for header in headers if header.key in TELLING]
+        if before is not None and before.telling == telling:
+            envelope, place = before.envelope, before.place
+        else:
+            envelope = reader.envelope(tuple(telling), peer)
+            place = self._pipeline.memory.place_of(envelope.cookies)
+        if envelope.cookies.resume is not None:
+            return None
+        try:
+            to_app = outbound(headers, envelope.host.lower(), route=envelope.route, scheme=reader.scheme)
+        except ValueError:
+            return None
+        return telling, envelope, place, to_app
 
 
 def _are_plain(headers: list[Header]) -> bool:

@@ -145,12 +145,15 @@ class QuickConnection(Connection):
     # what the event loop does with it
 
     def data_received(self, data: bytes) -> None:
-        if self._must_wait() and data:
+        if self._is_between_requests() and not (self._crossing or self._held or self._paused):
+            if not (data and self._short_cut(self, data)):
+                self._take_the_ordinary_way(data)
+        elif data and self._must_wait():
             if self.body_left and not (self._holds_body or self._held):
                 self._pass_body(data)
             else:
                 self._hold(data)
-        elif not (data and self._is_between_requests() and self._short_cut(self, data)):
+        else:
             self._take_the_ordinary_way(data)
 
     def _take_the_ordinary_way(self, data: bytes) -> None:

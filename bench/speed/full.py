@@ -42,7 +42,7 @@ async def measure(
     async with upstream.running(folder / "app") as app:
         async with all_running({**starters, **also}, folder / "plain", app.port) as proxies:
             await _rates(figures, proxies, frozenset(also), app, plan)
-            await _latency(figures, proxies, frozenset(also), plan)
+            await _latency(figures, proxies, frozenset(also), app, plan)
         own = {name: starter for name, starter in starters.items() if name != OAUTH2}
         async with all_running(own, folder / "sink", app.sink) as proxies:
             measured = await workloads.measure(workloads.UPLOAD, proxies, app, plan)
@@ -74,10 +74,12 @@ async def _rates(
         _put(figures, workload.name, workload.title, measured)
 
 
-async def _latency(figures: Figures, proxies: list[Proxy], also: frozenset[str], plan: Plan) -> None:
+async def _latency(
+    figures: Figures, proxies: list[Proxy], also: frozenset[str], app: upstream.Upstream, plan: Plan
+) -> None:
     some = [proxy for proxy in proxies if proxy.name not in also]
     most = figures[workloads.SMALL_GET.name]
-    figures["latency"] = await latency.at_half(some, most, plan)
+    figures["latency"] = await latency.at_half(some, most, plan, app.port)
     for half, by_name in figures["latency"].items():
         report.show_latency(half, by_name)
 

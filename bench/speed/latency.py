@@ -14,22 +14,31 @@ _MOST = 0.9
 Latency = dict[str, float]
 
 
+NONE = "none"
+"""The app itself, asked at the same rate: what of the times is the load's, and the machine's."""
+
+
 async def at_half(
-    proxies: Sequence[Proxy], most: Mapping[str, float], plan: Plan
+    proxies: Sequence[Proxy], most: Mapping[str, float], plan: Plan, app: int
 ) -> dict[str, dict[str, Latency]]:
-    """By whose half it is (`own` or `watchword`) and by proxy: the rate, and percentiles in milliseconds."""
+    """By whose half it is (`own` or `watchword`) and by proxy: the rate, and percentiles in milliseconds.
+
+    `app` is the port of the app behind them all.
+    """
     rates = {
         "own": {proxy.name: most[proxy.name] / 2 for proxy in proxies},
         "watchword": {
             proxy.name: most["watchword"] / 2
             for proxy in proxies
             if most["watchword"] / 2 < _MOST * most[proxy.name]
-        },
+        }
+        | {NONE: most["watchword"] / 2},
     }
+    everybody = [*proxies, Proxy(NONE, app, 0)]
     found: dict[str, dict[str, list[Latency]]] = {half: {} for half in rates}
     for number in range(plan.rounds):
-        first = number % len(proxies)
-        for proxy in [*proxies[first:], *proxies[:first]]:
+        first = number % len(everybody)
+        for proxy in [*everybody[first:], *everybody[:first]]:
             for half, by_name in rates.items():
                 if proxy.name not in by_name or (half, proxy.name) == ("watchword", "watchword"):
                     continue

@@ -18,6 +18,7 @@ TITLES = {
     "oauth2_proxy": "oauth2-proxy, session in Redis",
     "watchword": "Watchword, every check on",
     "watchword_logging": "Watchword, with a log of requests",
+    "none": "no proxy: the app itself",
 }
 
 Measured = dict[str, Rate]

@@ -74,9 +74,11 @@ async def test_every_other_load_is_answered(tmp_path: Path) -> None:
             for workload in workloads.OF_THE_APP[1:]:
                 rates = await workloads.measure(workload, running, app, SHORT, warm_up=False)
                 assert all(rate.requests > 0 and rate.broken == 0 for rate in rates.values())
-            found = await latency.at_half(running, {"naive_aiohttp": 200.0, "watchword": 100.0}, SHORT)
+            most = {"naive_aiohttp": 200.0, "watchword": 100.0}
+            found = await latency.at_half(running, most, SHORT, app.port)
             assert all(each["p50"] <= each["p99"] for half in found.values() for each in half.values())
             assert found["watchword"]["naive_aiohttp"]["rate"] == 50
+            assert found["watchword"]["none"]["rate"] == 50
         async with all_running(PAIR, tmp_path / "sink", app.sink) as running:
             for rates in (
                 await workloads.measure(workloads.UPLOAD, running, app, SHORT, warm_up=False),

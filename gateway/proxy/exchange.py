@@ -7,7 +7,7 @@ request and the answer are complete, and is closed otherwise.
 """
 
 import asyncio
-from collections.abc import AsyncIterable
+from collections.abc import AsyncIterable, Callable
 
 from gateway.errors import BadRequest, UpstreamFailed, UpstreamFault
 from gateway.proxy.connection import Connection
@@ -20,12 +20,16 @@ HIGH_WATER = 64 * 1024
 
 
 class Exchange:
-    """Receives what its connection brings, and keeps it until the caller takes it."""
+    """Receives what its connection brings, and keeps it until the caller takes it.
+
+    `passes_on` is offered what arrives where nothing waits, and takes all of it or nothing.
+    """
 
     def __init__(self, connection: Connection, reader: ResponseReader, limits: UpstreamLimits) -> None:
         connection.receiver = self
         self.reader = reader
         self.buffered = 0
+        self.passes_on: Callable[[bytes], bool] | None = None
         self._connection = connection
         self._limits = limits
         self._pieces: list[bytes] = []
@@ -90,6 +94,13 @@ class Exchange:
     def is_tunnel(self) -> bool:
         return self.reader.status == 101
 
+    def write_now(self, data: bytes) -> bool:
+        """Write, if the upstream reads as fast as that; else nothing is done."""
+        if self._over or not self._connection.is_writable:
+            return False
+        self._connection.write(data)
+        return True
+
     async def write(self, data: bytes) -> None:
         if not self._over:
             self._connection.write(data)
@@ -129,7 +140,7 @@ class Exchange:
         except UpstreamFailed as failure:
             self._fail(failure)
             return
-        if body:
+        if body and (self._pieces or self.passes_on is None or not self.passes_on(body)):
             self._pieces.append(body)
             self.buffered += len(body)
         if self.reader.complete:
@@ -196,6 +207,7 @@ class Exchange:
     def _conclude(self) -> None:
         self._over = True
         self._connection.receiver = None
+        self.passes_on = None
         if self._sender is not None:
             self._sender.cancel()
         self._wake()

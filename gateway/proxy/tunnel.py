@@ -31,12 +31,17 @@ RFC 6455 section 11.7)."""
 _RESTART = "the gateway restarts"
 
 _HIGH_WATER = 64 * 1024
+_LARGE = 16 * 1024
 
 
 class ClientBytes:
-    """What a client sends, as a parser to aiohttp's connection and as a stream to us."""
+    """What a client sends, as a parser to aiohttp's connection and as a stream to us.
+
+    `passes_on` is offered what arrives where nothing waits, and takes all of it or nothing.
+    """
 
     def __init__(self, connection: Connection) -> None:
+        self.passes_on: Callable[[bytes], bool] | None = None
         self._connection = connection
         self._pieces: list[bytes] = []
         self._size = 0
@@ -46,6 +51,8 @@ class ClientBytes:
 
     def feed_data(self, data: bytes) -> tuple[bool, bytes]:
         if self._deaf:
+            return False, b""
+        if not self._pieces and self.passes_on is not None and self.passes_on(data):
             return False, b""
         self._pieces.append(data)
         self._size += len(data)
@@ -69,6 +76,14 @@ class ClientBytes:
             self._connection.resume_reading()
         self._size = 0
         return data
+
+    def write_now(self, data: bytes) -> bool:
+        """Write to the client, if it reads as fast as that; else nothing is done."""
+        transport = self._connection.transport
+        if transport is None or self._connection._paused:
+            return False
+        transport.write(data)
+        return True
 
     def part(self, last: bytes) -> None:
         """Cut the client off, with `last` if it listens. What it says from now on is forgotten."""
@@ -97,6 +112,9 @@ class ClientBytes:
 class Splice:
     """A client and an upstream, joined until one of them closes or somebody cuts; `run` it once.
 
+    What arrives is passed on where it arrives. For each direction a task takes over while the other side does
+    not read as fast as that, and for large pieces, of which it sees to it that they leave.
+
     `may_pass` is asked before each part is passed on; where it says no, it has called `cut` already.
     """
 
@@ -116,6 +134,8 @@ class Splice:
 
     async def run(self) -> None:
         """Carry bytes both ways until one side closes and the other one was given everything it said."""
+        self._client.passes_on = self._pass_up
+        self._tunnel.pass_on(self._pass_down)
         up, down = asyncio.create_task(self._upwards()), asyncio.create_task(self._downwards())
         try:
             await asyncio.wait((up, down), return_when=asyncio.FIRST_COMPLETED)
@@ -129,6 +149,7 @@ class Splice:
             else:
                 await self._tunnel.close()
         finally:
+            self._client.passes_on = None
             up.cancel()
             down.cancel()
             await asyncio.gather(up, down, return_exceptions=True)
@@ -167,6 +188,20 @@ class Splice:
 
     def _for_upstream(self, code: int, reason: str) -> bytes:
         return close_frame(code, reason, mask=entropy.octets(4)) if self._to_upstream.takes_a_frame else b""
+
+    def _pass_up(self, data: bytes) -> bool:
+        if self._goes_on():
+            if len(data) > _LARGE or not self._tunnel.write_now(data):
+                return False
+            self._to_upstream.feed(data)
+        return True  # what comes after a cut is dropped
+
+    def _pass_down(self, data: bytes) -> bool:
+        if self._goes_on():
+            if len(data) > _LARGE or not self._client.write_now(data):
+                return False
+            self._to_client.feed(data)
+        return True
 
     async def _upwards(self) -> None:
         while (data := await self._client.read()) and self._goes_on():

@@ -27,6 +27,14 @@ class Tunnel:
         """The next bytes; b"" at the end. Raises UpstreamFailed(BROKEN) when the connection breaks."""
         return await self._exchange.next()
 
+    def pass_on(self, to: Callable[[bytes], bool]) -> None:
+        """Offer what arrives while nothing waits to be read; `to` takes all of it or nothing."""
+        self._exchange.passes_on = to
+
+    def write_now(self, data: bytes) -> bool:
+        """Write, if the upstream reads as fast as that; else nothing is done, and False."""
+        return self._exchange.write_now(data)
+
     async def write(self, data: bytes) -> None:
         """Returns when the upstream has read enough to take more. Raises UpstreamFailed(BROKEN)."""
         await self._exchange.write(data)

@@ -1,7 +1,7 @@
 import asyncio
 import contextlib
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -289,6 +289,8 @@ class Stub:
     async def close(self) -> None:
         self.closed = True
 
+    def pass_on(self, to: Callable[[bytes], bool]) -> None: ...
+
 
 class Speaking(Stub):
     async def read(self) -> bytes:
@@ -308,6 +310,47 @@ async def test_a_client_that_left_is_heard_to_the_end() -> None:
     await tunnel.Splice(client, client, upstream).run()  # type: ignore[arg-type]
     assert upstream.heard == [b"last", b"words"]
     assert upstream.closed
+
+
+async def test_what_is_small_is_passed_on_without_a_task(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def never(_: tunnel.Splice) -> None:
+        await asyncio.Event().wait()
+
+    async def script(peer: Peer) -> None:
+        while piece := await peer.reader.read(65_536):
+            await peer.say(piece)
+
+    monkeypatch.setattr(tunnel.Splice, "_upwards", never)
+    monkeypatch.setattr(tunnel.Splice, "_downwards", never)
+    async with tunnelling(script) as (_, _, client):
+        for number in range(100):
+            said = b"%d" % number
+            await client.send(said)
+            assert await client.reader.readexactly(len(said)) == said
+
+
+async def test_pieces_of_all_sizes_keep_their_order_where_nobody_keeps_up() -> None:
+    """Between passing on at once and by a task, there and back, as buffers fill up and empty again."""
+    pieces = [MUCH[:size] for size in (1, 100, 70_000, 16_384, 16_385, 3, 300_000, 0, 5_000, 1)] * 30
+
+    async def script(peer: Peer) -> None:
+        number = 0
+        while piece := await peer.reader.read(20_000):
+            number += 1
+            if number % 20 == 0:
+                await asyncio.sleep(0.001)  # so that the client's side fills up
+            await peer.say(piece)
+
+    async with tunnelling(script) as (_, _, client):
+
+        async def send() -> None:
+            for piece in pieces:
+                await client.send(piece)
+
+        sending = asyncio.create_task(send())
+        wanted = b"".join(pieces)
+        assert await client.reader.readexactly(len(wanted)) == wanted
+        await sending
 
 
 async def test_a_slow_upstream_slows_the_client_down() -> None:

@@ -22,7 +22,7 @@ INSTALL_WATCHWORD = $(PIP) install --no-deps --no-build-isolation --editable .
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test faults lint format pictures bench bench-revocation lock clean peers
+.PHONY: help demo test faults lint format pictures bench bench-revocation profile lock clean peers
 
 help: ## list these chores
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +51,9 @@ pictures: $(VENV)/.dev ## photograph every page on the journeys, for docs/pictur
 
 bench: $(VENV)/.dev $(PEERS)/.installed $(if $(QUICK),,oauth2-proxy) ## how fast it is beside other proxies, 20 minutes (QUICK=1: under one)
 	@$(BIN)/python -m bench.speed $(if $(QUICK),--quick) $(ARGS)
+
+profile: $(VENV)/.dev ## where the time of a small request goes, in half a minute
+	@$(BIN)/python -m bench.speed.profile
 
 bench-revocation: $(VENV)/.dev ## how fast revocations are confirmed (ARGS="--sessions 20000" for a short one)
 	@$(BIN)/python -m bench.revocation $(ARGS)

@@ -11,6 +11,7 @@ from bench.speed import (
     forward_auth,
     latency,
     memory,
+    profile,
     proxies,
     quick,
     upstream,
@@ -85,6 +86,14 @@ async def test_every_other_load_is_answered(tmp_path: Path) -> None:
                 await workloads.websockets(running, SHORT),
             ):
                 assert all(rate.requests > 0 for rate in rates.values())
+
+
+async def test_where_the_time_of_a_request_goes(tmp_path: Path) -> None:
+    found = await profile.measure(tmp_path, seconds=1, rounds=1)
+    whole, parts = found.pop("in all"), list(found.values())
+    assert whole == pytest.approx(found["the system"] + found["uvloop, and its calls"] + found["seen"])
+    assert sum(parts[4:]) == pytest.approx(found["seen"])
+    assert found["unseen"] > found["seen"] > 0
 
 
 async def test_proxies_that_ask_watchword_are_measured(tmp_path: Path) -> None:

@@ -109,7 +109,8 @@ class Crossing:
             upstream.expect(self._to.limits.idle)
 
     def _expect_answer(self, upstream: Connection) -> None:
-        upstream.expect(self._to.limits.first_byte if self._head is None else self._to.limits.idle)
+        if self._client.is_writable:  # else the upstream is not read, and has nothing to hurry for
+            upstream.expect(self._to.limits.first_byte if self._head is None else self._to.limits.idle)
 
     # what the pool does with it, where it has to wait
 

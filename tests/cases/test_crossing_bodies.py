@@ -156,6 +156,32 @@ async def test_an_answer_need_not_wait_for_the_body(more: bytes) -> None:
         assert counted(scene) == {"4xx": 1}
 
 
+async def test_a_client_that_sends_before_it_reads_is_no_fault_of_the_upstreams() -> None:
+    size = 48 * MEGABYTE
+
+    async def script(peer: Peer) -> None:
+        await peer.head()
+        await peer.say(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size)
+        for _ in range(size // MEGABYTE):
+            await peer.say(bytes(MEGABYTE))
+        await peer.reader.readexactly(len(BODY))
+        await peer.rest()
+
+    limits = UpstreamLimits(idle=0.2)
+    async with crossing(script, upstream=limits, receive_buffer=4096) as scene:
+        await scene.client.send(post(len(BODY)) + BODY[:100])
+        await until(lambda: bool(scene.bridge.crossings))
+        crossed = scene.bridge.crossings[0]
+        await until(lambda: crossed._upstream is not None and not crossed._upstream._reading)
+        await scene.client.send(BODY[100:])
+        await until(lambda: not crossed._client.body_left)
+        loop = asyncio.get_running_loop()
+        sent_at = loop.time()
+        await until(lambda: loop.time() > sent_at + 0.4)
+        assert len((await scene.client.answer()).body) == size
+        assert counted(scene) == {"2xx": 1}
+
+
 async def test_the_rest_of_a_body_that_nobody_wants_has_a_deadline() -> None:
     async def script(peer: Peer) -> None:
         await peer.head()

@@ -51,13 +51,16 @@ def post(length: int, body: bytes = b"", *, extra: bytes = b"") -> bytes:
     return b"POST / HTTP/1.1\r\nHost: a\r\n%bContent-Length: %d\r\n\r\n%b" % (extra, length, body)
 
 
-async def drip_until_cut(client: RawClient, data: bytes) -> bytes:
-    """Send one byte of `data` after the other, over and over, for as long as the server stands it."""
+async def drip_until_cut(client: RawClient, data: bytes, pause: float = 0.01) -> bytes:
+    """Send one byte of `data` after the other, over and over, for as long as the server stands it.
+
+    `pause` is the time from one byte to the next, in seconds.
+    """
     received = asyncio.create_task(client.rest())
     position = 0
     while not received.done():
         with suppress(RuntimeError):  # uvloop's, for a connection that was lost just now
             client.writer.write(data[position % len(data) :][:1])
         position += 1
-        await asyncio.wait([received], timeout=0.01)
+        await asyncio.wait([received], timeout=pause)
     return received.result()

@@ -1,6 +1,7 @@
 """What a gateway's short cut takes."""
 
 import pytest
+from support.raw_client import RawClient
 
 from gateway.proxy.short_cut import ShortCut
 from gateway.web.short_cut import QuickConnection
@@ -18,3 +19,11 @@ def note_taken(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
 
     monkeypatch.setattr(ShortCut, "__call__", noted)
     return taken
+
+
+async def make_hot(client: RawClient, taken: list[bytes], request: bytes) -> None:
+    """Ask until the short cut has answered on this connection; nobody else asks for just that meanwhile."""
+    before = taken.count(request)
+    while taken.count(request) == before:
+        await client.send(request)
+        assert (await client.answer()).status == 200

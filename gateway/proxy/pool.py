@@ -59,7 +59,7 @@ class Address:
         self._free: list[Connection] = []  # the newest last
         self._waiting: dict[asyncio.Future[Connection], None] = {}  # an ordered set
         self._customers = Customers(limits.waiting, limits.connect, self._send_away_customer)
-        self._making: set[asyncio.Task[None]] = set()
+        self._making: dict[asyncio.Task[None], Connection] = {}
         self._closed = False
 
     @property
@@ -173,12 +173,12 @@ class Address:
     def _make_for_customers(self) -> None:
         most = min(len(self._customers), _MADE_AT_ONCE)
         while len(self._making) < most and len(self._open) < self._limits.connections and not self._closed:
-            making = asyncio.get_running_loop().create_task(self._make())
-            self._making.add(making)
+            connection = self._admit()  # at once: the task begins when others may have been counted
+            making = asyncio.get_running_loop().create_task(self._make(connection))
+            self._making[making] = connection
             making.add_done_callback(self._made)
 
-    async def _make(self) -> None:
-        connection = self._admit()
+    async def _make(self, connection: Connection) -> None:
         try:
             await self.connect(connection)
         except UpstreamFailed:
@@ -188,7 +188,9 @@ class Address:
             connection.release()
 
     def _made(self, making: "asyncio.Task[None]") -> None:
-        self._making.discard(making)
+        connection = self._making.pop(making)
+        if making.cancelled():  # perhaps before it began
+            self._open.discard(connection)
         self._make_for_customers()
 
     def _send_away_customer(self, customer: Customer) -> None:

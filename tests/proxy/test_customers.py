@@ -37,7 +37,7 @@ async def test_connections_are_made_for_customers_a_few_at_a_time() -> None:
         assert len(address._making) == 8
         await until(lambda: all(buyer.got for buyer in buyers))
         assert len({id(buyer.got[0]) for buyer in buyers}) == 40
-        assert (address.open, address.free, address._making) == (40, 0, set())
+        assert (address.open, address.free, address._making) == (40, 0, {})
         address.close()
 
 
@@ -130,3 +130,25 @@ async def test_a_customer_waits_at_the_address_whose_turn_it_is() -> None:
             await until(lambda: bool(buyer.got))  # noqa: B023 - it waits here
         assert (len(one.peers), len(other.peers)) == (1, 1)
         pool.close()
+
+
+async def test_no_more_connections_are_made_for_customers_than_there_may_be() -> None:
+    async with serving(silent) as upstream:
+        address = Address(upstream.address, replace(PATIENT, connections=3))
+        buyers = [Buyer() for _ in range(20)]
+        assert all(address.enqueue(buyer) for buyer in buyers)
+        for buyer in buyers:
+            await until(lambda: bool(buyer.got))  # noqa: B023 - it waits here
+            assert address.open <= 3
+            buyer.got[0].release()
+        assert (len(upstream.peers), address._making) == (3, {})
+        address.close()
+
+
+async def test_a_connection_that_is_not_begun_when_all_ends_takes_no_place() -> None:
+    address = Address("http://127.0.0.1:1", PATIENT)
+    assert address.enqueue(Buyer())
+    assert address.open == 1
+    address.close()
+    await until(lambda: not address._making)
+    assert address.open == 0

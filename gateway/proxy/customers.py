@@ -1,6 +1,7 @@
 """Who waits for a connection without a task: in order, and for so long at most."""
 
 import asyncio
+import math
 from collections.abc import Callable
 from typing import Protocol
 
@@ -43,13 +44,14 @@ class Customers:
         if (timer := self._timers.pop(customer, None)) is not None:
             timer.cancel()
 
-    def first(self) -> Customer | None:
-        """Who waits longest, and does no more."""
-        if not self._timers:
-            return None
-        customer = next(iter(self._timers))
-        self.leave(customer)
-        return customer
+    def first(self, until: float = math.inf) -> Customer | None:
+        """Who waits longest, and does no more; None for one who may wait beyond that moment of the loop's."""
+        for customer, timer in self._timers.items():
+            if timer.when() > until:
+                return None
+            self.leave(customer)
+            return customer
+        return None
 
     def _lose_patience(self, customer: Customer) -> None:
         self.leave(customer)

@@ -57,7 +57,7 @@ class Address:
         self._limits = limits
         self._open: set[Connection] = set()  # free, in use, or being made
         self._free: list[Connection] = []  # the newest last
-        self._waiting: dict[asyncio.Future[Connection], None] = {}  # an ordered set
+        self._waiting: dict[asyncio.Future[Connection], asyncio.TimerHandle] = {}  # the oldest first
         self._customers = Customers(limits.waiting, limits.connect, self._send_away_customer)
         self._making: dict[asyncio.Task[None], Connection] = {}
         self._closed = False
@@ -89,10 +89,10 @@ class Address:
     def enqueue(self, customer: Customer) -> bool:
         """Serve a customer as soon as there is a connection, or send it away within `connect`.
 
-        Not where requests wait that come first, or where the address has just failed.
+        Not where the address has just failed, or too many wait.
         """
         rests = self.rests_until > asyncio.get_running_loop().time()
-        if self._closed or self._waiting or rests or not self._customers.add(customer):
+        if self._closed or rests or not self._customers.add(customer):
             return False
         self._make_for_customers()
         return True
@@ -148,7 +148,7 @@ class Address:
             if not connection.usable():
                 connection.abort()
                 return
-            while customer := self._customers.first():
+            while customer := self._customer_in_turn():
                 if customer.served(connection):
                     return
         waiter = self._first_waiter()
@@ -215,8 +215,8 @@ class Address:
         if len(self._waiting) >= self._limits.waiting:
             raise UpstreamFailed(UpstreamFault.TIMEOUT, "too many requests wait for the upstream")
         waiter: asyncio.Future[Connection] = loop.create_future()
-        self._waiting[waiter] = None
         timer = loop.call_later(self._limits.connect, self._send_away, waiter)
+        self._waiting[waiter] = timer
         try:
             return await waiter
         except asyncio.CancelledError:
@@ -226,6 +226,13 @@ class Address:
         finally:
             timer.cancel()
             self._waiting.pop(waiter, None)
+
+    def _customer_in_turn(self) -> Customer | None:
+        """The customer who waits longest, if nobody waits longer in a task. All wait for the same time."""
+        for waiter, timer in self._waiting.items():
+            if not waiter.done():
+                return self._customers.first(timer.when())
+        return self._customers.first()
 
     def _first_waiter(self) -> "asyncio.Future[Connection] | None":
         """Who waits longest, taken out of the queue."""

@@ -1,16 +1,23 @@
 """The short cut answers as the ordinary way does, byte for byte, to client and app, or not at all."""
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
+from itertools import accumulate, pairwise
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
+from support.crossing import settled
 from support.gateway import OpenScene, Scene
+from support.metrics import samples
 from support.raw_client import RawClient
 from support.recording import Received, ok
 from support.short_cut import note_taken
+from support.transcript import Transcript, transcript
+from support.upstreams import until
 
 from gateway.assembly import listener_limits
 from gateway.web.listener import Listener
@@ -80,6 +87,7 @@ class Both:
     scene: Scene
     ordinary: int
     cookies: list[str]
+    plain: Listener | None = None
     taken: list[bytes] = field(default_factory=list)
 
     async def told(self, port: int, requests: list[bytes]) -> tuple[list[bytes], list[bytes]]:
@@ -120,7 +128,7 @@ async def both(open_scene: OpenScene, monkeypatch: pytest.MonkeyPatch) -> AsyncI
         scene.app.respond = respond
         ada, bob = await scene.signed_in("ada"), await scene.signed_in("bob", groups=("staff",))
         plain = Listener(scene.gateway.pipeline.handle, listener_limits(scene.gateway.settings))
-        both = Both(scene, await plain.start("localhost", 0), [ada.session, bob.session])
+        both = Both(scene, await plain.start("localhost", 0), [ada.session, bob.session], plain)
         both.taken = note_taken(monkeypatch)
         try:
             yield both
@@ -297,3 +305,152 @@ async def test_each_oddity_by_itself(both: Both, method: str) -> None:
         by_short_cut = await both.told(both.scene.gateway.port, requests)
         assert by_short_cut == await both.told(both.ordinary, requests), text
     assert len(both.taken) > len(odd)
+
+
+# --- the same with the client's bytes in any pieces, and several requests on their way at once
+
+LAST = b"GET /public/last HTTP/1.1\r\nHost: localhost\r\n\r\n"
+CLOSE = b"GET /public/last HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+"""Stands at the end of each conversation; what it is taken for tells whether both ways are in step there."""
+
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+Pieces = list[tuple[bytes, int]]
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What came of a conversation: what was answered, what the app saw, and what is on record."""
+
+    answers: bytes
+    seen: list[bytes]
+    counted: dict[tuple[str, ...], float]
+    logged: list[dict[str, Any]]
+
+
+async def heard(both: Both, port: int, pieces: Pieces) -> Heard:
+    """Of a conversation on a connection on which the last request was quick, where there is a short cut."""
+    quick = both.scene.gateway._front.listener
+    listener = quick if port == both.scene.gateway.port else both.plain
+    assert listener is not None
+    async with transcript(port) as client:
+        await ask_at_first(both, client, until_taken=listener is quick)
+        await settled(listener)
+        before, seen = counted(both), len(both.scene.app.requests)
+        client.received = b""
+        with capture_logs() as logged:
+            await client.say(pieces)
+            await client.over.wait()
+            await until(lambda: not listener._connections)
+        after = counted(both)
+    await both.scene.seen()  # what was on its way to the app has arrived
+    return Heard(
+        # Whether a client is asked for a body depends on whether that has come already.
+        steady(client.received.replace(CONTINUE, b"")),
+        [received.head + received.body for received in both.scene.app.requests[seen:-1]],
+        {name: count - before.get(name, 0) for name, count in after.items() if count != before.get(name)},
+        [{name: said for name, said in entry.items() if name not in VARYING} for entry in logged],
+    )
+
+
+VARYING = ("ms", "reference")
+
+
+async def ask_at_first(both: Both, client: Transcript, *, until_taken: bool) -> None:
+    before = len(both.taken)
+    while not client.received or (until_taken and len(both.taken) == before):
+        client.received = b""
+        await client.say([(LAST, 0)])
+        await until(lambda: client.received.endswith(b"GET /public/last"))
+
+
+def counted(both: Both) -> dict[tuple[str, ...], float]:
+    found = samples(both.scene.gateway.pipeline._metrics)
+    return {name: count for name, count in found.items() if name[0].endswith(("_total", "_count"))}
+
+
+Cuts = list[tuple[int | None, int, int]]
+
+CUTS = st.lists(
+    st.tuples(
+        st.sampled_from([None, None, -4, -3, -2, -1, 0, 0, 0, 1, 5]),
+        st.integers(0, 999),
+        st.sampled_from([0, 1, 2, 3, 5, 8, 30]),
+    ),
+    max_size=5,
+)
+"""Where to cut, and how many turns of the event loop to wait there.
+
+So many bytes from the end of the request of that number, or with None, so many thousandths from the start.
+"""
+
+
+APART = st.sampled_from([None, 1, 2, 3, 5, 8, 30])
+"""Turns to wait behind every request, for a client that says each in a piece of its own."""
+
+
+def cut(requests: list[bytes], cuts: Cuts, apart: int | None = None) -> Pieces:
+    stream = b"".join([*requests, CLOSE])
+    ends = list(accumulate(map(len, requests)))
+    turns = {0: 0, len(stream): 0}
+    if apart is not None:
+        turns |= dict.fromkeys(ends, apart)
+    for near, number, wait in cuts:
+        place = len(stream) * number // 1000 if near is None else ends[number % len(ends)] + near
+        turns[min(max(place, 0), len(stream))] = wait
+    return [(stream[begin:end], turns[end]) for begin, end in pairwise(sorted(turns))]
+
+
+@st.composite
+def pipelines(draw: st.DrawFn) -> list[bytes]:
+    """Requests without anything odd, of one person or of several, with bodies that look like requests."""
+    requests = []
+    for _ in range(draw(st.integers(1, 6))):
+        method = draw(st.sampled_from(["GET", "GET", "GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"]))
+        target = draw(st.sampled_from([target for target in SOME_TARGETS if "xyz" not in target][:14]))
+        cookie = draw(
+            st.sampled_from(["Cookie: ww-session={ada}\r\n"] * 3 + ["Cookie: a=1; ww-session={bob}\r\n", ""])
+        )
+        size = draw(st.sampled_from([None, 0, 1, 2, 100, 5000, 150_000]))
+        body = (
+            "" if size is None or method in ("GET", "HEAD") else (ANOTHER.decode() * (size // 30 + 1))[:size]
+        )
+        length = f"Content-Length: {len(body)}\r\n" if body or (size == 0 and method != "GET") else ""
+        requests.append(
+            f"{method} {target} HTTP/1.1\r\nHost: localhost\r\n{cookie}{length}\r\n{body}".encode()
+        )
+    return requests
+
+
+def signed(both: Both, requests: Iterable[bytes]) -> list[bytes]:
+    ada, bob = both.cookies
+    return [each.replace(b"{ada}", ada.encode()).replace(b"{bob}", bob.encode()) for each in requests]
+
+
+@settings(
+    max_examples=500,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(conversation=st.one_of(pipelines(), pipelines(), conversations()), cuts=CUTS, apart=APART)
+async def test_both_ways_say_the_same_whatever_the_pieces(
+    both: Both, conversation: list[bytes], cuts: Cuts, apart: int | None
+) -> None:
+    pieces = cut(signed(both, conversation), cuts, apart)
+    assert await heard(both, both.scene.gateway.port, pieces) == await heard(both, both.ordinary, pieces)
+
+
+@pytest.mark.parametrize("turns", [0, 3, 30])
+async def test_two_requests_cut_at_each_place(both: Both, turns: int) -> None:
+    """The one whose head was whole crosses, and the rest of its body comes behind, whatever it looks like."""
+    head = b"POST /public/x HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(ANOTHER)
+    post = head + ANOTHER
+    for place in range(len(post + LAST)):
+        pieces = cut([post, LAST], [(place - len(post), 0, turns)])
+        both.taken.clear()
+        by_short_cut = await heard(both, both.scene.gateway.port, pieces)
+        crossed = [data for data in both.taken if data.startswith(b"POST")]
+        assert by_short_cut == await heard(both, both.ordinary, pieces), pieces
+        assert by_short_cut.seen[0].endswith(b"\r\n\r\n" + ANOTHER)
+        assert by_short_cut.counted["requests_total", "exchange", "2xx"] == 3
+        assert bool(crossed) == (len(head) <= place <= len(post)) or turns < 30

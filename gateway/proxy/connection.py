@@ -90,6 +90,7 @@ class Connection(asyncio.Protocol):
             self.abort()
             return
         self.resume_reading()
+        self._due = math.inf  # what was expected of this exchange is nothing to the next one
         self._idle_since = self._loop.time()
         self.home.released(self)
 

@@ -90,6 +90,8 @@ class Crossing:
             self._send(self._upstream)
         elif self._queue is not None:
             self._client.hold_body()
+        else:
+            self._close_handle()
         return True
 
     def _send(self, connection: Connection) -> None:
@@ -98,19 +100,23 @@ class Crossing:
         self._sent(connection)
 
     def _sent(self, upstream: Connection) -> None:
-        """A part of the request was written: what comes next is somebody's turn, and has a deadline.
-
-        The client's own connection knows how long a body may take.
-        """
-        if not self._client.body_left:
-            self._expect_answer(upstream)
-        elif not upstream.is_writable:
+        """A part of the request was written."""
+        if self._client.body_left and not upstream.is_writable:
             self._client.hold_body()
-            upstream.expect(self._to.limits.idle)
+        self._await(upstream)
 
-    def _expect_answer(self, upstream: Connection) -> None:
-        if self._client.is_writable:  # else the upstream is not read, and has nothing to hurry for
+    def _await(self, upstream: Connection) -> None:
+        """Give the upstream a deadline, if it is the one who has to do something.
+
+        While its answer waits for the client, it need not. The client's own connection knows how long a body
+        may take.
+        """
+        if not self._client.is_writable:
+            upstream.expect(None)
+        elif not self._client.body_left:
             upstream.expect(self._to.limits.first_byte if self._head is None else self._to.limits.idle)
+        elif not upstream.is_writable:
+            upstream.expect(self._to.limits.idle)
 
     # what the pool does with it, where it has to wait
 
@@ -206,14 +212,12 @@ class Crossing:
     def pause(self) -> None:
         if self._upstream is not None:
             self._upstream.pause_reading()
-            if not self._client.body_left:
-                self._upstream.expect(None)
+            self._upstream.expect(None)
 
     def resume(self) -> None:
         if self._upstream is not None:
             self._upstream.resume_reading()
-            if not self._client.body_left:
-                self._expect_answer(self._upstream)
+            self._await(self._upstream)
 
     # ends
 

@@ -8,6 +8,7 @@ looked at; and so does a request that failed before its answer began: the ordina
 sends nothing again.
 """
 
+import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
@@ -111,8 +112,10 @@ class QuickConnection(Connection):
         """
         self._crossing = None
         if self.body_left:
-            self._crossing = _Rest(self, keep_alive)
+            self._crossing = _Rest(self, keep_alive, self._limits.body_seconds)
             self.release_body()
+            if self.draining:
+                self.force_close()
             return
         if self.draining or not keep_alive:
             self.force_close()
@@ -141,6 +144,11 @@ class QuickConnection(Connection):
     def is_writable(self) -> bool:
         """Whether the client takes what it is written."""
         return not self._paused
+
+    def drain(self) -> None:
+        super().drain()
+        if isinstance(self._crossing, _Rest):  # it has its answer
+            self.force_close()
 
     # what the event loop does with it
 
@@ -232,7 +240,8 @@ class QuickConnection(Connection):
 
     def _go_on(self) -> None:
         """Let in what waited for an answer of the ordinary way, once aiohttp waits for a request."""
-        if self._crossing is not None or self._paused or self._force_close or self._close:
+        transport = self.transport
+        if self._crossing is not None or self._paused or transport is None or transport.is_closing():
             return
         if self._waiter is not None:
             self._release()
@@ -274,18 +283,21 @@ class QuickConnection(Connection):
 
 
 class _Rest:
-    """The rest of a body that nobody wants, of a request that has its answer."""
+    """The rest of a body that nobody wants, of a request that has its answer: for so many seconds in all."""
 
-    def __init__(self, connection: QuickConnection, keep_alive: bool) -> None:
+    def __init__(self, connection: QuickConnection, keep_alive: bool, seconds: float) -> None:
         self._connection = connection
         self._keep_alive = keep_alive
+        self._timer = asyncio.get_running_loop().call_later(seconds, connection.abort)
 
     def body(self, data: bytes) -> None:
         del data
         if not self._connection.body_left:
+            self._timer.cancel()
             self._connection.crossed(keep_alive=self._keep_alive)
 
-    def lost(self) -> None: ...
+    def lost(self) -> None:
+        self._timer.cancel()
 
     def pause(self) -> None: ...
 

@@ -182,6 +182,77 @@ async def test_a_client_that_sends_before_it_reads_is_no_fault_of_the_upstreams(
         assert counted(scene) == {"2xx": 1}
 
 
+async def test_what_was_expected_of_one_request_is_nothing_to_the_next() -> None:
+    received: list[bytes] = []
+
+    async def script(peer: Peer) -> None:
+        await peer.head()
+        await peer.say(OK)
+        await taking(len(BODY), received)(peer)
+
+    async with crossing(script, upstream=UpstreamLimits(first_byte=0.2)) as scene:
+        await scene.client.send(get())
+        assert (await scene.client.answer()).body == b"ok"
+        await scene.client.send(post(len(BODY)) + BODY[:100])
+        await until(lambda: len(scene.app.heads) == 2)
+        loop = asyncio.get_running_loop()
+        sent_at = loop.time()
+        await until(lambda: loop.time() > sent_at + 0.4)
+        await scene.client.send(BODY[100:])
+        assert (await scene.client.answer()).status == 200
+        assert received == [BODY]
+
+
+async def test_who_reads_slowly_while_sending_is_no_fault_of_the_apps() -> None:
+    """The app answers before it reads on, and its answer waits for the client."""
+    size = 24 * MEGABYTE
+
+    async def script(peer: Peer) -> None:
+        await peer.head()
+        peer.stop_reading()
+        await peer.say(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size)
+        for _ in range(size // MEGABYTE):
+            await peer.say(bytes(MEGABYTE))
+        peer.writer.transport.resume_reading()  # type: ignore[attr-defined]
+        await peer.rest()
+
+    async with crossing(script, upstream=UpstreamLimits(idle=0.2), receive_buffer=4096) as scene:
+        sending = asyncio.create_task(scene.client.send(post(size) + bytes(size)))
+        await until(lambda: bool(scene.bridge.crossings))
+        crossed = scene.bridge.crossings[0]
+        await until(lambda: crossed._client._holds_body and not crossed._client.is_writable)
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        await until(lambda: loop.time() > began + 0.4)
+        assert len((await scene.client.answer()).body) == size
+        await sending
+        assert counted(scene) == {"2xx": 1}
+
+
+async def test_the_rest_of_a_body_may_not_drip_for_ever() -> None:
+    async def script(peer: Peer) -> None:
+        await peer.head()
+        await peer.say(OK)
+        await peer.rest()
+
+    async with crossing(script, limits=ListenerLimits(body_seconds=0.3, body_rate=1)) as scene:
+        await scene.client.send(post(10**14) + BODY)
+        assert (await scene.client.answer()).body == b"ok"
+        await drip_until_cut(scene.client, BODY)
+
+
+async def test_the_rest_of_a_body_does_not_hold_up_a_stop() -> None:
+    async def script(peer: Peer) -> None:
+        await peer.head()
+        await peer.say(OK)
+        await peer.rest()
+
+    async with crossing(script) as scene:
+        await scene.client.send(post(len(BODY)) + BODY[:100])
+        assert (await scene.client.answer()).body == b"ok"
+        await scene.listener.stop(grace=600)
+
+
 async def test_the_rest_of_a_body_that_nobody_wants_has_a_deadline() -> None:
     async def script(peer: Peer) -> None:
         await peer.head()

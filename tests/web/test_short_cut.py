@@ -142,6 +142,44 @@ async def test_what_waits_for_an_ordinary_answer_is_not_read_without_bound() -> 
             assert (await client.answer()).body == b"ordinary"
 
 
+async def test_what_waits_at_a_connection_that_is_closing_is_not_looked_at_again_and_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Last(Waiting):
+        async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+            await self.go_on.wait()
+            answer = web.Response(body=bytes(8 * MEGABYTE))
+            answer.force_close()
+            return answer
+
+    looked = 0
+    ordinary = QuickConnection._go_on
+
+    def noted(self: QuickConnection) -> None:
+        nonlocal looked
+        looked += 1
+        ordinary(self)
+
+    monkeypatch.setattr(QuickConnection, "_go_on", noted)
+    async with serving(kind=Last, receive_buffer=4096) as (server, client):
+        assert isinstance(server, Last)
+        (connection,) = server.listener._connections
+        transport = connection.transport
+        assert transport is not None
+        transport.set_write_buffer_limits(
+            high=64 * MEGABYTE
+        )  # so that it does not count as slow
+        await client.send(SLOW)
+        await until(lambda: bool(server.arrived))
+        await client.send(QUICK)
+        await until(lambda: server.arrived.endswith(QUICK))
+        server.go_on.set()
+        await until(transport.is_closing)
+        for _ in range(1000):
+            await asyncio.sleep(0)
+        assert looked < 10
+
+
 async def test_a_client_that_leaves_while_its_next_request_waits_is_forgotten() -> None:
     async with serving(kind=Waiting) as (server, client):
         assert isinstance(server, Waiting)

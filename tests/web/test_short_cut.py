@@ -166,9 +166,7 @@ async def test_what_waits_at_a_connection_that_is_closing_is_not_looked_at_again
         (connection,) = server.listener._connections
         transport = connection.transport
         assert transport is not None
-        transport.set_write_buffer_limits(
-            high=64 * MEGABYTE
-        )  # so that it does not count as slow
+        transport.set_write_buffer_limits(high=64 * MEGABYTE)  # so that it does not count as slow
         await client.send(SLOW)
         await until(lambda: bool(server.arrived))
         await client.send(QUICK)

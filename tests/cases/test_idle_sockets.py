@@ -32,7 +32,7 @@ def respond(_: Received) -> bytes:
 async def test_ten_thousand_idle_sockets(open_scene: OpenScene, monkeypatch: pytest.MonkeyPatch) -> None:
     """All are closed at their deadline, and somebody who asks is served all the while."""
     taken = note_taken(monkeypatch)
-    async with open_scene(limits={"connections": COUNT + 10, "keep_alive": 30.0}) as scene:
+    async with open_scene(limits={"connections": COUNT + 10, "keep_alive": 60.0}) as scene:
         scene.app.respond = respond
         ada = await scene.signed_in()
         connections = scene.gateway._front.listener._connections

@@ -138,17 +138,19 @@ def transmitters_of(settings: BackChannelSettings, store: Store) -> Transmitters
 
 def backchannel_faults(settings: BackChannelSettings) -> Iterator[str]:
     """What is wrong with the files that the back-channel's settings name."""
-    for transmitter in settings.transmitters:
+    for number, transmitter in enumerate(settings.transmitters):
         try:
             if transmitter.keys:
                 FileKeys(transmitter.keys, transmitter.algorithms)
         except (OSError, ValueError) as error:
-            yield f"back-channel: the keys of {transmitter.issuer} cannot be used: {error}"
-    for receiver in settings.receivers:
+            key = f"back-channel.transmitters.{number}.keys"
+            yield f"{key}: those of {transmitter.issuer} cannot be used: {error}"
+    for number, receiver in enumerate(settings.receivers):
         try:
             authorization_of(receiver)
         except (OSError, ValueError) as error:
-            yield f"back-channel: authorization-file of {receiver.name} cannot be used: {error}"
+            key = f"back-channel.receivers.{number}.authorization-file"
+            yield f"{key}: that of {receiver.name} cannot be used: {error}"
 
 
 def make_pipeline(basis: Basis, policies: PolicySet, passwords: Passwords, delivery: Delivery) -> Pipeline:

@@ -6,6 +6,7 @@ above it if that folder is called `config`; without a file, at the working direc
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
@@ -13,7 +14,18 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, field_validator, model_validator
 
 from gateway.backchannel_settings import BackChannel
-from gateway.core.located import Data, Document, Place, Shape, Trail, is_list, nearest, nested_shape, read
+from gateway.core.located import (
+    Data,
+    Document,
+    Place,
+    Shape,
+    Trail,
+    dotted,
+    is_list,
+    nearest,
+    nested_shape,
+    read,
+)
 from gateway.core.records import LaterDevices
 from gateway.core.values import NOT_EMPTY, Count, Duration, Name, Port, Size, Switch, Text, is_loopback
 from gateway.documents import read_document
@@ -306,7 +318,11 @@ def _overlay(document: Document, environ: Mapping[str, str], faults: list[Fault]
             continue
         data = _with(data, trail, text)
         values = {at: there for at, there in values.items() if at[: len(trail)] != trail} | {trail: place}
-        values.setdefault(trail[:-1], place)
+        section = values.get(trail[:-1])
+        if section is None:
+            values[trail[:-1]] = place
+        elif section.name:  # any of its variables may be what is wrong with it
+            values[trail[:-1]] = replace(section, name=f"{section.name}, {name}")
     return Document(document.file, data, document.keys, values)
 
 
@@ -350,7 +366,7 @@ def _with_secret_files(document: Document, root: Path, faults: list[Fault]) -> D
         if not isinstance(name, str) or document.at(*secret) is not None:
             continue
         place = document.place(*file)
-        text = _secret_in(root / name, place, faults)
+        text = _secret_in(root / name, place if place.name else replace(place, name=dotted(file)), faults)
         if text is not None:
             data = _with(_without(data, file), secret, text)
             values[secret] = place

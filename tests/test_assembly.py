@@ -98,7 +98,7 @@ async def test_other_parties_are_as_the_settings_say(store: Store, tmp_path: Pat
 def test_each_file_of_the_back_channel_that_cannot_be_used_is_a_fault(store: Store, tmp_path: Path) -> None:
     settings = back_channel(tmp_path / "no-keys", tmp_path / "no-authorization")
     keys, authorization = backchannel_faults(settings)
-    assert keys.startswith(f"back-channel: the keys of {ISSUER} cannot be used: ")
-    assert authorization.startswith("back-channel: authorization-file of a cannot be used: ")
+    assert keys.startswith(f"back-channel.transmitters.0.keys: those of {ISSUER} cannot be used: ")
+    assert authorization.startswith("back-channel.receivers.0.authorization-file: that of a cannot be used: ")
     with pytest.raises(OSError, match="no-keys"):
         transmitters_of(settings, store)

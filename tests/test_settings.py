@@ -1,6 +1,7 @@
 """Settings from a file and the environment: what they are, who wins, and every fault at once."""
 
 from base64 import b64encode
+from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import ip_network
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr, ValidationError
 
-from gateway.core.located import Shape, nested_shape
+from gateway.core.located import Shape, is_list, nested_shape
 from gateway.documents import load_policy_directory
 from gateway.errors import Faulty
 from gateway.settings import Listen, Sessions, Settings, insecure_hosts, load_settings, variables_in
@@ -132,7 +133,7 @@ def test_lists_of_sections(home: Home) -> None:
 
 def test_a_fault_in_a_list_of_sections(home: Home) -> None:
     (fault,) = home.faults("back-channel:\n  transmitters:\n    - {issuer: a, audience: b, keys: c, key: d}")
-    assert ":3:41: unknown key 'key'; did you mean 'keys'?" in fault
+    assert ":3:41: unknown key 'back-channel.transmitters.0.key'; did you mean 'keys'?" in fault
     (fault,) = home.faults(WATCHWORD_BACK_CHANNEL__TRANSMITTERS="x")
     assert "unknown variable" in fault
 
@@ -187,41 +188,44 @@ def test_a_password_stays_secret(home: Home) -> None:
     [
         ("- a", "1:1: must be a mapping of keys to values, not a list"),
         ("store: redis://h", "1:8: store: must be a mapping of keys to values, not text"),
-        ("store: {data_dir: x}", "1:9: unknown key 'data_dir'; did you mean 'data-dir'?"),
-        ("store: {shards: 0}", "1:17: shards: must be at least 1"),
-        ("store: {password-file: missing}", "1:24: {home}/missing cannot be read: No such file or directory"),
-        ("store: {password-file: empty}", "1:24: {home}/empty is empty"),
+        ("store: {data_dir: x}", "1:9: unknown key 'store.data_dir'; did you mean 'data-dir'?"),
+        ("store: {shards: 0}", "1:17: store.shards: must be at least 1"),
+        (
+            "store: {password-file: missing}",
+            "1:24: store.password-file: {home}/missing cannot be read: No such file or directory",
+        ),
+        ("store: {password-file: empty}", "1:24: store.password-file: {home}/empty is empty"),
         (
             "store: {password: a, password-file: given}",
             "1:8: store: give password or password-file, not both",
         ),
         (
             "store: {url: 'redis://:s3cret@host'}",
-            "1:14: url: must not hold a password; give it as 'password'",
+            "1:14: store.url: must not hold a password; give it as 'password'",
         ),
         (
             "store: {url: 'redis://host/0?password=s3cret'}",
-            "1:14: url: must not hold a password; give it as 'password'",
+            "1:14: store.url: must not hold a password; give it as 'password'",
         ),
         (
             "store: {url: 'http://host'}",
-            "1:14: url: must be 'embedded', or an address that starts with redis://",
+            "1:14: store.url: must be 'embedded', or an address that starts with redis://",
         ),
-        ("store: {url: 'redis://'}", "1:14: url: must be 'embedded', or an address"),
-        ("store: {url: 'redis://h:99999'}", "1:14: url: must be 'embedded', or an address"),
-        ("store: {url: 'redis://u:s3cret/x@h'}", "1:14: url: must be 'embedded', or an address"),
-        ("store: {url: 'redis://[s3cret@h'}", "1:14: url: must be 'embedded', or an address"),
-        ("store: {url: 'unix:'}", "1:14: url: must be 'embedded', or an address"),
-        ("listen: {port: 65536}", "1:16: port: must be at most 65535"),
-        ("listen: {port: true}", "1:16: port: must be a whole number, not true or false"),
+        ("store: {url: 'redis://'}", "1:14: store.url: must be 'embedded', or an address"),
+        ("store: {url: 'redis://h:99999'}", "1:14: store.url: must be 'embedded', or an address"),
+        ("store: {url: 'redis://u:s3cret/x@h'}", "1:14: store.url: must be 'embedded', or an address"),
+        ("store: {url: 'redis://[s3cret@h'}", "1:14: store.url: must be 'embedded', or an address"),
+        ("store: {url: 'unix:'}", "1:14: store.url: must be 'embedded', or an address"),
+        ("listen: {port: 65536}", "1:16: listen.port: must be at most 65535"),
+        ("listen: {port: true}", "1:16: listen.port: must be a whole number, not true or false"),
         (
             "sessions: {idle: 3600}",
-            "1:18: idle: '3600' is not a duration; write one such as 30s, 5m, 1h or 7d",
+            "1:18: sessions.idle: '3600' is not a duration; write one such as 30s, 5m, 1h or 7d",
         ),
         ("sessions: {idle: 2d}", "1:11: sessions: idle must not be longer than absolute"),
-        ("assertion: {lifetime: 9s}", "1:23: lifetime: must be from 10s to 1h"),
-        ("assertion: {lifetime: 61m}", "1:23: lifetime: must be from 10s to 1h"),
-        ("challenges: {parked-body: 5}", "1:27: parked-body: '5' is not a size"),
+        ("assertion: {lifetime: 9s}", "1:23: assertion.lifetime: must be from 10s to 1h"),
+        ("assertion: {lifetime: 61m}", "1:23: assertion.lifetime: must be from 10s to 1h"),
+        ("challenges: {parked-body: 5}", "1:27: challenges.parked-body: '5' is not a size"),
         ("trusted-proxies: [10.0.0.1/8]", "1:19: trusted-proxies: '10.0.0.1/8' is not a network such as"),
         ("forward-auth: on", "1:1: forward-auth is on, and nobody may ask"),
         (
@@ -229,10 +233,10 @@ def test_a_password_stays_secret(home: Home) -> None:
             "1:1: forward-auth is on, and trusted-proxies has a network that is everybody",
         ),
         ("tls: {key: k}", "1:6: the key 'tls.certificate' is missing"),
-        ("resets: {evidence: []}", "1:20: evidence: must not be empty"),
-        ("resets: {evidence: [ID card]}", "1:21: evidence: 'ID card' is not a name"),
-        ("resets: {evidence: [id, phone, id]}", "1:20: evidence: 'id' is in the list twice"),
-        ("resets: {waiting: 0d}", "1:19: waiting: '0d' is not a duration"),
+        ("resets: {evidence: []}", "1:20: resets.evidence: must not be empty"),
+        ("resets: {evidence: [ID card]}", "1:21: resets.evidence: 'ID card' is not a name"),
+        ("resets: {evidence: [id, phone, id]}", "1:20: resets.evidence: 'id' is in the list twice"),
+        ("resets: {waiting: 0d}", "1:19: resets.waiting: '0d' is not a duration"),
         ("mode: prod", "1:7: mode: must be 'production' or 'demo', not 'prod'"),
     ],
 )
@@ -261,6 +265,32 @@ def test_a_fault_of_the_environment(home: Home, variable: str, value: str, fault
     [found] = home.faults(**{f"WATCHWORD_{variable}": value})
     assert found.startswith(f"environment:0:0: WATCHWORD_{variable}: {fault.format(home=home.path)}")
     assert "s3cret" not in found
+
+
+def test_a_fault_of_several_variables_names_them_all(home: Home) -> None:
+    [found] = home.faults(WATCHWORD_SESSIONS__CACHED="9", WATCHWORD_SESSIONS__IDLE="2d")
+    assert found == (
+        "environment:0:0: WATCHWORD_SESSIONS__CACHED, WATCHWORD_SESSIONS__IDLE: "
+        "idle must not be longer than absolute"
+    )
+
+
+def _wrong(shape: type[Shape], trail: tuple[str, ...] = ()) -> Iterator[tuple[str, str]]:
+    """For every key a document in which it alone is of a kind that no key takes, and the key in full."""
+    for field in shape.model_fields.values():
+        here = (*trail, str(field.alias))
+        nested = nested_shape(field)
+        wrong = "[[]]" if nested is None else "5"
+        yield "".join(f"{{{step}: " for step in here) + wrong + "}" * len(here), ".".join(here)
+        if nested and not is_list(field):
+            yield from _wrong(nested, here)
+            unknown = (*here, "no-such-key")
+            yield "".join(f"{{{step}: " for step in unknown) + "1" + "}" * len(unknown), ".".join(unknown)
+
+
+@pytest.mark.parametrize(("text", "key"), list(_wrong(Settings)))
+def test_a_fault_names_the_key_in_full(home: Home, text: str, key: str) -> None:
+    assert any(f": {key}: " in fault or f"unknown key '{key}'" in fault for fault in home.faults(text))
 
 
 def test_a_fault_in_a_list_of_the_environment_is_not_blamed_on_the_file(home: Home) -> None:
@@ -296,15 +326,27 @@ def test_the_secrets_of_notices_come_from_files_too(home: Home) -> None:
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
-        (f"notices: {{{HOOK}, secret-file: empty}}}}", "{home}/empty is empty"),
+        (f"notices: {{{HOOK}, secret-file: empty}}}}", "notices.webhook.secret-file: {home}/empty is empty"),
         (
             f"notices: {{{HOOK}, secret-file: weak}}}}",
-            "secret: must be whsec_ and then 24 to 64",
+            "notices.webhook.secret: must be whsec_ and then 24 to 64",
         ),
-        (f"notices: {{{HOOK}, secret: s3cret}}}}", "secret: must be whsec_ and then 24 to 64"),
-        (f"notices: {{{HOOK}, secret: {SECRET}, secret-file: weak}}}}", "give secret or secret-file, one of"),
-        (f"notices: {{{MAIL}, password-file: weak}}}}", "give both user and password, or neither"),
-        (f"notices: {{{MAIL}, password: s3cret, password-file: weak}}}}", "give password or password-file"),
+        (
+            f"notices: {{{HOOK}, secret: s3cret}}}}",
+            "notices.webhook.secret: must be whsec_ and then 24 to 64",
+        ),
+        (
+            f"notices: {{{HOOK}, secret: {SECRET}, secret-file: weak}}}}",
+            "notices.webhook: give secret or secret-file, one of",
+        ),
+        (
+            f"notices: {{{MAIL}, password-file: weak}}}}",
+            "notices.mail: give both user and password, or neither",
+        ),
+        (
+            f"notices: {{{MAIL}, password: s3cret, password-file: weak}}}}",
+            "notices.mail: give password or password-file",
+        ),
     ],
 )
 def test_a_fault_of_a_secret_has_its_place_and_tells_nothing(home: Home, text: str, fault: str) -> None:

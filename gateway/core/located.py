@@ -144,16 +144,29 @@ def _fault(document: Document, shape: type[Shape], at: Trail, detail: ErrorDetai
     loc = steps[:-1] if is_key else steps
     trail = (*at, *loc)
     if kind == "extra_forbidden":
-        return document.key_place(*trail).fault(_unknown(str(loc[-1]), _known_keys(shape, loc[:-1])))
+        return document.key_place(*trail).fault(_unknown(loc, _known_keys(shape, loc[:-1])))
     if kind == "missing":
-        return document.place(*trail[:-1]).fault(f"the key {'.'.join(map(str, loc))!r} is missing")
-    label = next((step for step in reversed(trail) if isinstance(step, str)), None)
+        return document.place(*trail[:-1]).fault(f"the key {dotted(loc)!r} is missing")
+    label = _label(loc) or _label(trail)
     place = document.key_place(*trail) if is_key else document.place(*trail)
     return place.fault(f"{label}: {_message(detail)}" if label and not place.name else _message(detail))
 
 
-def _unknown(key: str, known: Sequence[str]) -> str:
-    return f"unknown key {key!r}{nearest(key, known)} (known here: {', '.join(known)})"
+def dotted(trail: Trail) -> str:
+    """How people write the way to a key: `back-channel.receivers.0.url`."""
+    return ".".join(map(str, trail))
+
+
+def _label(trail: Trail) -> str:
+    """The key at the end of `trail`, or the one of the list that it leads into."""
+    while trail and isinstance(trail[-1], int):
+        trail = trail[:-1]
+    return dotted(trail)
+
+
+def _unknown(loc: Trail, known: Sequence[str]) -> str:
+    alike = nearest(str(loc[-1]), known)
+    return f"unknown key {dotted(loc)!r}{alike} (known here: {', '.join(known)})"
 
 
 def _message(detail: ErrorDetails) -> str:

@@ -65,18 +65,19 @@ def located(data: Data) -> Document:
         ),
         (
             {"inner": {"full-name": "a", "zzz": 1}},
-            "x.yaml:2:2: unknown key 'zzz' (known here: full-name, size)",
+            "x.yaml:2:2: unknown key 'inner.zzz' (known here: full-name, size)",
         ),
         (
             {"inner": {"full_name": "a", "full-name": "b"}},
-            "x.yaml:2:1: unknown key 'full_name'; did you mean 'full-name'? (known here: full-name, size)",
+            "x.yaml:2:1: unknown key 'inner.full_name'; did you mean 'full-name'? "
+            "(known here: full-name, size)",
         ),
         ({"inner": {}}, "x.yaml:1:101: the key 'inner.full-name' is missing"),
         ({"inner": 5}, "x.yaml:1:101: inner: must be a mapping of keys to values, not a number"),
-        ({"inner": {"full-name": 5}}, "x.yaml:2:101: full-name: must be text, not a number"),
+        ({"inner": {"full-name": 5}}, "x.yaml:2:101: inner.full-name: must be text, not a number"),
         (
             {"inner": {"full-name": None}},
-            "x.yaml:2:101: full-name: must not be nothing; leave the key out instead",
+            "x.yaml:2:101: inner.full-name: must not be nothing; leave the key out instead",
         ),
         ({"colour": "rde"}, "x.yaml:1:101: colour: must be 'red' or 'blue', not 'rde'"),
         ({"colour": ["red"]}, "x.yaml:1:101: colour: must be 'red' or 'blue', not a list"),
@@ -89,7 +90,7 @@ def located(data: Data) -> Document:
         ({"named": []}, "x.yaml:1:101: named: must be a mapping of keys to values, not a list"),
         (
             {"named": {"ok": 1, "N k": 2}},
-            "x.yaml:2:2: N k: 'N k' is not a name; use small letters, digits and single hyphens",
+            "x.yaml:2:2: named.N k: 'N k' is not a name; use small letters, digits and single hyphens",
         ),
         ({"secret": 12345}, "x.yaml:1:101: secret: must be text, not a number"),
         ({"count": 0}, "x.yaml:1:101: count: must be at least 1"),
@@ -204,8 +205,17 @@ def test_lists_of_shapes() -> None:
     assert read(located({"parts": None}), Listing, []) == Listing()
 
 
+def test_a_fault_in_a_list_of_shapes() -> None:
+    faults: list[Fault] = []
+    read(located({"parts": [{"full-name": "a"}, {"full-name": 5}, 5]}), Listing, faults)
+    assert [fault.message for fault in faults] == [
+        "parts.1.full-name: must be text, not a number",
+        "parts: must be a mapping of keys to values, not a number",
+    ]
+
+
 def test_an_unknown_key_in_a_list_of_shapes() -> None:
     faults: list[Fault] = []
     read(located({"parts": [{"full-name": "a"}, {"full-name": "b", "wrong": 1}]}), Listing, faults)
     assert len(faults) == 1
-    assert "unknown key 'wrong'" in faults[0].message
+    assert "unknown key 'parts.1.wrong'" in faults[0].message

@@ -114,8 +114,6 @@ class QuickConnection(Connection):
         if self.body_left:
             self._crossing = _Rest(self, keep_alive, self._limits.body_seconds)
             self.release_body()
-            if self.draining:
-                self.force_close()
             return
         if self.draining or not keep_alive:
             self.force_close()
@@ -144,11 +142,6 @@ class QuickConnection(Connection):
     def is_writable(self) -> bool:
         """Whether the client takes what it is written."""
         return not self._paused
-
-    def drain(self) -> None:
-        super().drain()
-        if isinstance(self._crossing, _Rest):  # it has its answer
-            self.force_close()
 
     # what the event loop does with it
 

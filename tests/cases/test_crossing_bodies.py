@@ -28,6 +28,27 @@ def taking(size: int, received: list[bytes], answer: bytes = OK, times: int = 1)
     return script
 
 
+def listening(rest: list[bytes]) -> Script:
+    """Never answer; note what comes of a body until the gateway hangs up."""
+
+    async def script(peer: Peer) -> None:
+        await peer.head()
+        rest.append(await peer.rest())
+
+    return script
+
+
+def answering_at_once(answer: bytes = OK) -> Script:
+    """Answer before anything of the body is read."""
+
+    async def script(peer: Peer) -> None:
+        await peer.head()
+        await peer.say(answer)
+        await peer.rest()
+
+    return script
+
+
 async def goes_on(scene: Crossed) -> None:
     """The client's connection is still in step: its next request is answered by the ordinary way."""
     await scene.client.send(b"PUT /next HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\n\r\nnext")
@@ -141,12 +162,7 @@ async def test_an_upstream_that_fails_before_it_answers_leaves_its_client_in_ste
 
 @pytest.mark.parametrize("more", [b"", BODY[100:200]])
 async def test_an_answer_need_not_wait_for_the_body(more: bytes) -> None:
-    async def script(peer: Peer) -> None:
-        await peer.head()
-        await peer.say(OK.replace(b"200 OK", b"413 No"))
-        await peer.rest()
-
-    async with crossing(script) as scene:
+    async with crossing(answering_at_once(OK.replace(b"200 OK", b"413 No"))) as scene:
         await scene.client.send(post(len(BODY)) + BODY[:100])
         assert (await scene.client.answer()).status == 413
         await until(lambda: not scene.bridge.upstream.open_connections)  # it may still wait for the rest
@@ -230,36 +246,35 @@ async def test_who_reads_slowly_while_sending_is_no_fault_of_the_apps() -> None:
 
 
 async def test_the_rest_of_a_body_may_not_drip_for_ever() -> None:
-    async def script(peer: Peer) -> None:
-        await peer.head()
-        await peer.say(OK)
-        await peer.rest()
-
-    async with crossing(script, limits=ListenerLimits(body_seconds=0.3, body_rate=1)) as scene:
+    async with crossing(answering_at_once(), limits=ListenerLimits(body_seconds=0.3, body_rate=1)) as scene:
         await scene.client.send(post(10**14) + BODY)
         assert (await scene.client.answer()).body == b"ok"
         await drip_until_cut(scene.client, BODY)
 
 
-async def test_the_rest_of_a_body_does_not_hold_up_a_stop() -> None:
-    async def script(peer: Peer) -> None:
-        await peer.head()
-        await peer.say(OK)
-        await peer.rest()
+@pytest.mark.parametrize("goes_on", [True, False])
+async def test_a_listener_that_stops_reads_the_rest_of_a_body_for_a_while(goes_on: bool) -> None:
+    """Who is cut off while it sends may lose its answer, which it has not read yet."""
 
-    async with crossing(script) as scene:
+    async with crossing(
+        answering_at_once(), limits=ListenerLimits(body_seconds=60 if goes_on else 0.2)
+    ) as scene:
         await scene.client.send(post(len(BODY)) + BODY[:100])
-        assert (await scene.client.answer()).body == b"ok"
-        await scene.listener.stop(grace=600)
+        await until(lambda: counted(scene) == {"2xx": 1})
+        stopping = asyncio.create_task(scene.listener.stop(grace=600))
+        await until(lambda: all(each.draining for each in scene.listener._connections))
+        if goes_on:
+            await scene.client.send(BODY[100:-1])
+            client = scene.bridge.crossings[0]._client
+            await until(lambda: client.body_left == 1)
+            await scene.client.send(BODY[-1:])
+            assert (await scene.client.answer()).body == b"ok"
+            assert not await scene.client.is_reset()
+        await stopping
 
 
 async def test_the_rest_of_a_body_that_nobody_wants_has_a_deadline() -> None:
-    async def script(peer: Peer) -> None:
-        await peer.head()
-        await peer.say(OK)
-        await peer.rest()
-
-    async with crossing(script, limits=ListenerLimits(body_seconds=0.2)) as scene:
+    async with crossing(answering_at_once(), limits=ListenerLimits(body_seconds=0.2)) as scene:
         await scene.client.send(post(len(BODY)) + BODY[:100])
         assert (await scene.client.answer()).body == b"ok"
         await until_reset(scene.client)
@@ -282,12 +297,7 @@ async def test_a_client_that_does_not_send_its_body_is_cut_off(drips: bool) -> N
 @pytest.mark.parametrize("how", ["reset", "half-closed"])
 async def test_a_client_that_leaves_within_its_body_takes_it_with_it(how: str) -> None:
     rest: list[bytes] = []
-
-    async def script(peer: Peer) -> None:
-        await peer.head()
-        rest.append(await peer.rest())
-
-    async with crossing(script) as scene:
+    async with crossing(listening(rest)) as scene:
         await scene.client.send(post(len(BODY)) + BODY[:100])
         await until(lambda: bool(scene.app.heads))
         if how == "reset":
@@ -304,12 +314,7 @@ async def test_a_client_that_leaves_within_its_body_takes_it_with_it(how: str) -
 async def test_nothing_more_of_a_body_is_passed_on_when_the_session_ends(by: str) -> None:
     """Case 31."""
     rest: list[bytes] = []
-
-    async def script(peer: Peer) -> None:
-        await peer.head()
-        rest.append(await peer.rest())
-
-    async with crossing(script) as scene:
+    async with crossing(listening(rest)) as scene:
         await scene.client.send(post(len(BODY)) + BODY[:100])
         await until(lambda: bool(scene.app.heads))
         if by == "ending":

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import pytest
 from hypothesis import settings
 from playwright.async_api import Browser, async_playwright
-from support import chromium, peers, servers, spin
+from support import chromium, patience, peers, servers, spin
 
 from bench.faults.servers import NO_LIBFAKETIME, find_libfaketime
 from bench.speed.programs import NO_WRK
@@ -25,6 +25,11 @@ pytest_plugins = ["support.store", "support.nodes", "support.race", "support.gat
 # A slow machine is no defect, so properties have no deadline.
 settings.register_profile("patient", settings.get_profile(settings.get_current_profile_name()), deadline=None)
 settings.load_profile("patient")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        patience.limit(item)
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ proof that the tools' own rules are switched on.
 """
 
 import ast
+import asyncio
 import contextlib
 import re
 import shutil
@@ -15,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support import patience
 
 ROOT = Path(__file__).parent.parent
 GATEWAY = ROOT / "gateway"
@@ -281,3 +283,21 @@ def test_what_is_tested_is_what_runs() -> None:
     tested = locked("dev.lock").items()
     assert locked("run.lock").items() <= tested
     assert locked("build.lock").items() <= tested
+
+
+# --- no test runs for ever
+
+
+async def test_a_test_that_waits_for_ever_fails() -> None:
+    async def forever(_: str) -> None:
+        await asyncio.Event().wait()
+
+    with pytest.raises(TimeoutError):
+        await patience.limited(forever, 0.01)("a fixture")
+
+
+async def test_this_very_test_has_an_end(request: pytest.FixtureRequest) -> None:
+    assert isinstance(request.node, pytest.Function)
+    task = asyncio.current_task()
+    assert task is not None
+    assert "until_then" in repr(task.get_stack(limit=50)) or "until_then" in repr(task)

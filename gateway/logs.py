@@ -15,7 +15,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from json import dumps
 from json.encoder import encode_basestring_ascii
-from typing import Any, BinaryIO
+from typing import Any, Protocol
 
 import structlog
 
@@ -50,7 +50,8 @@ def set_up(log_format: str, level: str, **always: Any) -> None:
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
     _lines = None
     if log_format == "json":
-        _lines = RequestLines(sys.stderr.buffer, always)
+        # Its buffer would keep part of what a stream that is full just now does not take.
+        _lines = RequestLines(getattr(sys.stderr.buffer, "raw", sys.stderr.buffer), always)
         atexit.register(_lines.flush)
 
 
@@ -65,6 +66,13 @@ def _by_structlog(fields: Fields) -> None:
     _request_log.info("request", **fields)
 
 
+class Stream(Protocol):
+    """What is written to without a buffer, as `io.RawIOBase`."""
+
+    def write(self, data: bytes, /) -> int | None:
+        """How many bytes it took; None for a stream that is full, and does not wait."""
+
+
 class RequestLines:
     """Writes lines to `stream` when the event loop has run what it has to run just now.
 
@@ -72,10 +80,11 @@ class RequestLines:
     (POSIX, PIPE_BUF), but for a line that is longer itself.
     """
 
-    def __init__(self, stream: BinaryIO, always: Fields) -> None:
+    def __init__(self, stream: Stream, always: Fields) -> None:
         self._stream = stream
         self._begin = dumps(dict(always))[:-1] + (", " if always else "")
         self._waiting: list[bytes] = []
+        self._torn = b""
         self._second = -1
         self._second_text = ""
 
@@ -114,6 +123,13 @@ class RequestLines:
             self._write(b"".join(piece))
 
     def _write(self, piece: bytes) -> None:
+        """What a stream does not take is dropped, but for the rest of a line that it took a part of."""
+        text, at = self._torn + piece, 0
         with suppress(OSError, ValueError):  # ValueError: it is closed
-            self._stream.write(piece)
-            self._stream.flush()
+            while at < len(text):
+                written = self._stream.write(text[at:])
+                if written is None:  # it is full, and not to be waited for
+                    break
+                at += written
+        is_torn = text[at - 1 : at] != b"\n" if at else bool(self._torn)
+        self._torn = text[at : text.find(b"\n", at) + 1] if is_torn else b""

@@ -19,15 +19,13 @@ from gateway import clock, logs
 FIELDS = {"app": "bank", "outcome": "forward", "path": "/a", "status": 200, "ms": 1.25}
 
 
-class Pieces(io.BytesIO):
-    """Each write by itself."""
+class Pieces:
+    """A stream. Each write by itself."""
 
     def __init__(self) -> None:
-        super().__init__()
         self.pieces: list[bytes] = []
 
-    def write(self, data: object) -> int:
-        assert isinstance(data, bytes)
+    def write(self, data: bytes, /) -> int | None:
         self.pieces.append(data)
         return len(data)
 
@@ -117,7 +115,7 @@ async def test_what_came_at_once_is_written_in_pieces_that_a_pipe_takes_whole() 
 @pytest.mark.parametrize("fault", [BrokenPipeError, BlockingIOError, ValueError])
 async def test_a_log_that_cannot_be_written_stops_nobody(fault: type[Exception]) -> None:
     class Broken(Pieces):
-        def write(self, data: object) -> int:
+        def write(self, data: bytes, /) -> int | None:
             super().write(data)
             raise fault
 
@@ -127,6 +125,37 @@ async def test_a_log_that_cannot_be_written_stops_nobody(fault: type[Exception])
         log(FIELDS)
         await asyncio.sleep(0)
     assert len(out.pieces) == 2
+
+
+@given(st.lists(st.none() | st.integers(1, 300), max_size=60))
+def test_a_stream_that_is_full_at_times_gets_whole_lines(takes: list[int | None]) -> None:
+    """Of what it does not take lines are missing, but none is torn."""
+
+    class Full(Pieces):
+        def write(self, data: bytes, /) -> int | None:
+            most = takes.pop() if takes else len(data)
+            if most is None:
+                return None
+            self.pieces.append(data[:most])
+            return len(data[:most])
+
+    async def written() -> list[str]:
+        out = Full()
+        log = logs.RequestLines(out, {})
+        for number in range(60):
+            log({**FIELDS, "path": f"/{number}"})
+            await asyncio.sleep(0)
+        while takes:
+            log(FIELDS)
+            log.flush()
+        log({**FIELDS, "path": "/last"})
+        log.flush()
+        return [json.loads(line)["path"] for line in b"".join(out.pieces).splitlines()]
+
+    paths = asyncio.run(written())
+    assert paths[-1] == "/last"
+    numbers = [int(path[1:]) for path in paths if path[1:].isdigit()]
+    assert numbers == sorted(set(numbers))
 
 
 def run(text: str, *, level: str, form: str) -> list[str]:

@@ -132,8 +132,10 @@ class ShortCut:
         own = before.own if before else {}
         lines = block[:-4].split(b"\r\n")
         headers = [own.get(line) or header_of(line) for line in lines]
-        if len(headers) > self._most_headers or not _are_plain(headers):
-            return None
+        by_key = {header.key: header.value for header in headers}
+        if len(headers) > self._most_headers or len(by_key) < len(headers) or not _are_plain(by_key):
+            return None  # among them: some that come twice
+        declared = by_key.get(b"content-length")
         told = self._told(headers, connection.transport.get_extra_info("peername"), before)
         if told is None:
             return None
@@ -141,7 +143,7 @@ class ShortCut:
         known = _Known(
             block=block,
             own={line: header for line, header in zip(lines, headers, strict=True) if header.may_be_secret},
-            length=_declared(headers),
+            length=None if declared is None else int(declared),
             telling=telling,
             envelope=envelope,
             place=place,
@@ -171,21 +173,13 @@ class ShortCut:
         return telling, envelope, place, to_app
 
 
-def _are_plain(headers: list[Header]) -> bool:
-    """Whether no header comes twice, and none asks for more than an answer on a connection that stays."""
-    by_key = {header.key: header.value for header in headers}
-    if len(by_key) < len(headers) or not _ORDINARY.isdisjoint(by_key):
-        return False
-    if not _LENGTH.fullmatch(by_key.get(b"content-length", b"0")):
-        return False
-    return by_key.get(b"connection", b"keep-alive").lower() == b"keep-alive"
-
-
-def _declared(headers: list[Header]) -> int | None:
-    for header in headers:
-        if header.key == b"content-length":
-            return int(header.value)
-    return None
+def _are_plain(by_key: Mapping[bytes, bytes]) -> bool:
+    """Whether no header asks for more than an answer on a connection that stays."""
+    return (
+        _ORDINARY.isdisjoint(by_key)
+        and _LENGTH.fullmatch(by_key.get(b"content-length", b"0")) is not None
+        and by_key.get(b"connection", b"keep-alive").lower() == b"keep-alive"
+    )
 
 
 def _may_have(method: str, length: int | None, app: App) -> bool:

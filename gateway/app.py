@@ -46,6 +46,7 @@ from gateway.store.sessions import SessionLimits
 from gateway.store.standing import NodeOptions
 from gateway.store_settings import EMBEDDED
 from gateway.supervision.handover import Handed
+from gateway.supervision.sockets import Openings, bound, naming
 from gateway.web.listener import Listener
 from gateway.web.metrics import Metrics
 from gateway.web.shared_metrics import count_in
@@ -71,29 +72,25 @@ class PolicyHealth:
 
 @dataclass(frozen=True, slots=True)
 class _Front:
-    """The listener for people, with what it was handed, if it was."""
+    """The listener for people, on sockets that it was handed, or that were opened for it alone."""
 
     listener: Listener
     tls: ssl.SSLContext | None
-    handed: Handed | None
+    places: Openings | Handed
 
-    async def open(self, host: str, port: int) -> int:
-        """Listen where we are told, or on what we were handed; the port."""
-        if self.handed is None:
-            return await self.listener.start(host, port, self.tls)
-        await self._adopt(self.handed, self.handed.slot)
-        return self.handed.port
+    async def open(self) -> int:
+        """Listen; the port."""
+        await self._adopt(self.places.slot)
+        return self.places.port
 
     async def cover(self, slots: frozenset[int]) -> None:
-        if self.handed is None:
-            return
-        for slot in self.listener.adopted - slots - {self.handed.slot}:
+        for slot in self.listener.adopted - slots - {self.places.slot}:
             self.listener.leave(slot)
         for slot in slots - self.listener.adopted:
-            await self._adopt(self.handed, slot)
+            await self._adopt(slot)
 
-    async def _adopt(self, handed: Handed, slot: int) -> None:
-        await self.listener.adopt(slot, handed.sockets(slot), self.tls)
+    async def _adopt(self, slot: int) -> None:
+        await self.listener.adopt(slot, self.places.sockets(slot), self.tls)
 
 
 @dataclass(slots=True)
@@ -284,10 +281,12 @@ async def start_gateway(
     Without `policies`, those in the settings' directory are loaded. One of several workers listens on what it
     was `handed`, and counts with the others.
 
-    Raises Faulty for faults in policies and keys, StoreUnavailable, and OSError when a port is taken.
+    Raises Faulty for faults in policies and keys, StoreUnavailable, and CannotListen when a port is taken.
     """
     policies = policies or load_policies(settings)
     async with AsyncExitStack() as parts:
+        # First of all: where a port is taken, no key ring and no store are made.
+        places = handed or parts.enter_context(bound(settings, 1))
         ring, store = await open_keys_and_store(settings)
         parts.push_async_callback(store.close)
         passwords = Passwords()
@@ -306,31 +305,34 @@ async def start_gateway(
         live_by(live, store.node)
         await store.join(NodeSurroundings(live, metrics))
         parts.push_async_callback(store.leave)
-        front = _front(settings, pipeline, delivery, handed)
-        port = await front.open(settings.listen.host, settings.listen.port)
-        parts.push_async_callback(front.listener.stop, STOP_SECONDS[settings.mode])
-        admin_port = await _start_admin(basis, passwords, health, parts, handed)
+        listener = Listener(
+            pipeline.handle, listener_limits(settings), short_cut(settings, pipeline, delivery)
+        )
+        front = _Front(listener, _tls(settings), places)
+        with naming("listen", f"{settings.listen.host}:{places.port}"):
+            port = await front.open()
+        parts.push_async_callback(listener.stop, STOP_SECONDS[settings.mode])
+        admin_port = await _start_admin(basis, passwords, health, parts, places)
         due_resets = DueResets(basis.resets, lambda: metrics.revocation(Scope.ACCOUNT))
         due_resets.start()
         parts.push_async_callback(due_resets.stop)
-        _log.info(
-            "listening" if handed is None else "worker ready",
-            port=port,
-            admin_port=admin_port,
-            public_scheme=settings.public_scheme,
-            hosts=[host for app in policies.apps for host in app.hosts],
-            data=str(settings.store.data_dir if settings.store.url == EMBEDDED else settings.store.url),
-        )
-        if settings.public_scheme == "https" and settings.tls is None:
-            _log.info("browsers must come by https: a proxy in front of this gateway has to end TLS")
+        _announce(settings, policies, port, admin_port, alone=handed is None)
         return Gateway(
             settings, store, ring, pipeline, live, port, admin_port, health, front, parts.pop_all()
         )
 
 
-def _front(settings: Settings, pipeline: Pipeline, delivery: Delivery, handed: Handed | None) -> _Front:
-    listener = Listener(pipeline.handle, listener_limits(settings), short_cut(settings, pipeline, delivery))
-    return _Front(listener, _tls(settings), handed)
+def _announce(settings: Settings, policies: PolicySet, port: int, admin_port: int, *, alone: bool) -> None:
+    _log.info(
+        "listening" if alone else "worker ready",
+        port=port,
+        admin_port=admin_port,
+        public_scheme=settings.public_scheme,
+        hosts=[host for app in policies.apps for host in app.hosts],
+        data=str(settings.store.data_dir if settings.store.url == EMBEDDED else settings.store.url),
+    )
+    if settings.public_scheme == "https" and settings.tls is None:
+        _log.info("browsers must come by https: a proxy in front of this gateway has to end TLS")
 
 
 def _metrics(handed: Handed | None) -> Metrics:
@@ -355,7 +357,7 @@ async def _start_admin(
     passwords: Passwords,
     health: PolicyHealth,
     parts: AsyncExitStack,
-    handed: Handed | None,
+    places: Openings | Handed,
 ) -> int:
     admin = make_admin_app(
         basis.store,
@@ -375,14 +377,9 @@ async def _start_admin(
     )
     await runner.setup()
     parts.push_async_callback(runner.cleanup)
-    place = basis.settings.admin
-    sites: list[web.BaseSite] = (
-        [web.TCPSite(runner, place.host, place.port)]
-        if handed is None
-        else [web.SockSite(runner, sock) for sock in handed.admin_sockets()]
-    )
-    for site in sites:
-        await site.start()
+    with naming("admin", f"{basis.settings.admin.host}:{basis.settings.admin.port}"):
+        for sock in places.admin_sockets():
+            await web.SockSite(runner, sock).start()
     port: int = runner.addresses[0][1]
     return port
 

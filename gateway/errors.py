@@ -12,6 +12,15 @@ class StoreUnavailable(WatchwordError):
     """The store did not answer: the truth is unknown, which is neither yes nor no."""
 
 
+class CannotListen(WatchwordError):
+    """An address of our own cannot be had. `setting` is what to change, in full: `listen.port`."""
+
+    def __init__(self, setting: str, why: str) -> None:
+        super().__init__(f"{setting}: {why}")
+        self.setting = setting
+        self.why = why
+
+
 class WrongKeyRing(StoreUnavailable):
     """The store was sealed with another key ring than this one, or with keys that this one lacks."""
 

@@ -23,12 +23,12 @@ from support.webhooks import SECRET, receiving
 
 from gateway import app as composition
 from gateway.admin.tokens import Scope, issue_token
-from gateway.app import load_configuration, load_policies, start_gateway
+from gateway.app import load_configuration, load_policies, open_keys_and_store, start_gateway
 from gateway.assembly import reset_cases
 from gateway.core.policy.model import Need
 from gateway.core.reset import Reset, ResetState
 from gateway.core.telling import Channel
-from gateway.errors import Faulty, StoreUnavailable, WatchwordError
+from gateway.errors import CannotListen, Faulty, StoreUnavailable, WatchwordError
 from gateway.notices import worker
 
 
@@ -96,19 +96,48 @@ async def test_a_key_ring_of_another_store_stops_the_start(
     assert "key ring" in await never_started(other, WatchwordError)
 
 
-async def test_what_was_started_is_stopped_when_a_later_part_fails(
-    tmp_path: Path, valkey: Redis, valkey_url: str
+@pytest.mark.parametrize("place", ["listen", "admin"])
+async def test_a_port_that_is_taken_stops_the_start_before_anything_is_made(
+    tmp_path: Path, valkey: Redis, valkey_url: str, place: str
 ) -> None:
     policy_in(tmp_path)
-    with socket.create_server(("127.0.0.1", 0)) as taken, socket.create_server(("127.0.0.1", 0)) as free:
-        port, taken_port = free.getsockname()[1], taken.getsockname()[1]
-        free.close()
-        settings = settings_in(
-            tmp_path, store={"url": valkey_url}, listen={"port": port}, admin={"port": taken_port}
-        )
-        await never_started(settings, OSError)
-        assert await is_refused(port)
-        await no_other_client(valkey)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        settings = settings_in(tmp_path, store={"url": valkey_url}, **{place: {"port": port}})
+        said = await never_started(settings, CannotListen)
+    assert said.startswith(f"{place}.port: 127.0.0.1:{port} is in use already")
+    assert not settings.keys.exists()
+    assert await valkey.keys() == []
+
+
+@pytest.mark.parametrize("place", ["listen", "admin"])
+async def test_what_was_started_is_stopped_when_a_later_part_fails(
+    tmp_path: Path, valkey: Redis, valkey_url: str, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody listens at a port that was free a moment ago."""
+    policy_in(tmp_path)
+    taken: list[socket.socket] = []
+
+    async def then(*given: Any) -> Any:
+        opened = await open_keys_and_store(*given)
+        other = socket.socket()
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        other.bind(("127.0.0.1", getattr(settings, place).port))
+        other.listen()
+        taken.append(other)
+        return opened
+
+    monkeypatch.setattr(composition, "open_keys_and_store", then)
+    with socket.create_server(("127.0.0.1", 0)) as first, socket.create_server(("127.0.0.1", 0)) as second:
+        port, admin_port = first.getsockname()[1], second.getsockname()[1]
+    settings = settings_in(
+        tmp_path, store={"url": valkey_url}, listen={"port": port}, admin={"port": admin_port}
+    )
+    said = await never_started(settings, CannotListen)
+    taken[0].close()
+    assert f"{place}.port: " in said
+    assert await is_refused(port) and await is_refused(admin_port)
+    await no_other_client(valkey)
 
 
 def test_every_fault_of_settings_and_policies_is_told_at_once(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from gateway.app import Gateway, start_gateway
 from gateway.cli.output import console, errors, show_json
 from gateway.cli.serving import follow_files, told_to_stop
 from gateway.core.records import LaterDevices
+from gateway.errors import CannotListen
 from gateway.identity.passwords import Passwords
 from gateway.settings import AdminListen, Devices, Listen, Resets, Settings, variables_in
 from gateway.store_settings import EMBEDDED, Store
@@ -57,6 +58,10 @@ def data_directory(chosen: Path | None) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+_OPTIONS = {"listen.port": "--port", "admin.port": "--admin-port"}
+"""By what option of the demo a setting is given. Its hosts are loopback's address, which is always there."""
+
+
 async def serve_demo(settings: Settings, *, as_json: bool) -> None:
     """Run the demo until it is told to stop.
 
@@ -68,7 +73,10 @@ async def serve_demo(settings: Settings, *, as_json: bool) -> None:
         errors.print(f"The demo has settings of its own and ignores {', '.join(ignored)}.", markup=False)
     async with _exchange() as upstream:
         policy = _write_policy(settings.policies, upstream)
-        gateway = await start_gateway(settings)
+        try:
+            gateway = await start_gateway(settings)
+        except CannotListen as error:  # no settings file says it here
+            raise CannotListen(_OPTIONS[error.setting], error.why) from None
         try:
             _announce(await _ready(gateway, policy), as_json=as_json)
             await follow_files(gateway, told)

@@ -6,7 +6,6 @@ Exit codes: 0 done, 1 it could not be done, 2 wrong usage, 3 the store did not a
 interrupted.
 """
 
-import errno
 import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -22,7 +21,7 @@ from rich.text import Text
 
 from gateway.admin.views import Pending
 from gateway.core.ending import Scope
-from gateway.errors import Fault, Faulty, RevocationPending, StoreUnavailable
+from gateway.errors import CannotListen, Fault, Faulty, RevocationPending, StoreUnavailable
 from gateway.store.orders import Revocation
 
 FAILED = 1
@@ -56,10 +55,9 @@ def failures(*, as_json: bool = False) -> Iterator[None]:
     except StoreUnavailable as error:
         message = f"The store is not available: {error}"
         raise fail(message, as_json=as_json, code=STORE_UNAVAILABLE) from None
+    except CannotListen as error:
+        raise fail(f"{error}.", as_json=as_json) from None
     except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            message = f"{error.strerror}. Choose another port, or stop what listens there."
-            raise fail(message, as_json=as_json) from None
         where = f": {error.filename}" if error.filename else ""
         raise fail(f"{error.strerror or error}{where}", as_json=as_json) from None
 

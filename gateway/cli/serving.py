@@ -90,7 +90,7 @@ async def _obey(handed: Handed, gateway: Gateway, told: asyncio.Event) -> None:
 async def supervise(settings: Settings, workers: int) -> int:
     """Keep as many workers until SIGINT or SIGTERM; 0, or the exit code of one that could not start.
 
-    SIGHUP has all reload the policies, SIGUSR2 replaces them one by one. Raises OSError when a port is taken.
+    SIGHUP has all reload the policies, SIGUSR2 replaces them one by one. Raises CannotListen.
     """
     loop, told = asyncio.get_running_loop(), told_to_stop()
     stop = STOP_SECONDS[settings.mode]

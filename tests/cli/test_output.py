@@ -1,6 +1,5 @@
 """Tables, JSON, and one way to fail."""
 
-import errno
 import json
 import sys
 from datetime import UTC, datetime, timedelta, timezone
@@ -9,10 +8,10 @@ import pytest
 import typer
 
 from gateway.cli.output import console, counted, fail, failures, moment, show_faults, show_json, show_table
-from gateway.errors import Fault, Faulty, RevocationPending, StoreUnavailable
+from gateway.errors import CannotListen, Fault, Faulty, RevocationPending, StoreUnavailable
 
 FAULTS = (Fault("a.yaml", 1, 2, "is [red]wrong[/]"), Fault("b.yaml", 3, 4, "is [/x] too"))
-TAKEN = OSError(errno.EADDRINUSE, "error while attempting to bind on address ('127.0.0.1', 8080)")
+TAKEN = CannotListen("listen.port", "127.0.0.1:8080 is in use already; choose another port")
 
 
 @pytest.mark.parametrize(
@@ -27,7 +26,7 @@ TAKEN = OSError(errno.EADDRINUSE, "error while attempting to bind on address ('1
             "No such file or directory: /a/[/b]\n",
         ),
         (OSError("something [/else]"), 1, "something [/else]\n"),
-        (TAKEN, 1, f"{TAKEN.strerror}. Choose another port, or stop what listens there.\n"),
+        (TAKEN, 1, "listen.port: 127.0.0.1:8080 is in use already; choose another port.\n"),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
 )
@@ -59,7 +58,7 @@ def test_faults_for_programs(capsys: pytest.CaptureFixture[str]) -> None:
     [
         (StoreUnavailable("no [/answer]"), 3, "The store is not available: no [/answer]"),
         (FileNotFoundError(2, "No such file", "/a/[/b]"), 1, "No such file: /a/[/b]"),
-        (TAKEN, 1, f"{TAKEN.strerror}. Choose another port, or stop what listens there."),
+        (TAKEN, 1, "listen.port: 127.0.0.1:8080 is in use already; choose another port."),
     ],
     ids=["store", "file", "port"],
 )

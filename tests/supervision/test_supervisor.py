@@ -182,7 +182,7 @@ def test_an_address_is_not_shared_with_another_gateway(command: CommandLine) -> 
         other = command.start("run", *TWO, WATCHWORD_LISTEN__PORT=port)
         _, said = other.communicate(timeout=SECONDS)
         assert other.returncode == 1
-        assert "Choose another port" in said
+        assert said.startswith(f"listen.port: 127.0.0.1:{port} is in use already; choose another port")
         stop(node, signal.SIGTERM)
 
 

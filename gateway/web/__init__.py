@@ -2,6 +2,7 @@
 
 `listener` takes connections: `connection` is one of aiohttp's, hardened, and `short_cut` one that offers
 requests to a quicker way first. `inbound` is a request as everything after it sees it, made by `reading`;
-`cookies`, `origin` and `addresses` read it, and `forward_auth` what another proxy asks. `problems` is how a
-refusal looks to a program, and which status each reason has. `metrics` counts.
+`cookies`, `origin` and `addresses` read it, and `forward_auth` what another proxy asks; `strangers` logs who
+may not ask. `problems` is how a refusal looks to a program, and which status each reason has. `metrics`
+counts.
 """

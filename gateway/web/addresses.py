@@ -35,6 +35,11 @@ def route(peer: object, forwarded_for: Iterable[str], trusted: Iterable[Network]
     return tuple(reversed(known))
 
 
+def of_peer(peer: object) -> str:
+    """The address of a socket's peer name."""
+    return route(peer, (), ())[-1]
+
+
 def is_trusted(peer: object, trusted: Iterable[Network]) -> bool:
     """Whether a socket's peer name is one of a network that is trusted."""
     hop = _hop(str(peer[0])) if isinstance(peer, tuple) and peer else None

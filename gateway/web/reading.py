@@ -1,7 +1,7 @@
 """From what the listener received to an `Inbound`: the only place that looks at the raw request."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from aiohttp import web
 
@@ -10,6 +10,7 @@ from gateway.web import addresses
 from gateway.web.cookies import CookieJar, OwnCookies
 from gateway.web.forward_auth import Dialect, dialect_of, question
 from gateway.web.inbound import Inbound, RawHeaders
+from gateway.web.strangers import Strangers
 
 TELLING = frozenset((b"cookie", b"host", b"x-forwarded-for"))
 """The headers that an `Envelope` is made of, in small letters."""
@@ -35,6 +36,7 @@ class Reader:
     trusted: Sequence[addresses.Network]
     jar: CookieJar
     asks: bool = False
+    strangers: Strangers = field(default_factory=Strangers, repr=False, compare=False)
 
     def asked_by(self, request: web.BaseRequest) -> Dialect | None:
         """In whose way the peer asks about another request; None when it makes one."""
@@ -49,6 +51,8 @@ class Reader:
             inbound = self._inbound(request, asked.target, asked.headers, envelope, now)
             # What was parked can go nowhere from here.
             return replace(inbound, asked_about=True, cookies=replace(inbound.cookies, resume=None))
+        if dialect_of(request.raw_path):
+            self.strangers.asked(addresses.of_peer(_peer(request)), now, forward_auth=self.asks)
         envelope = self.envelope(request.raw_headers, _peer(request))
         target = recent_target(request.method, request.raw_path, envelope.host)
         return self._inbound(request, target, request.raw_headers, envelope, now)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.web.addresses import UNKNOWN, is_trusted, route
+from gateway.web.addresses import UNKNOWN, is_trusted, of_peer, route
 
 TRUSTED = (ip_network("10.0.0.0/8"), ip_network("fd00::/8"))
 PROXY = ("10.0.0.1", 40000)
@@ -89,3 +89,11 @@ def test_no_claim_breaks_it(claims: list[str]) -> None:
 def test_who_is_trusted(peer: object, expected: bool) -> None:
     assert is_trusted(peer, TRUSTED) is expected
     assert not is_trusted(peer, ())
+
+
+@pytest.mark.parametrize(
+    ("peer", "address"),
+    [(PROXY, "10.0.0.1"), (("::ffff:10.0.0.1", 1, 0, 0), "10.0.0.1"), ("", UNKNOWN), (None, UNKNOWN)],
+)
+def test_the_address_of_a_peer(peer: object, address: str) -> None:
+    assert of_peer(peer) == address

@@ -4,12 +4,14 @@ from dataclasses import replace
 from ipaddress import IPv4Network, ip_network
 
 import pytest
+from structlog.testing import capture_logs
 from support.receiving import READER, head, read
 from support.store import NOW
 
 from gateway.errors import BadRequest
 from gateway.web.cookies import CookieJar, OwnCookies
 from gateway.web.reading import Envelope, Reader
+from gateway.web.strangers import Strangers
 
 
 async def test_a_request_is_read_once() -> None:
@@ -101,9 +103,24 @@ async def test_a_question_is_read_as_the_request_that_it_is_about() -> None:
 async def test_a_question_of_somebody_else_is_a_request_for_that_address(
     trusted: tuple[IPv4Network, ...], asks: bool
 ) -> None:
-    reader = replace(READER, trusted=trusted, asks=asks)
-    inbound = await read(head(*ASKED, line="GET /.watchword/forward-auth"), reader)
+    reader = replace(READER, trusted=trusted, asks=asks, strangers=Strangers())
+    with capture_logs() as said:
+        inbound = await read(head(*ASKED, line="GET /.watchword/forward-auth"), reader)
     assert (inbound.asked_about, inbound.target.path) == (False, "/.watchword/forward-auth")
+    (entry,) = said
+    assert (entry["address"], entry["setting"]) == (
+        "127.0.0.1",
+        "trusted-proxies" if asks else "forward-auth",
+    )
+    assert "ww-session=s" not in str(entry), "nothing of what it sent is told"
+
+
+async def test_other_requests_are_no_question_to_log() -> None:
+    reader = replace(READER, trusted=LOOPBACK, asks=True, strangers=Strangers())
+    with capture_logs() as said:
+        await read(head(*ASKED, line="GET /.watchword/forward-auth"), reader)
+        await read(head(*ASKED, line="GET /.watchword/forward-authx"), replace(reader, trusted=()))
+    assert said == []
 
 
 PEER = ("198.51.100.4", 4000)

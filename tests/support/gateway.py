@@ -7,6 +7,7 @@ Time stands still in a scene, hours ahead of the server's, until a test moves it
 import asyncio
 import functools
 import json
+import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
@@ -92,6 +93,7 @@ class Client:
     def __init__(self, port: int, clock: Clock, authority: str) -> None:
         self.port = port
         self.authority = authority
+        self.tls: ssl.SSLContext | None = None
         self.cookies: dict[str, str] = {}
         self.setup_key = ""
         self.recovery_codes: list[str] = []
@@ -99,7 +101,7 @@ class Client:
 
     async def raw(self, data: bytes) -> Answer:
         """Send exactly these bytes; the first answer."""
-        async with await RawClient.connect(self.port) as client:
+        async with await RawClient.connect(self.port, tls=self.tls) as client:
             await client.send(data)
             return await client.answer(to_head=data.startswith(b"HEAD "))
 
@@ -133,7 +135,8 @@ class Client:
         marks = {"Accept": "text/html", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Site": "same-origin"}
         if form is None:
             return await self.send(line, {**marks, **headers})
-        marks |= {"Content-Type": "application/x-www-form-urlencoded", "Origin": f"http://{self.authority}"}
+        origin = f"{'https' if self.tls else 'http'}://{self.authority}"
+        marks |= {"Content-Type": "application/x-www-form-urlencoded", "Origin": origin}
         return await self.send(line, {**marks, **headers}, urlencode(form).encode())
 
     def _keep_cookies(self, answer: Answer) -> None:

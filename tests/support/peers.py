@@ -1,8 +1,13 @@
-"""Real proxies that ask a gateway about each request, with the configurations in `deploy/forward-auth`."""
+"""Real proxies that ask a gateway about each request, with the configurations in `deploy/forward-auth`.
+
+With TLS, changed as `docs/forward-auth.md` says.
+"""
 
 import asyncio
+import re
 import shutil
 import socket
+import ssl
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -11,7 +16,9 @@ from pathlib import Path
 
 from support.raw_client import RawClient
 
-DEPLOY = Path(__file__).parents[2] / "deploy" / "forward-auth"
+ROOT = Path(__file__).parents[2]
+DEPLOY = ROOT / "deploy" / "forward-auth"
+PAGE = ROOT / "docs" / "forward-auth.md"
 MISSING = "Traefik and Envoy were not found: make peers"
 
 NGINX = """\
@@ -28,6 +35,15 @@ http {{
   uwsgi_temp_path {folder}/uwsgi;
   scgi_temp_path {folder}/scgi;
   include {folder}/nginx.conf;
+}}
+"""
+CADDY = """\
+{{
+  admin off
+  persist_config off
+  default_bind 127.0.0.1
+  auto_https disable_redirects
+  {https}
 }}
 """
 TRAEFIK = """\
@@ -64,9 +80,9 @@ def _nginx(folder: Path, port: int) -> list[str]:
 
 
 def _caddy(folder: Path, port: int) -> list[str]:
-    del port
     file = folder / "Caddyfile"
-    file.write_text("{\n\tadmin off\n\tpersist_config off\n}\n" + file.read_text())
+    text = file.read_text()
+    file.write_text(CADDY.format(https="" if "http://" in text else f"https_port {port}") + text)
     return [find("caddy") or "caddy", "run", "--adapter", "caddyfile", "--config", str(file)]
 
 
@@ -111,26 +127,63 @@ def _process(command: list[str], folder: Path) -> Iterator[subprocess.Popen[byte
         process.wait()
 
 
+def with_https(name: str, text: str) -> str:
+    """A proxy's configuration, changed as the page says; an empty line sets parts of a block apart."""
+    section = PAGE.read_text().partition("## With https")[2]
+    diff = re.search(rf"\*\*{name}\*\*.*?```diff\n(.*?)```", section, re.DOTALL | re.IGNORECASE)
+    assert diff is not None, name
+    for part in diff[1].split("\n\n"):
+        lines = part.splitlines(keepends=False)
+        before = "".join(f"{line[1:]}\n" for line in lines if line[:1] in " -")
+        after = "".join(f"{line[1:]}\n" for line in lines if line[:1] in " +")
+        assert text.count(before) == 1, before
+        text = text.replace(before, after)
+    return text
+
+
 @asynccontextmanager
-async def asking(name: str, folder: Path, *, gateway: int, app: int) -> AsyncIterator[int]:
-    """Run the proxy of this name in front of the app at a port; the port at which it listens."""
+async def asking(
+    name: str, folder: Path, *, gateway: int, app: int, pem: Path | None = None
+) -> AsyncIterator[int]:
+    """Run the proxy of this name in front of the app at a port; the port at which it listens.
+
+    `pem` is a key and a certificate: with it, the proxy ends TLS.
+    """
     file, command = PEERS[name]
     port = _free_port()
-    text = (DEPLOY / file).read_text().replace("notes.localhost", "localhost")
-    for before, after in (("8080", gateway), ("3000", app), ("8000", port)):
+    text = (DEPLOY / file).read_text()
+    if pem is not None:
+        text = with_https(name, text)
+    for before, after in (
+        ("notes.localhost", "localhost"),
+        ("/etc/ssl/notes.pem", pem),
+        ("/etc/ssl/notes.key", pem),
+        ("listen 443 ssl", f"listen 127.0.0.1:{port} ssl"),
+        ("0.0.0.0, port_value: 443", f"127.0.0.1, port_value: {port}"),
+        ("8080", gateway),
+        ("3000", app),
+        ("8000", port),
+    ):
         text = text.replace(before, str(after))
     (folder / file).write_text(text)
     with _process(command(folder, port), folder) as process:
-        await _ready(process, port, folder)
+        await _ready(process, port, folder, trusting(pem) if pem else None)
         yield port
 
 
-async def _ready(process: subprocess.Popen[bytes], port: int, folder: Path) -> None:
-    """Wait until it listens, and has found its configuration."""
+def trusting(pem: Path) -> ssl.SSLContext:
+    """For a client of a proxy that has this certificate."""
+    return ssl.create_default_context(cafile=str(pem))
+
+
+async def _ready(
+    process: subprocess.Popen[bytes], port: int, folder: Path, tls: ssl.SSLContext | None
+) -> None:
+    """Wait until it listens, and has found its configuration and its certificate."""
     while True:
         assert process.poll() is None, (folder / "log").read_text()
         with suppress(OSError, EOFError):
-            async with await RawClient.connect(port) as client:
+            async with await RawClient.connect(port, tls=tls) as client:
                 await client.send(b"GET /.watchword/jwks.json HTTP/1.1\r\nHost: localhost\r\n\r\n")
                 if (await client.answer()).status == 200:
                     return

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import socket
+import ssl
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
@@ -36,8 +37,15 @@ class RawClient:
 
     @classmethod
     async def connect(
-        cls, port: int, host: str = "127.0.0.1", receive_buffer: int | None = None
+        cls,
+        port: int,
+        host: str = "127.0.0.1",
+        receive_buffer: int | None = None,
+        tls: ssl.SSLContext | None = None,
     ) -> "RawClient":
+        """By TLS, the server is to be `localhost`."""
+        if tls is not None:
+            return cls(*await asyncio.open_connection(host, port, ssl=tls, server_hostname="localhost"))
         if receive_buffer is None:
             return cls(*await asyncio.open_connection(host, port))
         sock = socket.socket()

@@ -22,7 +22,7 @@ DEFAULT_CONFIG = Path("config/gateway.yaml")
 
 Config = Annotated[
     Path | None,
-    typer.Option("--config", "-c", help="The settings file (default: config/gateway.yaml, if there)."),
+    typer.Option("--config", "-c", help="The settings file (default: config/gateway.yaml, if there is one)."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Answer in JSON, for programs.")]
 

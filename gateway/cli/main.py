@@ -25,7 +25,10 @@ app = typer.Typer(
         "A reverse-proxy authentication gateway: it stands in front of web apps, and asks for a fresh "
         "one-time code before the actions that matter.\n\n"
         "New here? watchword demo shows it all, with nothing to set up.\n\n"
-        "Exit codes: 0 done, 1 it could not be done, 2 wrong usage, 3 the store did not answer."
+        "In front of an app of your own: write policies/APP.yaml, then watchword check, user add and run. "
+        "Settings are in config/gateway.yaml and in WATCHWORD_* variables; most have defaults.\n\n"
+        "Exit codes: 0 done, 1 it could not be done, 2 wrong usage, 3 the store did not answer, "
+        "130 interrupted."
     ),
 )
 
@@ -67,7 +70,8 @@ def run_gateway(
 ) -> None:
     """Run the gateway in front of your apps, until Ctrl-C.
 
-    It needs a policy for each app (see check and explain), and people who may sign in (see user add).
+    It needs a policy for each app (see check and explain), and people who may sign in (see user add). It
+    listens where the settings say: listen.port (8080) for people, admin.port (8081) for operators.
     SIGHUP, or a change of a policy file, reloads the policies; with a fault in one, those in use stay.
     With several workers, SIGUSR2 replaces them one by one, and no request is lost.
     """
@@ -93,10 +97,15 @@ def run_demo(
         Path | None, typer.Option(help="Keep the data here for the next start (default: forget it).")
     ] = None,
     new_devices: Annotated[
-        LaterDevices, typer.Option(help="What becomes of a device after the first (devices.later).")
+        LaterDevices,
+        typer.Option(
+            help="What becomes of an account's devices after its first: let in, let in and told of, "
+            "confirmed by a code, or by an earlier device (devices.later)."
+        ),
     ] = LaterDevices.ALLOW,
     reset_waiting: Annotated[
-        str, typer.Option(help="How long a reset of factors waits once it is approved, such as 30s.")
+        str,
+        typer.Option(help="How long a case (watchword reset) waits once it is approved, such as 30s."),
     ] = "3d",
     as_json: Json = False,
 ) -> None:

@@ -35,13 +35,14 @@ def token(
             help="What it allows: to look things up, to revoke, to reset factors. May be given several times."
         ),
     ],
-    days: Annotated[int, typer.Option(min=1, max=3650, help="How many days it counts.")] = 30,
+    days: Annotated[int, typer.Option(min=1, max=3650, help="How many days it is valid.")] = 30,
     config: Config = None,
     as_json: Json = False,
 ) -> None:
     """Make a bearer token for the operators' API, and print it. It cannot be shown again.
 
-    It is signed with the key ring, which has to be that of the store: no gateway would take another's.
+    It is signed with the key ring, which has to be that of the store: no gateway would take another's. It
+    counts until it expires, and cannot be called back singly.
     """
 
     async def fitting(_: Store, ring: KeyRing) -> KeyRing:
@@ -63,7 +64,10 @@ def revoke(
     scope: Annotated[Scope, typer.Argument(help="What to end.")],
     target: Annotated[
         str | None,
-        typer.Argument(help="The id of the session or device, or the account's name; none for everybody."),
+        typer.Argument(
+            help="The id of the session or device, or the account's name; none for everybody. watchword "
+            "device list shows devices, GET /v1/accounts/NAME/sessions at the operators' API sessions."
+        ),
     ] = None,
     reason: Annotated[
         str, typer.Option(callback=one_line, help="Why, for the audit stream.")
@@ -72,7 +76,7 @@ def revoke(
     config: Config = None,
     as_json: Json = False,
 ) -> None:
-    """End a session, a device, an account's sessions, or everybody's, and wait until no node accepts it.
+    """End a session, a device, an account's sessions, or everybody's, and wait until no gateway accepts it.
 
     Before it ends everybody's it asks at the terminal; without one, --yes has to be said.
 

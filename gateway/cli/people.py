@@ -22,7 +22,7 @@ from gateway.store.orders import Revocation
 
 app = typer.Typer(no_args_is_help=True, help="The accounts of people who may sign in.")
 
-Subject = Annotated[str, typer.Argument(help="The account's name.")]
+Subject = Annotated[str, typer.Argument(help="The account: the name that it signs in with.")]
 PasswordStdin = Annotated[
     bool, typer.Option("--password-stdin", help="Read the password from standard input.")
 ]
@@ -47,12 +47,17 @@ def add(
     subject: Annotated[str, typer.Argument(help="The name to sign in with, in lower case.")],
     name: Annotated[str, typer.Option(help="The person's name, as apps see it.")] = "",
     email: Annotated[str, typer.Option(help="The person's e-mail address, for apps and for notices.")] = "",
-    group: Annotated[list[str] | None, typer.Option(help="A group; may be given several times.")] = None,
+    group: Annotated[
+        list[str] | None, typer.Option(help="A group, for policies and apps; may be given several times.")
+    ] = None,
     password_stdin: PasswordStdin = False,
     config: Config = None,
     as_json: Json = False,
 ) -> None:
-    """Add an account. The password is asked for, twice, or read from standard input (--password-stdin)."""
+    """Add an account. The password is asked for, twice, or read from standard input (--password-stdin).
+
+    This may come before the first start: where policies are, it sets up the key ring and the store.
+    """
     if not _SUBJECT.fullmatch(subject):
         raise typer.BadParameter("lower-case letters, digits and . _ @ + - only", param_hint="SUBJECT")
     if any(not text.isprintable() or text != text.strip() for text in (name, email, *(group or ()))) or any(
@@ -131,7 +136,7 @@ def set_password(
     """Give an account a new password, and end all its sessions at once. Check who asks for it first.
 
     It is asked for, twice, or read from standard input (--password-stdin). The account's holder is told.
-    Where the end of the sessions is pending, this ends with 1, as watchword revoke does.
+    Where that end is not certain yet, it is pending, and this ends with 1: see watchword revoke.
     """
     password = _new_password(from_stdin=password_stdin, as_json=as_json)
 
@@ -153,7 +158,7 @@ def set_password(
 def disable(subject: Subject, config: Config = None, as_json: Json = False) -> None:
     """Keep an account from signing in, and end all its sessions at once.
 
-    Where that end is pending, this ends with 1, as watchword revoke does.
+    Where that end is not certain yet, it is pending, and this ends with 1: see watchword revoke.
     """
 
     async def disabled(store: Store, _: KeyRing) -> Revocation | None:
@@ -197,7 +202,10 @@ def set_email(
     config: Config = None,
     as_json: Json = False,
 ) -> None:
-    """Set a person's e-mail address. Apps are told it, also where people's own changes are kept from them."""
+    """Set a person's e-mail address.
+
+    Apps are told it, even where they are not told an address that people set themselves (profile.email).
+    """
     if not is_email(address):
         raise typer.BadParameter("write one plain address, such as ada@example.org", param_hint="ADDRESS")
 

@@ -30,11 +30,17 @@ _NO_CASE = "There is no such case."
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="Support gives somebody back an account whose authenticator apps are all lost.",
+    help=(
+        "Support gives somebody back an account whose authenticator apps are all lost.\n\n"
+        "reset open, then reset evidence for each item of the list (resets.evidence), then reset approve by "
+        "somebody else. The account's holder is told, and can stop it. When the waiting time "
+        "(resets.waiting) is over, a gateway takes all authenticator apps and recovery codes off the "
+        "account, and ends its sessions and devices."
+    ),
 )
 
 
-Id = Annotated[str, typer.Argument(metavar="ID", help="The case's id.")]
+Id = Annotated[str, typer.Argument(metavar="ID", help="The case's id, as reset list shows it.")]
 Why = Annotated[str, typer.Option("--reason", callback=one_line, help="Why, for the audit stream.")]
 
 Take = Callable[[ResetCases, Actor, float, Described], Awaitable[Reset | Reason]]
@@ -55,7 +61,7 @@ def open_reset(subject: Subject, reason: Why, config: Config = None, as_json: Js
 @app.command()
 def evidence(
     reset_id: Id,
-    item: Annotated[str, typer.Argument(help="What was checked: an item of the case's list.")],
+    item: Annotated[str, typer.Argument(help="What was checked: an item of the list, such as phone.")],
     statement: Annotated[
         str,
         typer.Argument(
@@ -65,7 +71,10 @@ def evidence(
     config: Config = None,
     as_json: Json = False,
 ) -> None:
-    """State what you checked, and what you found. Each item of the list needs a statement."""
+    """State what you checked, and what you found. Each item of the list needs a statement.
+
+    reset show tells which items have none yet.
+    """
     _take(
         lambda cases, by, now, described: cases.record(
             reset_id, item, statement, by, now, described=described
@@ -91,7 +100,7 @@ def approve(reset_id: Id, reason: Why, config: Config = None, as_json: Json = Fa
 
 @app.command()
 def refuse(reset_id: Id, reason: Why, config: Config = None, as_json: Json = False) -> None:
-    """Close a case: the evidence does not do."""
+    """Close a case: the evidence is not enough."""
     _take(
         lambda cases, by, now, described: cases.close(
             reset_id, Step.REFUSE, reason, by, now, described=described

@@ -12,6 +12,7 @@ from support.store import running_server
 
 from gateway import __version__
 from gateway.cli.main import app
+from gateway.settings import Settings
 
 COMMANDS = {
     "run",
@@ -64,15 +65,32 @@ def test_every_command_and_every_parameter_says_what_it_is_for(command: CommandL
         ((), "New here? watchword demo shows it all"),
         (
             ("--help",),
-            "Exit codes: 0 done, 1 it could not be done, 2 wrong usage, 3 the store did not answer.",
+            "Exit codes: 0 done, 1 it could not be done, 2 wrong usage, 3 the store did not answer, "
+            "130 interrupted.",
         ),
+        ((), "policies/APP.yaml, then watchword check, user add and run"),
+        ((), "config/gateway.yaml and in WATCHWORD_* variables"),
+        (("run", "--help"), "listen.port (8080) for people, admin.port (8081) for operators"),
+        (("check", "--help"), "It opens no store and no port."),
+        (("explain", "--help"), "Without any, rules for groups may match."),
+        (("user", "add", "--help"), "before the first start"),
+        (("user", "email", "--help"), "not told an address that people set themselves (profile.email)"),
+        (("revoke", "--help"), "wait until no gateway accepts it"),
+        (("revoke", "--help"), "watchword device list shows devices"),
+        (("token", "--help"), "counts until it expires, and cannot be called back"),
+        (("reset",), "reset open, then reset evidence for each item"),
+        (("reset", "evidence", "--help"), "reset show tells which items have none yet."),
         (("user",), "The accounts of people who may sign in."),
         (("keys",), "The key ring that secrets in the store are sealed with."),
     ],
 )
 def test_help_without_a_command(command: CommandLine, arguments: tuple[str, ...], said: str) -> None:
     result = command(*arguments)
-    assert said in re.sub(r"\s+", " ", result.output)
+    assert said in re.sub(r"[\s│]+", " ", result.output)
+
+
+def test_the_ports_that_help_names_are_the_defaults() -> None:
+    assert (Settings().listen.port, Settings().admin.port) == (8080, 8081)
 
 
 def test_the_version(command: CommandLine) -> None:

@@ -9,6 +9,7 @@ TEST_REQUIRE_BROWSER=1 and the like for the others, which turns that skip into a
 
 import os
 import shutil
+import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 
@@ -21,6 +22,9 @@ from bench.faults.servers import NO_LIBFAKETIME, find_libfaketime
 from bench.speed.programs import NO_WRK
 
 pytest_plugins = ["support.store", "support.nodes", "support.race", "support.gateway", "support.commands"]
+
+# Shells start what runs in the background with Ctrl-C ignored, and our commands would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A slow machine is no defect, so properties have no deadline.
 settings.register_profile("patient", settings.get_profile(settings.get_current_profile_name()), deadline=None)

@@ -4,13 +4,15 @@
 FROM python:3.13-slim-trixie AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore
 WORKDIR /build
+RUN apt-get update && apt-get install --yes --no-install-recommends gcc libc6-dev
 RUN python -m venv --without-pip /opt/watchword
-COPY requirements/run.lock requirements/build.lock requirements/
+COPY requirements/run.lock requirements/compile.lock requirements/
 RUN pip --python /opt/watchword/bin/python install --require-hashes --only-binary=:all: --requirement requirements/run.lock \
- && pip install --require-hashes --only-binary=:all: --requirement requirements/build.lock
+ && pip install --require-hashes --only-binary=:all: --requirement requirements/run.lock --requirement requirements/compile.lock
 COPY pyproject.toml README.md ./
 COPY gateway gateway
 COPY policies policies
+ENV HATCH_BUILD_HOOKS_ENABLE=true
 RUN pip wheel --no-deps --no-build-isolation --wheel-dir dist . \
  && pip --python /opt/watchword/bin/python install --no-deps --no-index dist/*.whl
 

@@ -263,7 +263,9 @@ def locked(lock: str) -> dict[str, str]:
 
 def direct_dependencies() -> set[str]:
     groups = PYPROJECT["dependency-groups"]
-    return names([*PYPROJECT["project"]["dependencies"], *groups["build"], *groups["dev"]])
+    return names(
+        [*PYPROJECT["project"]["dependencies"], *groups["build"], *groups["compile"], *groups["dev"]]
+    )
 
 
 def names(requirements: list[object]) -> set[str]:
@@ -277,6 +279,20 @@ def test_each_direct_dependency_is_locked_and_explained() -> None:
     assert sorted(explained) == sorted(direct_dependencies() | measured)
     assert direct_dependencies() <= locked("dev.lock").keys()
     assert measured <= locked("bench.lock").keys()
+    assert locked("build.lock").items() <= locked("compile.lock").items() <= locked("dev.lock").items()
+
+
+def test_all_that_is_compiled_is_tested_compiled() -> None:
+    """`make test-compiled` has the tests of each file that is turned into C."""
+    hook = PYPROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["hooks"]["mypyc"]
+    compiled = {name.removeprefix("/") for name in hook["include"]}
+    assert compiled <= SOURCES.keys()
+    assert "gateway/core/decision.py" in compiled  # `watchword --version` looks at that one
+    (tests,) = re.findall(r"^HOT := ((?:.*\\\n)*.*)", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    named = tests.replace("\\\n", " ").split()
+    assert all((ROOT / each).exists() for each in named)
+    mirrors = [Path("tests", *path.parts[1:-1], f"test_{path.name}") for path in map(Path, compiled)]
+    assert [str(test) for test in mirrors if not any(test.is_relative_to(each) for each in named)] == []
 
 
 def test_what_is_tested_is_what_runs() -> None:

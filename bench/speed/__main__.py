@@ -15,7 +15,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench.speed import document, full, machine, programs, quick
+from bench.speed import document, full, machine, programs, quick, watchword
 from bench.speed.rounds import Plan
 
 ROUNDS = 5
@@ -33,6 +33,7 @@ def main() -> None:
         machine.check_cores()
         programs.make_nginx_executable()
         programs.wrk()
+        watchword.check_compiled()
         figures = asyncio.run(_interruptible(plan))
     except machine.NotMeasurable as error:
         print(error, file=sys.stderr)

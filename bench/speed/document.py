@@ -152,9 +152,8 @@ def _memory(memory: Mapping[str, Mapping[str, float]]) -> str:
 
 def _order(names: Iterable[str]) -> list[str]:
     """Those that there are, always in the same order, ours first."""
-    known = ["watchword", "watchword_logging", *(name for name in TITLES if not name.startswith("watchword"))]
     there = set(names)
-    return [name for name in known if name in there]
+    return [name for name in TITLES if name in there]
 
 
 def _number(value: float | None) -> str:

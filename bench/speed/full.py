@@ -23,6 +23,7 @@ from bench.speed.proxies import PLAIN, Proxy, Starter
 from bench.speed.rounds import Plan, all_running, say
 
 LOGGING = "watchword_logging"
+PYTHON = "watchword_python"
 OAUTH2 = "oauth2_proxy"
 
 Figures = dict[str, Any]
@@ -116,4 +117,7 @@ def everybody() -> dict[str, Starter]:
 
 
 EVERYBODY: dict[str, Starter] = {**PLAIN, "watchword": watchword.running}
-ALSO: dict[str, Starter] = {LOGGING: watchword.running_and_logging}
+ALSO: dict[str, Starter] = {
+    LOGGING: watchword.running_and_logging,
+    PYTHON: watchword.running_as_python,
+}

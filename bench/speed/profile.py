@@ -2,10 +2,11 @@
 
     python -m bench.speed.profile
 
-The whole and the system's part are those of a gateway under load: how busy its process was, and how much of
-that inside the kernel. Python's part is measured by itself: one connection's two ends in a gateway of this
-process, on transports that do nothing. What is left is uvloop, and its calls into Python. Which part of
-Python takes how much is from `cProfile`, scaled to what Python takes without it.
+Measures the package that it finds: compiled, or as Python. The whole and the system's part are those of a
+gateway under load: how busy its process was, and how much of that inside the kernel. Our own part is measured
+by itself: one connection's two ends in a gateway of this process, on transports that do nothing. What is left
+is uvloop, and its calls into our code. Which part of Python takes how much is from `cProfile`, scaled to what
+Python takes without it; it sees nothing of what is compiled.
 """
 
 import asyncio
@@ -30,6 +31,7 @@ from bench.speed import load, machine, report, upstream, watchword, workloads
 from bench.speed.proxies import Proxy
 from gateway import clock
 from gateway.app import Gateway, start_gateway
+from gateway.core import decision
 from gateway.proxy.connection import Connection
 from gateway.proxy.delivery import Delivery
 from gateway.proxy.short_cut import ShortCut
@@ -39,6 +41,9 @@ from gateway.web.short_cut import QuickConnection
 _SECONDS = 5
 _TIMES, _ROUNDS = 1000, 20
 _TURN_SECONDS = 0.05
+
+COMPILED = not decision.__file__.endswith(".py")
+"""Whether that is what is measured here."""
 
 _PARTS: Mapping[str, tuple[str, ...]] = {
     "the bytes arrive; the head is read": ("short_cut", "header", "headers", "cookies", "reading", "target"),
@@ -94,7 +99,8 @@ async def measure(folder: Path, *, seconds: int = _SECONDS, rounds: int = _ROUND
     async with upstream.running(folder / "app") as app:
         own = folder / "loaded"
         own.mkdir()
-        async with watchword.running(own, app.port) as proxy:
+        package = watchword.COMPILED if COMPILED else watchword.SOURCE
+        async with watchword.running(own, app.port, package=package) as proxy:
             whole, system = await _under_load(proxy, seconds)
         own = folder / "alone"
         own.mkdir()
@@ -147,7 +153,7 @@ async def _alone(config: Path, cookie: str, app: int, rounds: int) -> dict[str, 
             server.data_received(_ANSWER.replace(b"-400", b"-%d" % number))
 
         found = {"seen": await _fastest(seen, rounds), "unseen": await _fastest(unseen, rounds)}
-        shares = _shares(seen)
+        shares = {} if COMPILED else _shares(seen)
         to_client = cast("_Nowhere", client.transport)
         to_client.sent = b""
         seen(0)
@@ -229,9 +235,10 @@ def main() -> None:
     os.sched_setaffinity(0, {machine.LOAD_CORE})
     with tempfile.TemporaryDirectory(prefix="ww-profile-") as folder:
         found = uvloop.run(measure(Path(folder)))
-    names = {"seen": "Python", "unseen": "Python, where path, a header and the answer's head are new"}
+    ours = "our code" if COMPILED else "Python"
+    names = {"seen": ours, "unseen": f"{ours}, where path, a header and the answer's head are new"}
     report.show(
-        "The small GET, in microseconds of the core",
+        f"The small GET, {'compiled' if COMPILED else 'not compiled'}, in microseconds of the core",
         ["what", "µs"],
         [[names.get(name, name), f"{value:.1f}"] for name, value in found.items()],
     )

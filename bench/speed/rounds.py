@@ -10,14 +10,15 @@ from bench.speed.load import Rate
 from bench.speed.proxies import Proxy, Starter
 
 TITLES = {
+    "watchword": "Watchword, every check on",
+    "watchword_python": "Watchword, not compiled",
+    "watchword_logging": "Watchword, with a log of requests",
     "nginx": "nginx",
     "caddy": "Caddy",
     "traefik": "Traefik",
     "envoy": "Envoy",
     "naive_aiohttp": "naive aiohttp proxy",
     "oauth2_proxy": "oauth2-proxy, session in Redis",
-    "watchword": "Watchword, every check on",
-    "watchword_logging": "Watchword, with a log of requests",
     "none": "no proxy: the app itself",
 }
 

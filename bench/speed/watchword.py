@@ -16,6 +16,11 @@ from gateway.settings import load_settings
 from gateway.store.opening import Store
 from gateway.store.sessions import NewDevice, Started
 
+COMPILED = Path(sys.prefix) / "compiled"
+"""The package as a server's image has it (`make .venv/compiled/.made`)."""
+
+SOURCE = Path(__file__).parents[2]
+
 USER = "ada"
 SEEN = f"{USER} signed"
 """What the app behind Watchword sees: the person, and that a signed assertion says so."""
@@ -45,18 +50,36 @@ rules:
 """
 
 
+def check_compiled() -> None:
+    """Raises NotMeasurable where nothing is compiled: Python would be measured in its place."""
+    if not COMPILED.is_dir():
+        raise machine.NotMeasurable("the hot path is not compiled; `make bench` does that first")
+
+
 @asynccontextmanager
 async def running(
-    folder: Path, upstream: int, *, name: str = "watchword", rules: int = 10, settings: str = ""
+    folder: Path,
+    upstream: int,
+    *,
+    name: str = "watchword",
+    rules: int = 10,
+    settings: str = "",
+    package: Path = COMPILED,
 ) -> AsyncIterator[Proxy]:
     """Watchword in front of an app, with a signed-in person's cookie for its load."""
-    async with with_store(folder, upstream, name=name, rules=rules, settings=settings) as (proxy, _):
+    starting = with_store(folder, upstream, name=name, rules=rules, settings=settings, package=package)
+    async with starting as (proxy, _):
         yield proxy
 
 
 def running_and_logging(folder: Path, upstream: int) -> AbstractAsyncContextManager[Proxy]:
     """The same with a line for each request, in a file."""
     return running(folder, upstream, name="watchword_logging", settings=_LOGGING)
+
+
+def running_as_python(folder: Path, upstream: int) -> AbstractAsyncContextManager[Proxy]:
+    """The same, not compiled: as `make demo` has it."""
+    return running(folder, upstream, name="watchword_python", package=SOURCE)
 
 
 def running_and_asked(folder: Path, upstream: int) -> AbstractAsyncContextManager[Proxy]:
@@ -66,7 +89,7 @@ def running_and_asked(folder: Path, upstream: int) -> AbstractAsyncContextManage
 
 @asynccontextmanager
 async def with_store(
-    folder: Path, upstream: int, *, name: str, rules: int, settings: str = ""
+    folder: Path, upstream: int, *, name: str, rules: int, settings: str = "", package: Path = COMPILED
 ) -> AsyncIterator[tuple[Proxy, Store]]:
     """The same, with its store in hand, to put more sessions there. `settings` are more lines of them."""
     port = machine.free_port()
@@ -77,7 +100,10 @@ async def with_store(
         _CONFIG % {"port": port, "admin_port": machine.free_port(), "folder": folder} + (settings or _QUIET)
     )
     command = [Path(sys.executable).with_name("watchword"), "run", "--config", config]
-    async with machine.running(*command, core=machine.PROXY_CORE, log=log) as process:
+    environment = {"PYTHONPATH": str(package)}
+    async with machine.running(
+        *command, core=machine.PROXY_CORE, log=log, environment=environment
+    ) as process:
         await machine.accepting(port, process, log)
         # Only now: the gateway has started the store, so the store is on the gateway's core.
         _, store = await open_keys_and_store(load_settings(config, {}))

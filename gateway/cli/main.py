@@ -10,6 +10,7 @@ from gateway.cli import demo, devices, keys, operators, people, resets, serving
 from gateway.cli import policies as policy_commands
 from gateway.cli.common import Config, Json, configuration_from, run
 from gateway.cli.output import failures
+from gateway.core import decision
 from gateway.core.records import LaterDevices
 from gateway.core.values import parse_duration
 from gateway.supervision.handover import Handed, handed_from
@@ -39,8 +40,13 @@ def _port(what: str) -> Any:
 
 def _version(wanted: bool) -> None:
     if wanted:
-        typer.echo(__version__)
+        typer.echo(f"{__version__}, compiled" if _is_compiled() else __version__)
         raise typer.Exit
+
+
+def _is_compiled() -> bool:
+    """Whether this is as a server's image has it: what each request goes through is a library, not Python."""
+    return not decision.__file__.endswith(".py")
 
 
 @app.callback()

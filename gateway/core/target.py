@@ -7,8 +7,8 @@ the case of escapes and to escapes of unreserved characters.
 """
 
 import re
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from gateway.errors import BadRequest
 
@@ -26,8 +26,7 @@ _METHOD = re.compile(r"[A-Z][A-Z\-]{0,31}")
 _FORBIDDEN_OCTETS = frozenset({0x2F, 0x5C, 0x3B, 0x7F, *range(0x20)})  # "/", "\", ";", controls
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(NamedTuple):
     """Method, host, path and query, in canonical form.
 
     `host` is lower-case without the port, which `authority`, lower-case too, keeps; `path` starts

@@ -1,16 +1,15 @@
 """The head of an upstream's answer, as its client is told it: all of it, but with framing of our own."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from gateway.proxy.headers import answer_lines
 from gateway.proxy.response_head import ResponseHead
 from gateway.proxy.wire import LAST_CHUNK, ResponseReader, chunk
 
 
-@dataclass(frozen=True, slots=True)
-class AnswerHead:
+class AnswerHead(NamedTuple):
     """`data` is the head as bytes; `chunked` says that the body goes in chunks, `keep_alive` that another
     request may follow on the client's connection.
     """

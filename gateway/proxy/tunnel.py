@@ -11,8 +11,8 @@ from aiohttp.abc import AbstractStreamWriter
 
 from gateway import entropy
 from gateway.errors import UpstreamFailed
+from gateway.proxy.exchange import Tunnel
 from gateway.proxy.frames import FrameTracker, close_frame
-from gateway.proxy.upstream import Tunnel
 from gateway.web.connection import Connection
 
 STALL_SECONDS = 60.0

@@ -5,92 +5,16 @@ may be tried; from then on, a failure is the caller's to know, whatever the meth
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Sequence
+from collections.abc import AsyncIterable, Callable, Sequence
 
 from gateway.core.decision import Permit
 from gateway.proxy.connection import Connection, Receiver
 from gateway.proxy.customers import Customer
-from gateway.proxy.exchange import Exchange
+from gateway.proxy.exchange import Exchange, UpstreamResponse
 from gateway.proxy.pool import Address, Pool, UpstreamLimits
 from gateway.proxy.wire import Lines, RawHeaders, ResponseReader, request_head
 
-__all__ = ["RawHeaders", "Tunnel", "Upstream", "UpstreamLimits", "UpstreamResponse"]
-
-
-class Tunnel:
-    """Raw bytes both ways, after a 101. A cancelled read or write loses nothing; `close` ends it."""
-
-    def __init__(self, exchange: Exchange) -> None:
-        self._exchange = exchange
-
-    async def read(self) -> bytes:
-        """The next bytes; b"" at the end. Raises UpstreamFailed(BROKEN) when the connection breaks."""
-        return await self._exchange.next()
-
-    def pass_on(self, to: Callable[[bytes], bool]) -> None:
-        """Offer what arrives while nothing waits to be read; `to` takes all of it or nothing."""
-        self._exchange.passes_on = to
-
-    def write_now(self, data: bytes) -> bool:
-        """Write, if the upstream reads as fast as that; else nothing is done, and False."""
-        return self._exchange.write_now(data)
-
-    async def write(self, data: bytes) -> None:
-        """Returns when the upstream has read enough to take more. Raises UpstreamFailed(BROKEN)."""
-        await self._exchange.write(data)
-
-    def part(self, last: bytes) -> None:
-        """Cut it off, with `last` as the last word if the upstream listens. Harmless when closed already."""
-        self._exchange.part(last)
-
-    def leave(self, last: bytes) -> None:
-        """End it with a last word, behind what was written before. Harmless when closed already."""
-        self._exchange.leave(last)
-
-    async def close(self) -> None:
-        """What was written still leaves. Harmless when closed already."""
-        self._exchange.close_tunnel()
-
-
-class UpstreamResponse:
-    """An upstream's answer, whose body is still to be read.
-
-    `head` is all that it sent of one, hop-by-hop headers included, trailers never.
-    """
-
-    def __init__(self, exchange: Exchange) -> None:
-        if exchange.reader.head is None:
-            raise ValueError("the head of the answer is not there yet")
-        self.reader = exchange.reader
-        self.head = exchange.reader.head
-        self.status = self.head.status
-        self._exchange = exchange
-
-    def whole(self) -> bytes | None:
-        """The complete body if all of it has arrived, as small ones have; None if `chunks` is needed."""
-        return self._exchange.take() if self._exchange.reader.complete else None
-
-    async def chunks(self) -> AsyncGenerator[bytes, None]:
-        """The body without its framing; for one reader, once.
-
-        Raises UpstreamFailed: BROKEN when it ends early, TIMEOUT when it pauses for too long; and what the
-        request's body raises, if that is still being sent.
-        """
-        try:
-            while data := await self._exchange.next():
-                yield data
-        finally:
-            self._exchange.abort()  # cancelled or closed halfway; nothing to do at the end
-
-    def tunnel(self) -> Tunnel:
-        """The connection itself, after a requested upgrade was answered with 101."""
-        if not self._exchange.is_tunnel:
-            raise RuntimeError("the upstream did not switch protocols")
-        return Tunnel(self._exchange)
-
-    async def close(self) -> None:
-        """Give up: the connection is closed, never reused. Harmless after the end."""
-        self._exchange.abort()
+__all__ = ["RawHeaders", "Upstream", "UpstreamLimits", "UpstreamResponse"]
 
 
 class Upstream:

@@ -188,10 +188,13 @@ class ChunkedBody:
         self._pieces: list[bytes] = []
         self._tail = b""
         self._allowance = MAX_HEAD
-        self._parser = httptools.HttpResponseParser(self)
+        self._parser: httptools.HttpResponseParser | None = httptools.HttpResponseParser(self)
         self._parser.feed_data(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
 
     def feed(self, data: bytes) -> bytes:
+        if self._parser is None:
+            self.surplus = True
+            return b""
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError as error:
@@ -205,7 +208,7 @@ class ChunkedBody:
             raise broken("the upstream's chunk extensions or trailers are too long")
         if self.complete:
             self.surplus |= self._tail[:1] in b"\r\n"
-            del self._parser  # it refers to self: a cycle that would wait for the garbage collector
+            self._parser = None  # it refers to self: a cycle that would wait for the garbage collector
         return body
 
     def end(self) -> None:

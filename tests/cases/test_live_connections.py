@@ -126,13 +126,14 @@ async def test_case_33_an_ending_while_a_request_is_still_judged(scene: Scene) -
     head = ada.request("POST /api/transfers", {**headers, "Watchword-Code": ada.next_code()})
     ending = Ending("r", Scope.ACCOUNT, subject="ada", epoch=await epoch_of(scene, ada) + 1)
     identified = asyncio.Event()
-    mark = scene.gateway.live.mark
+    moment = scene.gateway.live.moment
 
-    def marked() -> tuple[int, float]:
+    def marked() -> float:
+        """A mark is made before it is looked up who asks."""
         identified.set()
-        return mark()
+        return moment()
 
-    scene.gateway.live.mark = marked  # type: ignore[method-assign]
+    scene.gateway.live.moment = marked
     async with await RawClient.connect(scene.gateway.port) as client:
         await client.send(head + body[:5])
         await identified.wait()

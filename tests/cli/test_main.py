@@ -1,6 +1,7 @@
 """The commands as a newcomer meets them."""
 
 import json
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -94,8 +95,10 @@ def test_the_ports_that_help_names_are_the_defaults() -> None:
 
 
 def test_the_version(command: CommandLine) -> None:
+    """It says whether the hot path is compiled, which `make test-compiled` would else not know."""
     result = command("--version")
-    assert (result.exit_code, result.stdout) == (0, f"{__version__}\n")
+    compiled = ", compiled" if "compiled" in os.environ.get("PYTHONPATH", "") else ""
+    assert (result.exit_code, result.stdout) == (0, f"{__version__}{compiled}\n")
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,11 @@ from support.gateway import Scene
 from support.resets import FORGET_AT, opened, waiting
 from support.upstreams import until
 
+from gateway import clock
 from gateway.core.ending import Ending, Scope
 from gateway.core.reasons import Reason
 from gateway.core.target import parse_target
 from gateway.proxy.passage import Passage, may_resume
-from gateway.store.who import Place
 from gateway.web.cookies import OwnCookies
 
 NOBODY = OwnCookies(session=None, device=None, resume=None)
@@ -84,15 +84,15 @@ async def test_the_mark_is_from_before_memory_was_asked(scene: Scene) -> None:
     """So that an ending in between is not missed."""
     cookies = await remembered(scene)
     live = scene.gateway.live
-    memory = scene.gateway.pipeline.memory
-    found = memory._who.remembered
+    boottime = clock.boottime
 
-    def ending_meanwhile(place: Place | None, now: float) -> object:
+    def ending_meanwhile() -> float:
+        """Memory looks at the time, to see whether it may still be trusted."""
         live.cut(Ending("r", Scope.ACCOUNT, subject="ada", epoch=2**60))
-        return found(place, now)
+        return boottime()
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(memory._who, "remembered", ending_meanwhile)
+        patch.setattr(clock, "boottime", ending_meanwhile)
         passage = plain(scene, "GET /mine", cookies)
     assert passage is not None and passage.snapshot is not None
     cut: list[str] = []

@@ -1,3 +1,5 @@
+from dataclasses import fields as fields_of
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -88,8 +90,8 @@ def test_what_is_remembered_is_what_would_be_read(status: int, fields: list[tupl
     for head in (once, again):
         assert head is not None
         assert read is not None
-        for name in response_head.ResponseHead.__slots__:
-            assert getattr(head, name) == getattr(read, name)
+        for each in fields_of(response_head.ResponseHead):
+            assert getattr(head, each.name) == getattr(read, each.name)
 
 
 @pytest.mark.parametrize(

@@ -264,6 +264,9 @@ def test_a_second_answer_behind_chunks_is_not_body() -> None:
     first = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n"
     reader, body = read(first + first)
     assert (body, reader.reusable) == (b"ok", False)
+    reader, body = read(first)
+    assert reader.reusable
+    assert (reader.feed(first), reader.reusable) == (b"", False), "neither is one that comes later"
 
 
 @pytest.mark.parametrize(

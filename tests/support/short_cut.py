@@ -3,21 +3,20 @@
 import pytest
 from support.raw_client import RawClient
 
-from gateway.proxy.short_cut import ShortCut
+from gateway.proxy.crossing import Crossing
 from gateway.web.short_cut import QuickConnection
 
 
 def note_taken(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
     """From now on, every request that a short cut takes is added to this list."""
     taken: list[bytes] = []
-    ordinary = ShortCut.__call__
+    ordinary = QuickConnection.cross
 
-    def noted(self: ShortCut, connection: QuickConnection, data: bytes) -> bool:
-        if took := ordinary(self, connection, data):
-            taken.append(data)
-        return took
+    def noted(self: QuickConnection, crossing: Crossing, body_left: int = 0) -> None:
+        taken.append(crossing._request_head + crossing._body)
+        ordinary(self, crossing, body_left)
 
-    monkeypatch.setattr(ShortCut, "__call__", noted)
+    monkeypatch.setattr(QuickConnection, "cross", noted)
     return taken
 
 

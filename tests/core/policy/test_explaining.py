@@ -1,7 +1,5 @@
 """An explanation agrees with the matcher, and says of each rule what kept it from matching."""
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -105,6 +103,6 @@ def test_the_whole() -> None:
 
 
 def test_a_host_that_nobody_has() -> None:
-    found = explain(POLICIES, replace(target("GET", "/"), host="elsewhere.test"), None)
+    found = explain(POLICIES, target("GET", "/")._replace(host="elsewhere.test"), None)
     assert (found.app, found.match, found.need, found.action, found.trials) == (None, None, None, None, ())
     assert found.why == "No app has the host elsewhere.test."

@@ -3,9 +3,16 @@ import subprocess
 import sys
 
 
-def test_what_is_there_is_not_looked_at_again_and_what_comes_later_is() -> None:
+def run(program: str) -> None:
     """In a process of its own, as it is for good."""
-    program = """
+    done = subprocess.run(
+        [sys.executable, "-c", BEGIN + program], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert gc.get_freeze_count() == 0
+
+
+BEGIN = """
 import gc, weakref
 from gateway.garbage import settle
 
@@ -13,12 +20,20 @@ class Cycle:
     def __init__(self):
         self.itself = self
 
+def looked_at(cycle):
+    return any(each is cycle for each in gc.get_objects())
+
+"""
+
+
+def test_what_is_there_is_not_looked_at_again_and_what_comes_later_is() -> None:
+    run("""
 old = Cycle()
 gone = weakref.ref(Cycle())
 settle()
 assert gone() is None, "what was garbage by then is not kept"
 assert gc.get_freeze_count() > 1000
-assert not any(each is old for each in gc.get_objects()), "it is out of sight"
+assert not looked_at(old)
 assert gc.get_threshold()[2] > 10
 assert gc.isenabled()
 new = weakref.ref(Cycle())
@@ -29,7 +44,28 @@ first = weakref.ref(many[0])
 del many
 more = [[] for _ in range(20_000)]
 assert first() is None, "the small looks go on by themselves"
-"""
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert gc.get_freeze_count() == 0
+""")
+
+
+def test_what_outlives_a_full_look_is_left_out_of_most_that_follow_but_not_of_all() -> None:
+    run("""
+settle()
+kept, let_go = Cycle(), Cycle()
+assert looked_at(kept)
+gc.collect(1)
+assert looked_at(kept), "only full looks count"
+gc.collect()
+assert not looked_at(kept)
+gone = weakref.ref(let_go)
+del let_go
+for _ in range(98):
+    gc.collect()
+assert gone() is not None
+gc.collect()
+assert gone() is None, "this one took everything"
+assert not looked_at(kept)
+for number in range(100):
+    late = weakref.ref(Cycle())
+    gc.collect()
+    assert late() is None, "what came since the last one is found by each"
+""")

@@ -4,6 +4,7 @@ It may be behind the store by as much as the feed lags. So it is used only while
 only to let an ordinary request through; whoever asks it takes every other outcome to the store.
 """
 
+import math
 from collections import OrderedDict, deque
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -17,13 +18,17 @@ MOST_RECENT = 1000
 
 _EVERYBODY = ""
 
+_SAME_TIME = 60.0
+"""Seconds within which uses count as one, for who gives way: to note each costs more than to find it."""
+
 
 @dataclass(slots=True)
 class Cached:
-    """What a cookie leads to, until the cookie ends (Unix seconds)."""
+    """What a cookie leads to, until the cookie ends; when it was put in order (Unix seconds)."""
 
     snapshot: Snapshot
     until: float
+    in_order_at: float
 
 
 class NearCache:
@@ -50,7 +55,9 @@ class NearCache:
         if now >= cached.until or cached.snapshot.session.global_epoch < self._global_epoch:
             self._drop(cookie)
             return None
-        self._cached.move_to_end(cookie)
+        if not 0 <= now - cached.in_order_at < _SAME_TIME:
+            cached.in_order_at = now
+            self._cached.move_to_end(cookie)
         return cached.snapshot
 
     @property
@@ -64,7 +71,7 @@ class NearCache:
         if self._overtaken(turn, subject):
             return False
         self._drop(cookie)
-        self._cached[cookie] = Cached(snapshot, until)
+        self._cached[cookie] = Cached(snapshot, until, -math.inf)
         _add(self._by_subject, subject, cookie)
         _add(self._by_device, snapshot.session.device_id, cookie)
         if len(self._cached) > self._most:

@@ -130,6 +130,17 @@ def test_what_was_used_least_recently_gives_way() -> None:
     assert [near.get(b"%d" % n, NOW) is not None for n in (1, 2, 3)] == [True, False, True]
 
 
+def test_uses_within_a_minute_count_as_one() -> None:
+    for later, left in ((59, [False, True, True]), (60, [True, False, True]), (-5, [True, False, True])):
+        near = NearCache(most=2)
+        for number in (1, 2):
+            near.put(b"%d" % number, snapshot_of("ada", number), 2 * UNTIL, turn=0)
+            near.get(b"%d" % number, NOW)
+        near.get(b"1", NOW + later)  # a clock that was set back hinders nothing
+        near.put(b"3", snapshot_of("ada", 3), 2 * UNTIL, turn=0)
+        assert [near.get(b"%d" % n, NOW) is not None for n in (1, 2, 3)] == left
+
+
 def test_a_read_that_took_too_long_to_tell_is_not_kept() -> None:
     near = NearCache(most=2)
     turn = near.turn

@@ -7,8 +7,9 @@ RUN_LOCKS := requirements/run.lock requirements/build.lock
 DEV_LOCKS := requirements/dev.lock
 PEERS := $(VENV)/peers
 COMPILED := $(VENV)/compiled
-HOT := tests/core tests/proxy tests/web tests/cases tests/cli/test_main.py \
-	tests/store/test_last_seen.py tests/store/test_lease.py tests/store/test_near.py tests/store/test_standing.py tests/store/test_who.py
+HOT := tests/core tests/proxy tests/cases tests/cli/test_main.py \
+	$(patsubst %,tests/store/test_%.py,last_seen lease near node standing who) \
+	$(patsubst %,tests/web/test_%.py,cookie_names cookies reading request_counts)
 ARGS ?=
 QUICK ?=
 

@@ -52,7 +52,7 @@ rules:
 
 def check_compiled() -> None:
     """Raises NotMeasurable where nothing is compiled: Python would be measured in its place."""
-    if not COMPILED.is_dir():
+    if not (COMPILED / ".made").exists():
         raise machine.NotMeasurable("the hot path is not compiled; `make bench` does that first")
 
 

@@ -37,6 +37,11 @@ class Memory:
         """Where memory would have who sends these cookies."""
         return None if cookies.session is None else self._who.place_of(cookies.session)
 
+    def used(self, cookies: OwnCookies, snapshot: Snapshot, address: str, now: float) -> None:
+        """Note that the session that these cookies led to is used."""
+        if cookies.session is not None:
+            self._who.used(cookies.session, snapshot, address, now)
+
     def plain(self, policies: PolicySet, target: Target, place: Place | None, now: float) -> Passage | None:
         """A request that asks for nothing but an app's answer, and may have it; None for all others.
 

@@ -29,7 +29,7 @@ from gateway.proxy.relay import Relayed
 from gateway.proxy.verdict import Verdicts, worded
 from gateway.store.sessions import Sessions
 from gateway.store.who import Who
-from gateway.web.cookies import CookieKind, OwnCookies
+from gateway.web.cookies import CookieKind
 from gateway.web.inbound import Inbound, earlier_of
 from gateway.web.metrics import Metrics
 from gateway.web.origin import is_same_origin
@@ -256,13 +256,9 @@ class Pipeline:
 
     async def _forward(self, visit: Visit, permit: Permit) -> web.StreamResponse:
         if visit.snapshot is not None:
-            self.used(visit.inbound.cookies, visit.snapshot, visit.inbound.address, visit.inbound.now)
+            inbound = visit.inbound
+            self.memory.used(inbound.cookies, visit.snapshot, inbound.address, inbound.now)
         return await visit.deliver(visit, permit)
-
-    def used(self, cookies: OwnCookies, snapshot: Snapshot, address: str, now: float) -> None:
-        """Note that a session is used."""
-        if cookies.session is not None:
-            self._who.used(cookies.session, snapshot, address, now)
 
 
 def _depends_on_who_asks(visit: Visit) -> bool:

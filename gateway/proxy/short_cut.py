@@ -112,7 +112,7 @@ class ShortCut:
         if not self._delivery.cross(crossing, headers):
             return False
         if passage.snapshot is not None:
-            pipeline.used(envelope.cookies, passage.snapshot, envelope.route[0], now)
+            pipeline.memory.used(envelope.cookies, passage.snapshot, envelope.route[0], now)
         return True
 
     def _known(self, connection: QuickConnection, data: bytes, at: int) -> _Known | None:

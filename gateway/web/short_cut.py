@@ -81,7 +81,8 @@ class QuickConnection(Connection):
         Of its body, so many bytes are still to come. They are passed on as they come, but for those between
         `hold_body` and `release_body`.
         """
-        self._stop_head_timer()
+        if self._head_timer is not None:
+            self._stop_head_timer()
         self._crossing = crossing
         if body_left:
             self.body_left, self._body_came, self._holds_body = body_left, 0, False
@@ -123,7 +124,8 @@ class QuickConnection(Connection):
             self._keepalive_handle = self._loop.call_at(
                 self._next_keepalive_close_time, self._process_keepalive
             )
-        self._release()
+        if self._held:
+            self._release()
 
     def turn_back(self, data: bytes, earlier: Earlier | None) -> None:
         """Let the ordinary way answer the request `data`, which failed so before it had an answer.
@@ -146,7 +148,8 @@ class QuickConnection(Connection):
     # what the event loop does with it
 
     def data_received(self, data: bytes) -> None:
-        if self._is_between_requests() and not (self._crossing or self._held or self._paused):
+        idle = self._crossing is None and not self._held and not self._paused
+        if idle and self._is_between_requests():
             if not (data and self._short_cut(self, data)):
                 self._take_the_ordinary_way(data)
         elif data and self._must_wait():

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv6Address
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 from urllib.parse import unquote
 
 MAX_SEGMENTS = 64
@@ -107,7 +107,6 @@ def parse_upstream(text: str) -> str:
 V = TypeVar("V")
 
 
-@dataclass(frozen=True, slots=True)
 class Node(Generic[V]):
     """One state of a compiled trie: the value if the path ends here, and where each next segment leads.
 
@@ -115,9 +114,10 @@ class Node(Generic[V]):
     so the value stays what it is.
     """
 
-    value: V
-    literals: Mapping[str, "Node[V]"]
-    other: "Node[V] | None"
+    def __init__(self, value: V, literals: Mapping[str, "Node[V]"], other: "Node[V] | None") -> None:
+        self.value: Final = value
+        self.literals: Final = literals
+        self.other: Final = other
 
     def find(self, segments: tuple[str, ...]) -> V:
         """The value for a target's `segments`: one dictionary lookup each, nothing allocated."""

@@ -62,7 +62,7 @@ def _run(figures: Mapping[str, Any]) -> str:
     named = ", ".join(f"{name} {version}" for name, version in versions.items())
     return (
         f"Measured on {figures['date']} on {machine}: the medians of {figures['rounds']} rounds of "
-        f"{figures['seconds']} seconds each.\n{named}.\n"
+        f"{figures['seconds']} second{'s' if figures['seconds'] > 1 else ''} each.\n{named}.\n"
     )
 
 

@@ -242,7 +242,7 @@ def challenge_of(store: Store, session: Started, **other: Any) -> Challenge:
 
 
 async def contents(valkey: Redis) -> dict[str, Any]:
-    """Everything there is, by key."""
+    """Everything there is, by key, but for what ends while this looks."""
     readers = {
         "string": valkey.get,
         "hash": valkey.hgetall,
@@ -250,7 +250,8 @@ async def contents(valkey: Redis) -> dict[str, Any]:
         "zset": lambda key: valkey.zrange(key, 0, -1, withscores=True),
         "stream": valkey.xrange,
     }
-    return {key: await readers[await valkey.type(key)](key) for key in await valkey.keys()}
+    kinds = {key: await valkey.type(key) for key in await valkey.keys()}
+    return {key: await readers[kind](key) for key, kind in kinds.items() if kind != "none"}
 
 
 def use_of(snapshot: Snapshot, address: str, now: float) -> Use:

@@ -106,6 +106,9 @@ $(VENV)/.dev: $(DEV_LOCKS) $(RUN_LOCKS) pyproject.toml | $(VENV)/pyvenv.cfg
 # The package as it is installed on a server, its hot path compiled; made from a copy, so that nothing compiled
 # ever lies beside a source and outlives its changes. Who has it first on PYTHONPATH runs that.
 $(COMPILED)/.made: $(VENV)/.dev pyproject.toml $(shell find gateway policies -type f -not -name '*.pyc')
+	@command -v $${CC:-gcc} >/dev/null || { \
+		echo "Compiling the hot path takes a C compiler and Python's headers."; \
+		echo "On Debian and Ubuntu: apt install gcc python3-dev"; exit 1; } >&2
 	@echo "Compiling the hot path, which takes a minute ..."
 	@rm -rf $(COMPILED) && mkdir -p $(COMPILED)/from
 	@cp -r gateway policies pyproject.toml README.md $(COMPILED)/from

@@ -58,8 +58,11 @@ gc.collect()
 assert not looked_at(kept)
 gone = weakref.ref(let_go)
 del let_go
-for _ in range(98):
+for _ in range(200):
     gc.collect()
+assert gone() is not None, "nothing came that stays"
+more = [[] for _ in range(gc.get_freeze_count() // 4 + 100)]
+gc.collect()
 assert gone() is not None
 gc.collect()
 assert gone() is None, "this one took everything"

@@ -25,7 +25,7 @@ _REMEMBERED = 1024
 _LONGEST_REMEMBERED = 1024
 
 
-@dataclass(slots=True, eq=False)  # not frozen: that takes three times as long to make
+@dataclass(slots=True, eq=False)  # not frozen: that takes five times as long to make
 class ResponseHead:
     """Is not changed once it is made. `headers` are all that were sent, in their order.
 

@@ -50,7 +50,7 @@ _WITHOUT_CONTENT = frozenset(("GET", "HEAD"))
 _WITH_CONTENT = frozenset(method.encode() for method in WITH_CONTENT)
 
 
-@dataclass(slots=True, eq=False)  # not frozen: that takes three times as long to make
+@dataclass(slots=True, eq=False)  # not frozen: that takes five times as long to make
 class _Known:
     """What one block of header lines says, if it comes from where this one came from.
 

@@ -108,7 +108,7 @@ class NodeSurroundings:
 
 def live_by(live: LiveConnections, node: Node) -> None:
     """Let what is live go on only for as long as the node can tell that its session lives."""
-    live.fence = lambda session: node.lets_pass(session.id)
+    live.fence = node.lets_pass
     live.moment = clock.boottime
     live.fresh_for = node.options.lease + node.options.grace
 

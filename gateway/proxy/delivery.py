@@ -11,7 +11,7 @@ from gateway.proxy.live import LiveConnections
 from gateway.proxy.passage import Passage
 from gateway.proxy.relay import Relay
 from gateway.proxy.upstream import Upstream, UpstreamLimits
-from gateway.proxy.wire import Lines, joined
+from gateway.proxy.wire import Lines
 from gateway.web.metrics import Metrics
 from gateway.web.visit import Visit
 
@@ -45,7 +45,7 @@ class Delivery:
             inbound.connection,
             permit,
             self._upstream(visit.app.upstreams),
-            joined(told.before, identity.lines, told.after),
+            told.around(identity.lines),
             body=inbound.body,
             extra=[(b"Set-Cookie", cookie.encode("ascii")) for cookie in visit.set_cookies],
         )
@@ -66,7 +66,7 @@ class Delivery:
         Raises ValueError for an account that no header can name.
         """
         identity = self.identities.lines(passage.forward.permit, passage.snapshot, origin, now)
-        return joined(told.before, identity.lines, told.after)
+        return told.around(identity.lines)
 
     def cross(self, crossing: Crossing, headers: Lines) -> bool:
         """Send a request on by the short cut; False where it would have to wait for a connection."""

@@ -6,11 +6,10 @@ in any case, and with any mark for a dash (`Remote_User`, `remote.user`).
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 
 from gateway.proxy.header import Header, fold
-from gateway.proxy.wire import Lines, header_lines
+from gateway.proxy.wire import NO_LINES, Lines, header_lines, joined
 from gateway.web.cookie_names import is_ours
 
 Headers = list[tuple[bytes, bytes]]
@@ -23,14 +22,23 @@ _READ_AS = frozenset((b"content-encoding", b"content-type"))
 _CACHING = frozenset((b"cache-control", b"cdn-cache-control", b"expires", b"pragma", b"surrogate-control"))
 
 
-@dataclass(frozen=True, slots=True)
 class Outbound:
-    """The headers for the upstream, but for those between `before` and `after` that say who is asking
-    (`gateway.proxy.identity_headers`).
-    """
+    """The headers for the upstream, but for those that say who asks (`gateway.proxy.identity_headers`)."""
 
-    before: Lines
-    after: Lines
+    __slots__ = ("_after", "_before", "_identity", "_whole")
+
+    def __init__(self, before: Lines, after: Lines) -> None:
+        self._before = before
+        self._after = after
+        self._identity: Lines | None = None
+        self._whole = NO_LINES
+
+    def around(self, identity: Lines) -> Lines:
+        """All of them, with those in their place. What was put together last is kept for the same ones."""
+        if self._identity is not identity:
+            self._identity = identity
+            self._whole = joined(self._before, identity, self._after)
+        return self._whole
 
 
 def outbound(headers: Sequence[Header], authority: str, *, route: Sequence[str], scheme: str) -> Outbound:

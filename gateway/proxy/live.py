@@ -64,7 +64,7 @@ class Handle:
         line = self._line
         if line is None:
             return False
-        if self._live.fence(line.session) or self._live.moment() - self._at < self._live.fresh_for:
+        if self._live.fence(line.session.id) or self._live.moment() - self._at < self._live.fresh_for:
             return True
         self._live._cut_all((self,), CANNOT_TELL)
         return False
@@ -86,14 +86,14 @@ class Handle:
 class LiveConnections:
     """The exchanges of one node, for one event loop.
 
-    `fence` is asked of its session before each part of an exchange is passed on, and must be quick; where
-    it says no, the exchange is cut. It is not heeded for `fresh_for` seconds, as `moment` counts them, after
-    the mark with which an exchange was registered: what was just found out is not doubted yet. `moment`
+    `fence` is asked of its session's id before each part of an exchange is passed on, and must be quick;
+    where it says no, the exchange is cut. It is not heeded for `fresh_for` seconds, as `moment` counts them,
+    after the mark with which an exchange was registered: what was just found out is not doubted yet. `moment`
     should go on while the process is stopped.
     """
 
     def __init__(self, metrics: Metrics) -> None:
-        self.fence: Callable[[Session], bool] = _nothing_against_it
+        self.fence: Callable[[str], bool] = _nothing_against_it
         self.fresh_for = 0.0
         self.moment: Callable[[], float] = clock.stopwatch
         self.count = 0
@@ -151,7 +151,7 @@ class LiveConnections:
     def look_through(self) -> None:
         """Ask the fence of all that is under way, also where nothing is passed on just now."""
         for line in tuple(self._sessions.values()):
-            if line.handles and not self.fence(line.session):
+            if line.handles and not self.fence(line.session.id):
                 for handle in tuple(line.handles):
                     handle.may_pass()
 
@@ -245,6 +245,6 @@ def _is_newer(session: Session, known: Session) -> bool:
     return session.account_epoch > known.account_epoch or session.global_epoch > known.global_epoch
 
 
-def _nothing_against_it(session: Session) -> bool:
-    del session
+def _nothing_against_it(session_id: str) -> bool:
+    del session_id
     return True

@@ -4,8 +4,6 @@ Memory serves to let an ordinary request through, and for nothing else: whatever
 and whoever memory does not know, is for the store to judge.
 """
 
-from typing import NamedTuple
-
 from gateway.core.decision import Forward, decide
 from gateway.core.policy.matching import PolicySet
 from gateway.core.policy.model import OWN_SEGMENT, Match, Need
@@ -16,16 +14,21 @@ from gateway.store.who import Place, Who
 from gateway.web.cookies import OwnCookies
 
 
-class Passage(NamedTuple):
+class Passage:
     """A request that may pass: `match` is what it needs, `forward` what `decide` said.
 
     `snapshot` is who asks, None where nobody need be known; `as_of` is from before that was looked up.
     """
 
-    match: Match
-    forward: Forward
-    snapshot: Snapshot | None = None
-    as_of: Mark | None = None
+    __slots__ = ("as_of", "forward", "match", "snapshot")
+
+    def __init__(
+        self, match: Match, forward: Forward, snapshot: Snapshot | None = None, as_of: Mark | None = None
+    ) -> None:
+        self.match = match
+        self.forward = forward
+        self.snapshot = snapshot
+        self.as_of = as_of
 
 
 class Memory:

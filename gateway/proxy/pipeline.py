@@ -232,7 +232,7 @@ class Pipeline:
         while True:
             record.decided(decision)
             match decision:
-                case Forward(permit, _, spends):
+                case Forward(permit=permit, spends=spends):
                     if _must_be_told(visit):
                         record.outcome, record.reason = "told", Reason.RESET_WAITING
                         return visit.answered(self._answers.tell_of_reset(visit))

@@ -67,10 +67,11 @@ class Records:
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
+        self._count = metrics.request
         self._log = logs.for_requests()
 
     def keep(self, record: Record, status: int, seconds: float) -> None:
-        self._metrics.request(record.app_name, record.outcome or _class_of(status), seconds)
+        self._count(record.app_name, record.outcome or _class_of(status), seconds)
         if self._log is not None:
             self._log({**record.said(), "status": status, "ms": round(seconds * 1000, 2)})
 
@@ -78,7 +79,7 @@ class Records:
         """The same of a request of which there is no more to say than that it was forwarded."""
         permit = forward.permit
         app = permit.match.app.name
-        self._metrics.request(app, _class_of(status), seconds)
+        self._count(app, _class_of(status), seconds)
         if self._log is not None:
             self._log(
                 {

@@ -54,6 +54,9 @@ class Lines(NamedTuple):
     hosts: int
 
 
+NO_LINES = Lines(b"", 0)
+
+
 def header_lines(headers: RawHeaders) -> Lines:
     """Headers as they are written.
 
@@ -61,7 +64,7 @@ def header_lines(headers: RawHeaders) -> Lines:
     from outside may begin a second header or request.
     """
     if not headers:
-        return Lines(b"", 0)
+        return NO_LINES
     # All names in one look and all values in another: a separator inside of one shows in the count.
     names = b",".join([name for name, _ in headers])
     values = b"\r\n".join([value for _, value in headers])
@@ -76,7 +79,7 @@ def header_lines(headers: RawHeaders) -> Lines:
     return Lines(b"".join([b"%b: %b\r\n" % field for field in headers]), folded.count(b"host"))
 
 
-def joined(first: Lines, second: Lines, third: Lines = Lines(b"", 0)) -> Lines:  # noqa: B008 - immutable
+def joined(first: Lines, second: Lines, third: Lines) -> Lines:
     """One after the other."""
     return Lines(first.data + second.data + third.data, first.hosts + second.hosts + third.hosts)
 

@@ -79,7 +79,10 @@ class Metrics:
         events = Counter(
             "watchword_events", "Events that other parties sent", ("outcome",), registry=registry
         )
-        self._counts = RequestCounts(cache(requests.labels), cache(seconds.labels), _SECONDS)
+        self._counts = RequestCounts(
+            cache(requests.labels), cache(seconds.labels), _SECONDS, at_once=shared is not None
+        )
+        self.request = self._counts.add
         self._upstream_failures = cache(failures.labels)
         self._codes = cache(codes.labels)
         self._sign_ins = cache(sign_ins.labels)
@@ -132,16 +135,6 @@ class Metrics:
         self._leases = Gauge(
             "watchword_leases", "Shards of the store", registry=registry, multiprocess_mode="livesum"
         )
-
-    def request(self, app: str, outcome: str, seconds: float) -> None:
-        """A request was answered.
-
-        `outcome` is what was decided (`sign-in`, `step-up`, `authorise-device`, `refuse`), or for one
-        that was forwarded the class of its status (`2xx`).
-        """
-        self._counts.add(app, outcome, seconds)
-        if self._shared is not None:
-            self._counts.hand_on()  # at once: it is to be there if this process is killed
 
     def upstream_failure(self, app: str, fault: UpstreamFault) -> None:
         self._upstream_failures(app, fault).inc()

@@ -18,22 +18,35 @@ class RequestCounts:
         requests: Callable[[str, str], Counter],
         seconds: Callable[[str], Histogram],
         bounds: tuple[float, ...],
+        *,
+        at_once: bool = False,
     ) -> None:
-        """`requests` by app and outcome; `seconds` by app, with buckets up to these bounds, and one more."""
+        """`requests` by app and outcome; `seconds` by app, with buckets up to these bounds, and one more.
+
+        `at_once`: each is handed on as it comes, so that it is told even if this process is killed.
+        """
         self._requests = requests
         self._seconds = seconds
         self._bounds = bounds
+        self._at_once = at_once
         self._counts: dict[tuple[str, str], int] = {}
         self._sums: dict[str, float] = {}
         self._buckets: dict[str, list[int]] = {}
 
     def add(self, app: str, outcome: str, seconds: float) -> None:
+        """A request was answered.
+
+        `outcome` is what was decided (`sign-in`, `step-up`, `authorise-device`, `refuse`), or for one
+        that was forwarded the class of its status (`2xx`).
+        """
         key = (app, outcome)
         self._counts[key] = self._counts.get(key, 0) + 1
         if app not in self._sums:
             self._sums[app], self._buckets[app] = 0.0, [0] * (len(self._bounds) + 1)
         self._sums[app] += seconds
         self._buckets[app][bisect_left(self._bounds, seconds)] += 1
+        if self._at_once:
+            self.hand_on()
 
     def hand_on(self) -> None:
         """Tell the library what came since the last time."""

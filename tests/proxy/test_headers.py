@@ -6,7 +6,7 @@ from gateway.core.records import Account
 from gateway.proxy import headers
 from gateway.proxy.header import headers_of
 from gateway.proxy.headers import answer_lines, outbound
-from gateway.proxy.wire import header_lines, joined
+from gateway.proxy.wire import NO_LINES, header_lines
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -30,7 +30,7 @@ HOST = (b"Host", b"app.test:8443")
 def sent(raw: Headers, account: Account | None = ADA) -> Headers:
     told = outbound(headers_of(raw), "app.test:8443", route=["203.0.113.9"], scheme="https")
     named = header_lines(OURS if account else [])
-    return fields(joined(told.before, named, told.after).data)
+    return fields(told.around(named).data)
 
 
 def fields(lines: bytes) -> Headers:
@@ -106,7 +106,7 @@ def test_what_connection_lists_goes_and_ours_still_comes() -> None:
 def test_the_route_is_passed_on_from_the_client_to_the_peer() -> None:
     raw = [(b"X-Forwarded-For", b"6.6.6.6")]
     told = outbound(headers_of(raw), "app.test", route=["1.2.3.4", "10.0.0.1"], scheme="http")
-    assert (b"X-Forwarded-For", b"1.2.3.4, 10.0.0.1") in fields(told.after.data)
+    assert (b"X-Forwarded-For", b"1.2.3.4, 10.0.0.1") in fields(told.around(NO_LINES).data)
 
 
 @pytest.mark.parametrize(
@@ -239,3 +239,13 @@ def test_every_name_in_connection_is_one() -> None:
     """Also the word that ends a connection: whatever is called so was for the next hop."""
     assert passed([(b"Connection", b"close"), (b"Close", b"1"), (b"A", b"b")]) == [(b"A", b"b")]
     assert answered([(b"Connection", b"close"), (b"Close", b"1"), (b"A", b"b")]) == [(b"A", b"b")]
+
+
+def test_who_asks_next_is_named_in_place_of_who_asked_before() -> None:
+    told = outbound(headers_of([(b"Accept", b"*/*")]), "a", route=["203.0.113.9"], scheme="https")
+    ada, zoe = (header_lines([(b"Remote-User", name)]) for name in (b"ada", b"zoe"))
+    for named, user in ((ada, [b"ada"]), (ada, [b"ada"]), (zoe, [b"zoe"]), (NO_LINES, []), (ada, [b"ada"])):
+        lines = fields(told.around(named).data)
+        assert [value for name, value in lines if name == b"Remote-User"] == user
+        assert lines[0] == (b"Host", b"a")
+        assert lines[-1] == (b"Via", b"1.1 watchword")

@@ -17,7 +17,7 @@ from gateway.proxy.headers import outbound
 from gateway.proxy.live import LiveConnections
 from gateway.proxy.relay import Relay, Relayed
 from gateway.proxy.upstream import Upstream, UpstreamLimits
-from gateway.proxy.wire import joined
+from gateway.proxy.wire import NO_LINES
 from gateway.web.connection import ListenerLimits
 from gateway.web.listener import Listener
 from gateway.web.metrics import Metrics
@@ -58,9 +58,7 @@ class Passage:
         told = outbound(
             headers_of(request.raw_headers), permit.target.authority, route=["127.0.0.1"], scheme="http"
         )
-        relay = Relay(
-            request, permit, self.upstream, joined(told.before, told.after), body=body, extra=self.extra
-        )
+        relay = Relay(request, permit, self.upstream, told.around(NO_LINES), body=body, extra=self.extra)
         self.relays.append(relay)
         try:
             with self.live.register(self.session, relay.cut) as handle:

@@ -8,7 +8,7 @@ the case of escapes and to escapes of unreserved characters.
 
 import re
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Final
 
 from gateway.errors import BadRequest
 
@@ -26,7 +26,7 @@ _METHOD = re.compile(r"[A-Z][A-Z\-]{0,31}")
 _FORBIDDEN_OCTETS = frozenset({0x2F, 0x5C, 0x3B, 0x7F, *range(0x20)})  # "/", "\", ";", controls
 
 
-class Target(NamedTuple):
+class Target:
     """Method, host, path and query, in canonical form.
 
     `host` is lower-case without the port, which `authority`, lower-case too, keeps; `path` starts
@@ -34,16 +34,35 @@ class Target(NamedTuple):
     `query` is None when there is no "?", which differs from an empty one.
     """
 
-    method: str
-    host: str
-    authority: str
-    path: str
-    query: str | None
-    segments: tuple[str, ...]
+    __slots__ = ("authority", "host", "method", "path", "path_and_query", "query", "segments")
 
-    @property
-    def path_and_query(self) -> str:
-        return self.path if self.query is None else f"{self.path}?{self.query}"
+    def __init__(
+        self,
+        *,
+        method: str,
+        host: str,
+        authority: str,
+        path: str,
+        query: str | None,
+        segments: tuple[str, ...],
+    ) -> None:
+        self.method: Final = method
+        self.host: Final = host
+        self.authority: Final = authority
+        self.path: Final = path
+        self.query: Final = query
+        self.segments: Final = segments
+        self.path_and_query: Final = path if query is None else f"{path}?{query}"
+
+    def with_method(self, method: str) -> "Target":
+        return Target(
+            method=method,
+            host=self.host,
+            authority=self.authority,
+            path=self.path,
+            query=self.query,
+            segments=self.segments,
+        )
 
 
 def parse_target(method: str, raw_target: str, host_header: str) -> Target:

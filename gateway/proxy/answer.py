@@ -2,21 +2,24 @@
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Final
 
 from gateway.proxy.headers import answer_lines
 from gateway.proxy.response_head import ResponseHead
 from gateway.proxy.wire import LAST_CHUNK, ResponseReader, chunk
 
 
-class AnswerHead(NamedTuple):
+class AnswerHead:
     """`data` is the head as bytes; `chunked` says that the body goes in chunks, `keep_alive` that another
     request may follow on the client's connection.
     """
 
-    data: bytes
-    chunked: bool
-    keep_alive: bool
+    __slots__ = ("chunked", "data", "keep_alive")
+
+    def __init__(self, data: bytes, *, chunked: bool, keep_alive: bool) -> None:
+        self.data: Final = data
+        self.chunked: Final = chunked
+        self.keep_alive: Final = keep_alive
 
     def whole(self, body: bytes) -> bytes:
         """The answer with all of its body."""
@@ -66,7 +69,7 @@ def _made(
     if keep_alive != is_1_1:  # where the client's version of HTTP would assume something else
         parts.append(b"Connection: keep-alive\r\n" if keep_alive else b"Connection: close\r\n")
     parts.append(b"\r\n")
-    return AnswerHead(b"".join(parts), chunked, keep_alive)
+    return AnswerHead(b"".join(parts), chunked=chunked, keep_alive=keep_alive)
 
 
 _remembered = lru_cache(1024)(_made)

@@ -216,7 +216,7 @@ class Pipeline:
         current_cookies = tuple(pair for pair in inbound.headers if pair[0].lower() == b"cookie")
         resumed = replace(
             inbound,
-            target=inbound.target._replace(method=parked.method),
+            target=inbound.target.with_method(parked.method),
             headers=(*parked.headers, *current_cookies),
             body=parked.body,
         )

@@ -10,7 +10,7 @@ and used for the very same bytes only.
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from typing import Final
 
 from gateway import clock
 from gateway.core.policy.model import App
@@ -27,11 +27,11 @@ from gateway.web.connection import ListenerLimits
 from gateway.web.reading import TELLING, Envelope
 from gateway.web.short_cut import QuickConnection
 
-_LONGEST_KEPT = 2048
+_LONGEST_KEPT = 8192
 """Bytes of header lines that an idle connection may keep in memory."""
 
+_END = b"\r\n\r\n"
 _LINE = re.compile(rb"(GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS) (/[!-~]*+) HTTP/1\.1\r\n")
-_FIELDS = re.compile(rb"(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]++:[ -~]*+\r\n)++\r\n")
 
 _ORDINARY = frozenset(
     (
@@ -50,22 +50,45 @@ _WITHOUT_CONTENT = frozenset(("GET", "HEAD"))
 _WITH_CONTENT = frozenset(method.encode() for method in WITH_CONTENT)
 
 
-@dataclass(slots=True, eq=False)  # not frozen: that takes five times as long to make
+class _Teller:
+    """Who asks, as the headers `telling` say it to the gateway itself."""
+
+    __slots__ = ("envelope", "origin", "place", "telling")
+
+    def __init__(
+        self,
+        telling: Sequence[tuple[bytes, bytes]],
+        envelope: Envelope,
+        place: Place | None,
+        origin: str,
+    ) -> None:
+        self.telling: Final = telling
+        self.envelope: Final = envelope
+        self.place: Final = place
+        self.origin: Final = origin
+
+
 class _Known:
     """What one block of header lines says, if it comes from where this one came from.
 
-    `own` are those of its headers, by their lines, that are remembered for no other connection. `length` is
-    that of a body, None where none is declared. `envelope` was made of the headers `telling`.
+    `length` is that of a body, None where none is declared.
     """
 
-    block: bytes
-    own: Mapping[bytes, Header]
-    length: int | None
-    telling: Sequence[tuple[bytes, bytes]]
-    envelope: Envelope
-    place: Place | None
-    origin: str
-    outbound: Outbound
+    __slots__ = ("block", "headers", "length", "outbound", "teller")
+
+    def __init__(
+        self,
+        block: bytes,
+        headers: Sequence[Header],
+        length: int | None,
+        teller: _Teller,
+        outbound: Outbound,
+    ) -> None:
+        self.block: Final = block
+        self.headers: Final = headers
+        self.length: Final = length
+        self.teller: Final = teller
+        self.outbound: Final = outbound
 
 
 class ShortCut:
@@ -87,13 +110,13 @@ class ShortCut:
         size = line.end() + len(known.block)
         if size > self._longest or len(data) - size > (length or 0):
             return False
+        pipeline, teller, envelope = self._pipeline, known.teller, known.teller.envelope
         try:
-            target = recent_target(line[1].decode("ascii"), line[2].decode("ascii"), known.envelope.host)
+            target = recent_target(line[1].decode("ascii"), line[2].decode("ascii"), envelope.host)
         except BadRequest:
             return False
         now = clock.now()
-        pipeline, envelope = self._pipeline, known.envelope
-        passage = pipeline.memory.plain(pipeline.policies, target, known.place, now)
+        passage = pipeline.memory.plain(pipeline.policies, target, teller.place, now)
         if passage is None or not _may_have(target.method, known.length, passage.match.app):
             return False
         crossing = Crossing(
@@ -106,7 +129,7 @@ class ShortCut:
             body=data[size:],
         )
         try:
-            headers = self._delivery.headers_of(passage, known.outbound, known.origin, now)
+            headers = self._delivery.headers_of(passage, known.outbound, teller.origin, now)
         except Exception:
             return False  # a fault of ours: the ordinary way tells
         if not self._delivery.cross(crossing, headers):
@@ -123,54 +146,58 @@ class ShortCut:
         return self._learned(connection, data, at)
 
     def _learned(self, connection: QuickConnection, data: bytes, at: int) -> _Known | None:
-        fields = _FIELDS.match(data, at)
-        if fields is None or connection.transport is None:
+        end = data.find(_END, at)
+        if end < 0 or connection.transport is None:
             return None
-        block, before = fields[0], connection.memory
+        before = connection.memory
         if not isinstance(before, _Known):
             before = None
-        own = before.own if before else {}
-        lines = block[:-4].split(b"\r\n")
-        headers = [own.get(line) or header_of(line) for line in lines]
+        block = data[at : end + len(_END)]
+        headers = _read(block, before.headers if before else ())
         by_key = {header.key: header.value for header in headers}
-        if len(headers) > self._most_headers or len(by_key) < len(headers) or not _are_plain(by_key):
+        if not headers or len(headers) > self._most_headers or len(by_key) < len(headers):
             return None  # among them: some that come twice
-        declared = by_key.get(b"content-length")
-        told = self._told(headers, connection.transport.get_extra_info("peername"), before)
-        if told is None:
+        if not _are_plain(by_key):
             return None
-        telling, envelope, place, to_app = told
-        known = _Known(
-            block=block,
-            own={line: header for line, header in zip(lines, headers, strict=True) if header.may_be_secret},
-            length=None if declared is None else int(declared),
-            telling=telling,
-            envelope=envelope,
-            place=place,
-            origin=f"{self._pipeline.reader.scheme}://{envelope.host.lower()}",
-            outbound=to_app,
-        )
-        connection.memory = known if len(block) <= _LONGEST_KEPT else None
-        return known
-
-    def _told(
-        self, headers: Sequence[Header], peer: object, before: _Known | None
-    ) -> tuple[Sequence[tuple[bytes, bytes]], Envelope, Place | None, Outbound] | None:
-        """What headers say to the gateway, and will say to the app; mostly the same person asks as before."""
-        reader = self._pipeline.reader
-        telling = [(header.name, header.value) for header in headers if header.key in TELLING]
-        if before is not None and before.telling == telling:
-            envelope, place = before.envelope, before.place
-        else:
-            envelope = reader.envelope(tuple(telling), peer)
-            place = self._pipeline.memory.place_of(envelope.cookies)
+        peer = connection.transport.get_extra_info("peername")
+        teller = self._teller(headers, peer, before.teller if before else None)
+        reader, envelope = self._pipeline.reader, teller.envelope
         if envelope.cookies.resume is not None:
             return None
         try:
             to_app = outbound(headers, envelope.host.lower(), route=envelope.route, scheme=reader.scheme)
         except ValueError:
             return None
-        return telling, envelope, place, to_app
+        declared = by_key.get(b"content-length")
+        known = _Known(block, headers, None if declared is None else int(declared), teller, to_app)
+        connection.memory = known if len(block) <= _LONGEST_KEPT else None
+        return known
+
+    def _teller(self, headers: Sequence[Header], peer: object, before: _Teller | None) -> _Teller:
+        """Mostly the same person asks as before."""
+        telling = [(header.name, header.value) for header in headers if header.key in TELLING]
+        if before is not None and before.telling == telling:
+            return before
+        reader = self._pipeline.reader
+        envelope = reader.envelope(tuple(telling), peer)
+        place = self._pipeline.memory.place_of(envelope.cookies)
+        return _Teller(telling, envelope, place, f"{reader.scheme}://{envelope.host.lower()}")
+
+
+def _read(block: bytes, before: Sequence[Header]) -> list[Header]:
+    """The headers of a block of lines; most are what they were `before`, and in the same place.
+
+    Empty where one is not plain, or there is none.
+    """
+    headers = []
+    for place, line in enumerate(block[: -len(_END)].split(b"\r\n")):
+        header = before[place] if place < len(before) else None
+        if header is None or header.raw != line:
+            header = header_of(line)
+            if not header.is_plain:
+                return []
+        headers.append(header)
+    return headers
 
 
 def _are_plain(by_key: Mapping[bytes, bytes]) -> bool:

@@ -12,7 +12,7 @@ Four rules, so that nobody can read the same bytes in another way:
 
 import re
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import Final, Protocol
 
 import httptools
 
@@ -44,14 +44,17 @@ WITH_CONTENT = frozenset({"POST", "PUT", "PATCH"})
 """Methods for which a body of no bytes is a body: RFC 9110 section 8.6 wants its length declared."""
 
 
-class Lines(NamedTuple):
+class Lines:
     """Header lines that are fit to be sent: `header_lines` has looked at every name and value.
 
     `hosts` is how many of them name the host.
     """
 
-    data: bytes
-    hosts: int
+    __slots__ = ("data", "hosts")
+
+    def __init__(self, data: bytes, hosts: int) -> None:
+        self.data: Final = data
+        self.hosts: Final = hosts
 
 
 NO_LINES = Lines(b"", 0)

@@ -2,7 +2,7 @@
 
 import hashlib
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Final
 
 from gateway import clock
 from gateway.core.records import Snapshot
@@ -12,11 +12,14 @@ from gateway.store.sessions import Sessions
 from gateway.store.standing import Standing
 
 
-class Place(NamedTuple):
+class Place:
     """The shard of a session, and the hash of its cookie."""
 
-    standing: Standing
-    key: bytes
+    __slots__ = ("key", "standing")
+
+    def __init__(self, standing: Standing, key: bytes) -> None:
+        self.standing: Final = standing
+        self.key: Final = key
 
 
 class Who:

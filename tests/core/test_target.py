@@ -6,6 +6,7 @@ from urllib.parse import unquote_to_bytes
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.targets import parts
 
 from gateway.core import target as targets
 from gateway.core.target import Target, parse_target, recent_target
@@ -170,7 +171,8 @@ def accepted(raw_target: str) -> Target | None:
 def test_a_canonical_target_is_its_own_canonical_form(raw_target: str) -> None:
     target = accepted(raw_target)
     if target is not None:
-        assert parse_target(target.method, target.path_and_query, target.authority) == target
+        again = parse_target(target.method, target.path_and_query, target.authority)
+        assert parts(again) == parts(target)
 
 
 @given(ANY_TARGET)
@@ -203,7 +205,7 @@ def test_a_path_is_clean(raw_target: str) -> None:
 def test_what_was_asked_for_lately_is_read_the_same_way(length: int) -> None:
     path = "/" + "a" * (length - 1)
     for method, host in (("GET", "a.test"), ("HEAD", "a.test"), ("GET", "b.test:80"), ("GET", "a.test")):
-        assert recent_target(method, path, host) == parse_target(method, path, host)
+        assert parts(recent_target(method, path, host)) == parts(parse_target(method, path, host))
 
 
 def test_what_was_refused_lately_is_refused_again() -> None:

@@ -85,4 +85,4 @@ def test_a_switch_of_protocols_is_passed_on() -> None:
     ],
 )
 def test_a_whole_answer(chunked: bool, body: bytes, expected: bytes) -> None:
-    assert AnswerHead(b"head;", chunked, True).whole(body) == expected
+    assert AnswerHead(b"head;", chunked=chunked, keep_alive=True).whole(body) == expected

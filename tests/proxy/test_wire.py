@@ -111,8 +111,9 @@ def test_a_request_without_host_is_refused(headers: list[tuple[bytes, bytes]]) -
     ],
 )
 def test_a_target_is_checked_once_more(method: str, path: str, query: str | None) -> None:
+    target = Target(method=method, host="app.test", authority="app.test", path=path, query=query, segments=())
     with pytest.raises(ValueError, match=r"request line|ascii"):
-        request_head(Target(method, "app.test", "app.test", path, query, ()), HOST, length=None)
+        request_head(target, HOST, length=None)
 
 
 @given(st.lists(st.tuples(st.binary(max_size=8), st.binary(max_size=8)), max_size=4))

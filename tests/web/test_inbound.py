@@ -72,7 +72,7 @@ async def test_a_page_load_is_what_a_person_looks_at(
     method: str, lines: list[str], is_page_load: bool
 ) -> None:
     inbound = await read(head(*lines))
-    assert replace(inbound, target=inbound.target._replace(method=method)).is_page_load == is_page_load
+    assert replace(inbound, target=inbound.target.with_method(method)).is_page_load == is_page_load
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ async def test_a_page_load_is_what_a_person_looks_at(
 )
 async def test_safe_methods_are_those_that_change_nothing(method: str, is_safe: bool) -> None:
     inbound = await read(head())
-    assert replace(inbound, target=inbound.target._replace(method=method)).is_safe == is_safe
+    assert replace(inbound, target=inbound.target.with_method(method)).is_safe == is_safe
 
 
 async def test_an_upgrade_is_asked_for_by_a_header() -> None:

@@ -103,6 +103,6 @@ def test_the_whole() -> None:
 
 
 def test_a_host_that_nobody_has() -> None:
-    found = explain(POLICIES, target("GET", "/")._replace(host="elsewhere.test"), None)
+    found = explain(POLICIES, parse_target("GET", "/", "elsewhere.test"), None)
     assert (found.app, found.match, found.need, found.action, found.trials) == (None, None, None, None, ())
     assert found.why == "No app has the host elsewhere.test."

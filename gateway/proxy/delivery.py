@@ -45,7 +45,7 @@ class Delivery:
             inbound.connection,
             permit,
             self._upstream(visit.app.upstreams),
-            told.around(identity.lines),
+            told.around(identity),
             body=inbound.body,
             extra=[(b"Set-Cookie", cookie.encode("ascii")) for cookie in visit.set_cookies],
         )
@@ -66,7 +66,7 @@ class Delivery:
         Raises ValueError for an account that no header can name.
         """
         identity = self.identities.lines(passage.forward.permit, passage.snapshot, origin, now)
-        return told.around(identity.lines)
+        return told.around(identity)
 
     def cross(self, crossing: Crossing, headers: Lines) -> bool:
         """Send a request on by the short cut; False where it would have to wait for a connection."""

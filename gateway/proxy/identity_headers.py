@@ -12,7 +12,7 @@ from gateway.core.assertion import claims_of, told_of, unchanged_until
 from gateway.core.decision import Permit
 from gateway.core.records import Account, Grant, Snapshot
 from gateway.identity.assertions import Assertions
-from gateway.proxy.wire import Lines, header_lines
+from gateway.proxy.wire import NO_LINES, Lines, header_lines
 
 ASSERTION = b"Watchword-Assertion"
 NAMES = (b"Remote-User", b"Remote-Name", b"Remote-Email", b"Remote-Groups", ASSERTION)
@@ -25,35 +25,23 @@ FOLLOW_SECONDS = 1.0
 """How often it is looked whether the key ring has another key, while nothing new is signed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """Who asks, as lines of a request's head."""
-
-    lines: Lines
-
-    @property
-    def block(self) -> bytes:
-        """The lines, each with its end."""
-        return self.lines.data
-
-    @property
-    def fields(self) -> tuple[tuple[bytes, bytes], ...]:
-        """The same as names and values."""
-        return tuple(_parted(line) for line in self.block.split(b"\r\n")[:-1])
-
-
-NOBODY = Identity(header_lines(()))
+_SAME_TIME = 60.0
+"""Seconds within which uses count as one, for who gives way: to note each costs more than to find it."""
 
 
 @dataclass(slots=True)
 class _Kept:
-    """An identity, and all that it was made from; it serves from `since` until `until`."""
+    """Lines, and all that they were made from; they serve from `since` until `until`.
+
+    `in_order_at` is when they were last put in order.
+    """
 
     account: Account
     grants: tuple[Grant, ...]
     since: float
     until: float
-    identity: Identity
+    lines: Lines
+    in_order_at: float
 
 
 class IdentityHeaders:
@@ -68,7 +56,7 @@ class IdentityHeaders:
     def __len__(self) -> int:
         return len(self._kept)
 
-    def lines(self, permit: Permit, snapshot: Snapshot | None, origin: str, now: float) -> Identity:
+    def lines(self, permit: Permit, snapshot: Snapshot | None, origin: str, now: float) -> Lines:
         """Who sends the request that `permit` allows, as `snapshot` has it; nobody on a public path.
 
         `origin` is the address under which the client sees the app (RFC 6454), which is who says so. Raises
@@ -76,7 +64,7 @@ class IdentityHeaders:
         """
         account = permit.account
         if account is None:
-            return NOBODY
+            return NO_LINES
         if snapshot is None:
             raise TypeError("a permit for a person needs what is known of them")
         if not self._followed <= now < self._follow_at:
@@ -89,13 +77,13 @@ class IdentityHeaders:
             and (kept.account is account or kept.account == account)
             and (kept.grants is snapshot.grants or kept.grants == snapshot.grants)
         ):
-            self._kept.move_to_end(of)
-            return kept.identity
+            if not 0 <= now - kept.in_order_at < _SAME_TIME:
+                kept.in_order_at = now
+                self._kept.move_to_end(of)
+            return kept.lines
         return self._made(permit, account, snapshot, origin, now)
 
-    def _made(
-        self, permit: Permit, account: Account, snapshot: Snapshot, origin: str, now: float
-    ) -> Identity:
+    def _made(self, permit: Permit, account: Account, snapshot: Snapshot, origin: str, now: float) -> Lines:
         self._follow(now)
         told = told_of(account)
         claims = claims_of(permit, snapshot, told, issuer=origin, now=now, lifetime=self.lifetime)
@@ -107,21 +95,26 @@ class IdentityHeaders:
             self._assertions.sign(claims),
         )
         fields = [field for field in zip(NAMES, values, strict=True) if field[1]]
-        identity = Identity(header_lines(fields))
+        lines = header_lines(fields)
         enough_left = claims["exp"] - self.lifetime * LEAST_LEFT
         until = min(enough_left, unchanged_until(snapshot, now))
         of = (snapshot.session.id, permit.match.app.name, origin)
-        self._kept[of] = _Kept(account, snapshot.grants, now, until, identity)
+        self._kept[of] = _Kept(account, snapshot.grants, now, until, lines, in_order_at=now)
         self._kept.move_to_end(of)
         if len(self._kept) > self.most:
             self._kept.popitem(last=False)
-        return identity
+        return lines
 
     def _follow(self, now: float) -> None:
         """What another key signed is forgotten: our JWK Set has it no more."""
         self._followed, self._follow_at = now, now + FOLLOW_SECONDS
         if self._assertions.follow():
             self._kept.clear()
+
+
+def fields_of(lines: Lines) -> tuple[tuple[bytes, bytes], ...]:
+    """Lines as names and values."""
+    return tuple(_parted(line) for line in lines.data.split(b"\r\n")[:-1])
 
 
 def _parted(line: bytes) -> tuple[bytes, bytes]:

@@ -11,7 +11,7 @@ from aiohttp import web
 from gateway.core.decision import Permit
 from gateway.core.reasons import Reason
 from gateway.proxy.headers import without_our_cookies
-from gateway.proxy.identity_headers import NAMES, IdentityHeaders
+from gateway.proxy.identity_headers import NAMES, IdentityHeaders, fields_of
 from gateway.web.forward_auth import Dialect
 from gateway.web.problems import PROBLEM_TYPE, problem
 from gateway.web.visit import Visit
@@ -40,7 +40,7 @@ class Verdicts:
         """
         inbound = visit.inbound
         identity = self._identities.lines(permit, visit.snapshot, inbound.origin, inbound.now)
-        told = dict(identity.fields)
+        told = dict(fields_of(identity))
         headers = {name.decode("ascii"): told.get(name, b"").decode() for name in NAMES}
         cookies = inbound.header(b"cookie") or ""
         headers["Cookie"] = without_our_cookies(cookies.encode()).decode()

@@ -129,8 +129,11 @@ def _latency(figures: Mapping[str, Any]) -> str:
         ]
         for name in _order(own)
     ]
-    if none := common.get("none"):
-        rows.append([title("none"), *["-"] * 4, *(f"{none[share]:.2f}" for share in ("p50", "p99", "p999"))])
+    rows += [
+        [title(name), *["-"] * 4, *(f"{each[share]:.2f}" for share in ("p50", "p99", "p999"))]
+        for name in ("none", "nothing")
+        if (each := common.get(name))
+    ]
     rate = _number(common["watchword"]["rate"])
     at = [f"at {rate}: p50", "p99", "p99.9"]
     return _table(["", "half of its maximum", "p50", "p99", "p99.9", *at], rows)

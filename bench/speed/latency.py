@@ -1,5 +1,6 @@
 """How long a request takes at a fixed rate: at half of each proxy's own maximum, and of Watchword's."""
 
+import asyncio
 import statistics
 from collections.abc import Mapping, Sequence
 
@@ -16,6 +17,9 @@ Latency = dict[str, float]
 
 NONE = "none"
 """The app itself, asked at the same rate: what of the times is the load's, and the machine's."""
+
+NOTHING = "nothing"
+"""What only wakes when a request is due, on the proxy's core, while the other one is busy with `NONE`."""
 
 
 async def at_half(
@@ -42,17 +46,27 @@ async def at_half(
             for half, by_name in rates.items():
                 if proxy.name not in by_name or (half, proxy.name) == ("watchword", "watchword"):
                     continue
-                once = await _once(proxy, by_name[proxy.name], plan.seconds)
-                found[half].setdefault(proxy.name, []).append(once)
-                say(
-                    f"Latency, round {number + 1}/{plan.rounds}: {title(proxy.name)} "
-                    f"at {once['rate']:,.0f}/s: p50 {once['p50']:.2f} ms, p99 {once['p99']:.2f} ms"
-                )
+                for name, once in (await _measured(proxy, by_name[proxy.name], plan.seconds)).items():
+                    found[half].setdefault(name, []).append(once)
+                    say(
+                        f"Latency, round {number + 1}/{plan.rounds}: {title(name)} "
+                        f"at {once['rate']:,.0f}/s: p50 {once['p50']:.2f} ms, p99 {once['p99']:.2f} ms"
+                    )
     medians = {
         half: {name: _median(each) for name, each in by_name.items()} for half, by_name in found.items()
     }
     medians["watchword"]["watchword"] = medians["own"]["watchword"]
     return medians
+
+
+async def _measured(proxy: Proxy, rate: float, seconds: int) -> dict[str, Latency]:
+    if proxy.name != NONE:
+        return {proxy.name: await _once(proxy, rate, seconds)}
+    once, nothing = await asyncio.gather(
+        _once(proxy, rate, seconds),
+        load.of_module("bench.speed.pauses", proxy, {"rate": rate, "seconds": seconds}),
+    )
+    return {NONE: once, NOTHING: {"rate": round(rate), **nothing}}
 
 
 async def _once(proxy: Proxy, rate: float, seconds: int) -> Latency:

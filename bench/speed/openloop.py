@@ -28,7 +28,7 @@ _GRACE_SECONDS = 2.0
 _HEAD_END = b"\r\n\r\n"
 
 
-class _Timer:
+class Timer:
     """A file that becomes readable at a moment, exact to microseconds, which `epoll`'s own wait is not."""
 
     def __init__(self) -> None:
@@ -46,7 +46,7 @@ class Load:
         self._request = request
         self._sockets: dict[int, socket.socket] = {}
         self._epoll = select.epoll()
-        self._timer = _Timer()
+        self._timer = Timer()
         self._epoll.register(self._timer.fd, select.EPOLLIN)
         for _ in range(connections):
             connection = socket.create_connection(("127.0.0.1", port))

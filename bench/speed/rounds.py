@@ -20,6 +20,7 @@ TITLES = {
     "naive_aiohttp": "naive aiohttp proxy",
     "oauth2_proxy": "oauth2-proxy, session in Redis",
     "none": "no proxy: the app itself",
+    "nothing": "a proxy that does nothing: only wakes",
 }
 
 Measured = dict[str, Rate]

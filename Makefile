@@ -7,7 +7,7 @@ RUN_LOCKS := requirements/run.lock requirements/build.lock
 DEV_LOCKS := requirements/dev.lock
 PEERS := $(VENV)/peers
 COMPILED := $(VENV)/compiled
-HOT := tests/core tests/proxy tests/cases tests/cli/test_main.py \
+HOT := tests/core tests/proxy tests/cases tests/cli/test_main.py tests/test_request_lines.py \
 	$(patsubst %,tests/store/test_%.py,last_seen lease near node standing who) \
 	$(patsubst %,tests/web/test_%.py,cookie_names cookies reading request_counts)
 ARGS ?=

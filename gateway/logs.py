@@ -1,30 +1,20 @@
 """Logs go to standard error: one JSON object a line, or readable text.
 
-The line of a request as JSON is made here, for that is most of what is logged: the same line that structlog
-would make, and all lines of one turn of the event loop are written together. Whatever else there is to
-say, structlog says at once.
+structlog says them at once, but for the lines of requests as JSON (`gateway.request_lines`).
 """
 
-import asyncio
 import atexit
 import logging
-import select
 import sys
-from collections.abc import Callable, Mapping
-from contextlib import suppress
-from datetime import UTC, datetime
-from json import dumps
-from json.encoder import encode_basestring_ascii
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Any
 
 import structlog
 
-from gateway import clock
-
-Fields = Mapping[str, str | int | float]
+from gateway.request_lines import Fields, RequestLines
 
 _request_log = structlog.get_logger("gateway.request")
-_lines: "RequestLines | None" = None
+_lines: RequestLines | None = None
 
 
 def set_up(log_format: str, level: str, **always: Any) -> None:
@@ -64,72 +54,3 @@ def for_requests() -> Callable[[Fields], None] | None:
 
 def _by_structlog(fields: Fields) -> None:
     _request_log.info("request", **fields)
-
-
-class Stream(Protocol):
-    """What is written to without a buffer, as `io.RawIOBase`."""
-
-    def write(self, data: bytes, /) -> int | None:
-        """How many bytes it took; None for a stream that is full, and does not wait."""
-
-
-class RequestLines:
-    """Writes lines to `stream` when the event loop has run what it has to run just now.
-
-    Several processes may share the stream: what is written in one piece fits into what a pipe takes whole
-    (POSIX, PIPE_BUF), but for a line that is longer itself.
-    """
-
-    def __init__(self, stream: Stream, always: Fields) -> None:
-        self._stream = stream
-        self._begin = dumps(dict(always))[:-1] + (", " if always else "")
-        self._waiting: list[bytes] = []
-        self._torn = b""
-        self._second = -1
-        self._second_text = ""
-
-    def __call__(self, fields: Fields) -> None:
-        said = ", ".join(
-            [
-                f'"{name}": {encode_basestring_ascii(value) if isinstance(value, str) else value}'
-                for name, value in fields.items()
-            ]
-        )
-        said += f', "event": "request", "level": "info", "timestamp": "{self._timestamp()}"'
-        line = f"{self._begin}{said}}}\n"
-        self._waiting.append(line.encode("ascii"))
-        if len(self._waiting) == 1:
-            asyncio.get_running_loop().call_soon(self.flush)
-
-    def _timestamp(self) -> str:
-        second, micros = divmod(int(clock.now() * 1_000_000), 1_000_000)
-        if second != self._second:
-            self._second = second
-            self._second_text = datetime.fromtimestamp(second, UTC).isoformat()[:19]
-        return f"{self._second_text}.{micros:06}Z"
-
-    def flush(self) -> None:
-        """Write what waits. A log that cannot be written stops nobody."""
-        lines, self._waiting = self._waiting, []
-        piece: list[bytes] = []
-        size = 0
-        for line in lines:
-            if size + len(line) > select.PIPE_BUF and piece:
-                self._write(b"".join(piece))
-                piece, size = [], 0
-            piece.append(line)
-            size += len(line)
-        if piece:
-            self._write(b"".join(piece))
-
-    def _write(self, piece: bytes) -> None:
-        """What a stream does not take is dropped, but for the rest of a line that it took a part of."""
-        text, at = self._torn + piece, 0
-        with suppress(OSError, ValueError):  # ValueError: it is closed
-            while at < len(text):
-                written = self._stream.write(text[at:])
-                if written is None:  # it is full, and not to be waited for
-                    break
-                at += written
-        is_torn = text[at - 1 : at] != b"\n" if at else bool(self._torn)
-        self._torn = text[at : text.find(b"\n", at) + 1] if is_torn else b""

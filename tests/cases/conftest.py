@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import pytest
 import uvloop
+from support.peers import LARGE, SMALL
 
 
 def pytest_asyncio_loop_factories(
@@ -16,3 +17,12 @@ def pytest_asyncio_loop_factories(
     ):  # what only sockets decide is tested on the other one as well
         factories["asyncio"] = asyncio.new_event_loop
     return factories
+
+
+@pytest.fixture(params=[*SMALL, *LARGE])
+def name(request: pytest.FixtureRequest) -> str:
+    """A proxy that asks Watchword about each request."""
+    proxy: str = request.param
+    if proxy in LARGE:
+        request.getfixturevalue("large_peers")
+    return proxy

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from support.assertions import key_set, verified
 from support.gateway import UPGRADE, Client, OpenScene, Scene
-from support.peers import LARGE, SMALL, asking
+from support.peers import asking
 from support.raw_client import Answer, RawClient
 from support.recording import Received
 from support.servers import LIKE_OURS
@@ -67,14 +67,6 @@ class Front:
     @property
     def seen(self) -> list[str]:
         return self.scene.app.lines
-
-
-@pytest.fixture(params=[*SMALL, *LARGE])
-def name(request: pytest.FixtureRequest) -> str:
-    proxy: str = request.param
-    if proxy in LARGE:
-        request.getfixturevalue("large_peers")
-    return proxy
 
 
 @asynccontextmanager

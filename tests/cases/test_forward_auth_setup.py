@@ -5,18 +5,10 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 from support.gateway import POLICY, Client, OpenScene
-from support.peers import LARGE, SMALL, asking, trusting
+from support.peers import asking, trusting
 from support.tls import self_signed
 
 TRUSTING = {"forward_auth": True, "trusted_proxies": ("127.0.0.1/32",)}
-
-
-@pytest.fixture(params=[*SMALL, *LARGE])
-def name(request: pytest.FixtureRequest) -> str:
-    proxy: str = request.param
-    if proxy in LARGE:
-        request.getfixturevalue("large_peers")
-    return proxy
 
 
 async def test_with_https_people_sign_in_and_arrive(

@@ -27,7 +27,7 @@ from gateway.web.connection import ListenerLimits
 from gateway.web.reading import TELLING, Envelope
 from gateway.web.short_cut import QuickConnection
 
-_LONGEST_KEPT = 8192
+_LONGEST_KEPT = 2048
 """Bytes of header lines that an idle connection may keep in memory."""
 
 _END = b"\r\n\r\n"

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from aiohttp import web
+from aiohttp.http_parser import RawRequestMessage
 
 from gateway.web.body_timer import BodyClock
 from gateway.web.connection import READ_AHEAD, Connection, Earlier, ListenerLimits
@@ -38,6 +39,9 @@ ShortCut = Callable[["QuickConnection", bytes], bool]
 """Is offered what arrived; takes all of it (`cross` was called) or nothing."""
 
 
+_END_OF_HEAD = b"\r\n\r\n"
+
+
 class QuickConnection(Connection):
     """`memory` is the short cut's own, from one request of this connection to the next.
 
@@ -51,7 +55,7 @@ class QuickConnection(Connection):
         "_crossing",
         "_held",
         "_holds_body",
-        "_leaves_nothing",
+        "_owed",
         "_short_cut",
         "body_left",
         "is_writable",
@@ -69,7 +73,7 @@ class QuickConnection(Connection):
         self._short_cut = short_cut
         self._crossing: Crossing | None = None
         self._held = b""
-        self._leaves_nothing = True
+        self._owed: int | None = 0  # bytes of a body; None where aiohttp may hold the beginning of a request
         self.memory: object = None
         self.is_writable = True
         self.body_left = self._body_came = 0
@@ -159,9 +163,36 @@ class QuickConnection(Connection):
             self._take_the_ordinary_way(data)
 
     def _take_the_ordinary_way(self, data: bytes) -> None:
+        count, owed = self._request_count, self._owed
         super().data_received(data)
-        # Else aiohttp's parser may hold the beginning of a request, and what comes next is the rest of it.
-        self._leaves_nothing = len(data) > 4 and data.find(b"\r\n\r\n") == len(data) - 4
+        self._owed = self._owed_after(data, owed, self._request_count - count)
+
+    def _owed_after(self, data: bytes, owed: int | None, begun: int) -> int | None:
+        """What aiohttp's parser waits for, after `data` in which so many requests began.
+
+        It does not tell. So what is not plain counts as unknown: whatever comes next may be the rest of it.
+        """
+        if not data:  # aiohttp calls itself with nothing
+            return owed
+        if owed and not begun and len(data) <= owed:
+            return owed - len(data)
+        end = data.find(_END_OF_HEAD)
+        if end < 0:
+            return None
+        more = len(data) - end - len(_END_OF_HEAD)
+        if not begun:  # the end of chunks, or nothing but empty lines
+            return 0 if not more and self._newest_body().is_eof() else None
+        if begun > 1 or (more and (owed != 0 or not data[:1].isalpha())):
+            return None
+        length = self._declared_length()
+        return None if length is None or length < more else length - more
+
+    def _declared_length(self) -> int | None:
+        """Of the body of the request that came last, 0 where it has none; None where that is not known."""
+        message = self._messages[-1][0] if self._messages else None
+        if not isinstance(message, RawRequestMessage) or message.chunked or message.upgrade:
+            return None
+        return int(message.headers.get("Content-Length", "0"))
 
     def connection_lost(self, exc: BaseException | None) -> None:
         crossing, self._crossing = self._crossing, None
@@ -260,7 +291,7 @@ class QuickConnection(Connection):
         """Whether all that came was whole requests, of which at most one has no answer yet."""
         return (
             not self._messages
-            and self._leaves_nothing
+            and self._owed == 0
             and not self._deaf
             and not self._upgraded
             and not (self._force_close or self._close)

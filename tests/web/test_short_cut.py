@@ -4,6 +4,8 @@ import asyncio
 
 import pytest
 from aiohttp import web
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from support.listening import drip_until_cut, patient
 from support.quick import MEGABYTE, QUICK, SLOW, Server, post, serving, settled
 from support.upstreams import until
@@ -80,16 +82,84 @@ async def test_what_looks_like_a_request_but_is_the_rest_of_another_is_not_offer
         assert server.crossings == []
 
 
-async def test_once_a_request_was_whole_the_next_one_is_offered_again() -> None:
+CHUNKED = b"POST /slow HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        (post(b"hello"),),
+        (post(b""),),
+        (post(b"\r\n\r\n"),),
+        (post(b"hello")[:-5], b"hello"),
+        (post(b"hello")[:-3], b"l", b"lo"),
+        (CHUNKED, b"5\r\nhello\r\n0\r\n\r\n"),
+    ],
+)
+async def test_once_a_request_was_whole_the_next_one_is_offered_again(pieces: tuple[bytes, ...]) -> None:
     async with serving() as (server, client):
         server.at_once = b"quick"
-        await client.send(post(b"hello"))
-        assert (await client.answer()).body == b"ordinary"
+        for _ in range(2):
+            sent = len(server.arrived)
+            for piece in pieces:
+                await client.send(piece)
+                sent += len(piece)
+                await until(lambda: len(server.arrived) == sent)  # noqa: B023 - it waits here
+            assert (await client.answer()).body == b"ordinary"
+            await settled(server)
+            await client.send(QUICK)
+            assert (await client.answer()).body == b"quick"
+        assert server.paths == ["POST /slow"] * 2
+
+
+@pytest.mark.parametrize(
+    "data", [CHUNKED + b"5\r\nhello\r\n0\r\n\r\n", post(b"one") + post(b"two"), b"\r\n\r\n" + post(b"hello")]
+)
+async def test_where_it_is_not_known_whether_anything_is_left_nothing_is_offered(data: bytes) -> None:
+    """Until a request came that was nothing but its head."""
+    async with serving() as (server, client):
+        server.at_once = b"quick"
+        await client.send(data)
+        for _ in range(data.count(b"POST")):
+            assert (await client.answer()).body == b"ordinary"
         for body in (b"ordinary", b"quick"):
             await settled(server)
             await client.send(QUICK)
             assert (await client.answer()).body == body
-        assert server.paths == ["POST /slow", "GET /quick"]
+
+
+BODIES = st.lists(st.sampled_from([b"x", b"\r\n", b"\r\n\r\n", QUICK, SLOW[:20]]), max_size=3).map(b"".join)
+REQUESTS = st.lists(st.just(QUICK) | st.just(SLOW) | BODIES.map(post), min_size=1, max_size=6)
+
+
+@given(REQUESTS, st.lists(st.integers(1, 120), max_size=12), st.booleans())
+@settings(max_examples=60, deadline=None)
+def test_wherever_they_are_cut_requests_are_answered_in_their_order(
+    requests: list[bytes], sizes: list[int], slowly: bool
+) -> None:
+    """A body that looks like requests is none of them, and nothing that is one is taken for a body."""
+
+    async def answers() -> list[bytes]:
+        stream, sent = b"".join(requests), 0
+        async with serving() as (server, client):
+            server.at_once = b"quick"
+            for size in [*sizes, len(stream)]:
+                await client.send(stream[sent : sent + size])
+                sent = min(sent + size, len(stream))
+                await until(lambda: len(server.arrived) >= sent)  # noqa: B023 - it waits here
+                for _ in range(5 * slowly):  # an ordinary answer is given, if all of its request came
+                    await asyncio.sleep(0)
+            bodies = [(await client.answer()).body for _ in requests]
+            await settled(server)
+            asked = [line for line in server.paths if line != "GET /quick"]
+            assert asked == [
+                "GET /slow" if request == SLOW else "POST /slow" for request in requests if request != QUICK
+            ]
+            assert len(server.crossings) + server.paths.count("GET /quick") == requests.count(QUICK)
+            return bodies
+
+    for request, body in zip(requests, asyncio.run(answers()), strict=True):
+        assert body in ((b"quick", b"ordinary") if request == QUICK else (b"ordinary",))
 
 
 async def test_what_comes_while_the_ordinary_way_answers_follows_it() -> None:

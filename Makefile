@@ -6,6 +6,7 @@ BIN := $(VENV)/bin
 RUN_LOCKS := requirements/run.lock requirements/build.lock
 DEV_LOCKS := requirements/dev.lock
 PEERS := $(VENV)/peers
+WHEEL := $(VENV)/wheel
 COMPILED := $(VENV)/compiled
 HOT := tests/core tests/proxy tests/cases tests/cli/test_main.py tests/test_request_lines.py \
 	$(patsubst %,tests/store/test_%.py,last_seen lease near node standing who) \
@@ -26,7 +27,7 @@ INSTALL_WATCHWORD = $(PIP) install --no-deps --no-build-isolation --editable .
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-compiled faults lint format pictures bench bench-revocation profile lock clean peers
+.PHONY: help demo test test-compiled faults lint format pictures wheel bench bench-revocation profile lock clean peers
 
 help: ## list these chores
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,6 +53,9 @@ format: $(VENV)/.dev ## put the code into its one style
 
 pictures: $(VENV)/.dev ## photograph every page on the journeys, for docs/pictures
 	TEST_PICTURES=docs/pictures $(BIN)/pytest -n 2 tests/journeys
+
+wheel: $(WHEEL)/.made ## the package for a server like this machine, its hot path compiled, in dist
+	@mkdir -p dist && cp $(WHEEL)/*.whl dist && ls dist/*.whl
 
 test-compiled: $(COMPILED)/.made ## the tests of what is compiled for servers, against that (make test has it as Python)
 	@PYTHONPATH=$(abspath $(COMPILED)) $(BIN)/pytest -n 2 --dist loadfile $(if $(ARGS),$(ARGS),$(HOT))
@@ -80,6 +84,7 @@ lock: $(VENV)/pyvenv.cfg ## resolve the dependencies anew (ARGS=--upgrade for th
 clean: ## remove the virtual environment and every cache
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis test-results dist
 	find gateway tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	find gateway -name '*.so' -delete
 
 $(VENV)/pyvenv.cfg:
 	@$(PYTHON) -c '$(NEW_ENOUGH)' || { \
@@ -103,18 +108,22 @@ $(VENV)/.dev: $(DEV_LOCKS) $(RUN_LOCKS) pyproject.toml | $(VENV)/pyvenv.cfg
 	@$(INSTALL_WATCHWORD)
 	@touch $@ $(VENV)/.run
 
-# The package as it is installed on a server, its hot path compiled; made from a copy, so that nothing compiled
-# ever lies beside a source and outlives its changes. Who has it first on PYTHONPATH runs that.
-$(COMPILED)/.made: $(VENV)/.dev pyproject.toml $(shell find gateway policies -type f -not -name '*.pyc')
+# Made from a copy, so that nothing compiled ever lies beside a source and outlives its changes.
+$(WHEEL)/.made: $(VENV)/.dev pyproject.toml $(shell find gateway policies -type f -not -name '*.pyc')
 	@command -v $${CC:-gcc} >/dev/null || { \
 		echo "Compiling the hot path takes a C compiler and Python's headers."; \
 		echo "On Debian and Ubuntu: apt install gcc python3-dev"; exit 1; } >&2
 	@echo "Compiling the hot path, which takes a minute ..."
-	@rm -rf $(COMPILED) && mkdir -p $(COMPILED)/from
-	@cp -r gateway policies pyproject.toml README.md $(COMPILED)/from
-	@HATCH_BUILD_HOOKS_ENABLE=true $(PIP) wheel --no-deps --no-build-isolation --wheel-dir $(COMPILED) $(COMPILED)/from
-	@$(PIP) install --no-deps --no-index --target $(COMPILED) $(COMPILED)/*.whl
-	@rm -rf $(COMPILED)/from $(COMPILED)/*.whl
+	@rm -rf $(WHEEL) && mkdir -p $(WHEEL)/from
+	@cp -r gateway policies pyproject.toml README.md $(WHEEL)/from
+	@HATCH_BUILD_HOOKS_ENABLE=true $(PIP) wheel --no-deps --no-build-isolation --wheel-dir $(WHEEL) $(WHEEL)/from
+	@rm -rf $(WHEEL)/from
+	@touch $@
+
+# The package as it is installed on a server. Who has it first on PYTHONPATH runs that.
+$(COMPILED)/.made: $(WHEEL)/.made
+	@rm -rf $(COMPILED)
+	@$(PIP) install --no-deps --no-index --target $(COMPILED) $(WHEEL)/*.whl
 	@touch $@
 
 # The proxies that Watchword is measured against, in an environment of their own: it needs none of them.

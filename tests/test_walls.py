@@ -296,6 +296,11 @@ def test_all_that_is_compiled_is_tested_compiled() -> None:
     assert [str(test) for test in mirrors if not any(test.is_relative_to(each) for each in named)] == []
 
 
+def test_nothing_compiled_lies_beside_a_source() -> None:
+    """It would run in its place, whatever became of the source (`make clean` takes it away)."""
+    assert [str(path.relative_to(ROOT)) for path in (ROOT / "gateway").rglob("*.so")] == []
+
+
 def test_what_is_tested_is_what_runs() -> None:
     tested = locked("dev.lock").items()
     assert locked("run.lock").items() <= tested

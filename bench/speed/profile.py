@@ -169,7 +169,7 @@ def _ends(gateway: Gateway, app: int) -> tuple[QuickConnection, Connection]:
     loop, listener = asyncio.get_running_loop(), cast("Any", gateway)._front.listener
     short_cut: ShortCut = listener._short_cut
     client = QuickConnection(web.Server(listener._serve), listener._limits, set(), short_cut)
-    client.transport = _Nowhere()
+    client.transport, client.peer = _Nowhere(), ("127.0.0.1", 1)
     client._waiter = loop.create_future()
     client._keepalive_handle = loop.call_later(3600, client.close)
     delivery: Delivery = short_cut._delivery

@@ -147,7 +147,7 @@ class ShortCut:
 
     def _learned(self, connection: QuickConnection, data: bytes, at: int) -> _Known | None:
         end = data.find(_END, at)
-        if end < 0 or connection.transport is None:
+        if end < 0:
             return None
         before = connection.memory
         if not isinstance(before, _Known):
@@ -159,8 +159,7 @@ class ShortCut:
             return None  # among them: some that come twice
         if not _are_plain(by_key):
             return None
-        peer = connection.transport.get_extra_info("peername")
-        teller = self._teller(headers, peer, before.teller if before else None)
+        teller = self._teller(headers, connection.peer, before.teller if before else None)
         reader, envelope = self._pipeline.reader, teller.envelope
         if envelope.cookies.resume is not None:
             return None

@@ -117,7 +117,7 @@ class Connection(RequestHandler):
 
     `on_lost` is called once when the connection is gone, for whatever reason, and `on_drain` in place of
     closing it when the listener stops; a handler that sets them takes them back when it ends. `earlier` is
-    for the next request (see `Request`).
+    for the next request (see `Request`). `peer` is where the client is, also when it has left.
     `open_connections` are counted against the limit: this connection is in it from its start until
     nothing of it is left, handlers included.
     """
@@ -136,6 +136,7 @@ class Connection(RequestHandler):
         "earlier",
         "on_drain",
         "on_lost",
+        "peer",
         "task",
     )
 
@@ -167,6 +168,7 @@ class Connection(RequestHandler):
         self.earlier: Earlier | None = None
         self.on_lost: Callable[[], None] | None = None
         self.on_drain: Callable[[], None] | None = None
+        self.peer: object = None
         self.task: asyncio.Task[None] | None = None
 
     # the connection's life
@@ -176,6 +178,7 @@ class Connection(RequestHandler):
             self._refuse_connection(transport)
             return
         self._open_connections.add(self)
+        self.peer = transport.get_extra_info("peername")
         super().connection_made(transport)
         self.task = self._task_handler
         self._start_head_timer()

@@ -7,6 +7,7 @@ from aiohttp import web
 
 from gateway.core.target import Target, recent_target
 from gateway.web import addresses
+from gateway.web.connection import Connection
 from gateway.web.cookies import CookieJar, OwnCookies
 from gateway.web.forward_auth import Dialect, dialect_of, question
 from gateway.web.inbound import Inbound, RawHeaders
@@ -93,4 +94,5 @@ class Reader:
 
 
 def _peer(request: web.BaseRequest) -> object:
-    return request.transport.get_extra_info("peername") if request.transport else None
+    connection = request.protocol
+    return connection.peer if isinstance(connection, Connection) else None

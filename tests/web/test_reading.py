@@ -4,12 +4,17 @@ from dataclasses import replace
 from ipaddress import IPv4Network, ip_network
 
 import pytest
+from aiohttp import web
 from structlog.testing import capture_logs
+from support.listening import listening
+from support.raw_client import RawClient
 from support.receiving import READER, head, read
 from support.store import NOW
+from support.upstreams import until
 
 from gateway.errors import BadRequest
 from gateway.web.cookies import CookieJar, OwnCookies
+from gateway.web.forward_auth import Dialect
 from gateway.web.reading import Envelope, Reader
 from gateway.web.strangers import Strangers
 
@@ -147,3 +152,22 @@ def test_what_an_envelope_says() -> None:
         "a", OwnCookies(session="s", device=None, resume=None), ("203.0.113.7", "198.51.100.4")
     )
     assert reader.envelope(headers, None).route == ("unknown",)
+
+
+async def test_a_proxy_that_has_hung_up_is_still_the_one_that_is_trusted() -> None:
+    """As nginx does with its question when its own client leaves."""
+    reader = replace(READER, trusted=LOOPBACK, asks=True, strangers=Strangers())
+    found: list[tuple[object, str]] = []
+
+    async def handler(request: web.BaseRequest) -> web.StreamResponse:
+        await until(lambda: request.transport is None)
+        found.append((reader.asked_by(request), reader.read(request, NOW).address))
+        return web.Response()
+
+    question = head("X-Original-Method: GET", "X-Original-URI: /a", line="GET /.watchword/forward-auth/nginx")
+    with capture_logs() as logs:
+        async with listening(handler) as port:
+            async with await RawClient.connect(port) as client:
+                await client.send(question)
+            await until(lambda: bool(found))
+    assert (found, logs) == ([(Dialect.NGINX, "127.0.0.1")], [])

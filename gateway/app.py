@@ -47,6 +47,7 @@ from gateway.store.standing import NodeOptions
 from gateway.store_settings import EMBEDDED
 from gateway.supervision.handover import Handed
 from gateway.supervision.sockets import Openings, bound, naming
+from gateway.version import version
 from gateway.web.listener import Listener
 from gateway.web.metrics import Metrics
 from gateway.web.shared_metrics import count_in
@@ -329,6 +330,7 @@ def _announce(settings: Settings, policies: PolicySet, port: int, admin_port: in
         admin_port=admin_port,
         public_scheme=settings.public_scheme,
         hosts=[host for app in policies.apps for host in app.hosts],
+        version=version(),
         data=str(settings.store.data_dir if settings.store.url == EMBEDDED else settings.store.url),
     )
     if settings.public_scheme == "https" and settings.tls is None:

@@ -15,11 +15,14 @@ from gateway.request_lines import Fields, RequestLines
 
 _request_log = structlog.get_logger("gateway.request")
 _lines: RequestLines | None = None
+_requests = True
 
 
-def set_up(log_format: str, level: str, **always: Any) -> None:
-    """`log_format` is json or console, `level` the least that is logged; `always` is in each line."""
-    global _lines  # noqa: PLW0603 - as structlog's own settings are: one for the process
+def set_up(log_format: str, level: str, *, requests: bool = True, **always: Any) -> None:
+    """`log_format` is json or console, `level` the least that is logged, with or without a line for each of
+    the `requests`; `always` is in each line.
+    """
+    global _lines, _requests  # noqa: PLW0603 - as structlog's own settings are: one for the process
     renderer: structlog.typing.Processor = (
         structlog.processors.JSONRenderer()
         if log_format == "json"
@@ -38,7 +41,7 @@ def set_up(log_format: str, level: str, **always: Any) -> None:
         cache_logger_on_first_use=True,
     )
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
-    _lines = None
+    _lines, _requests = None, requests
     if log_format == "json":
         # Its buffer would keep part of what a stream that is full just now does not take.
         _lines = RequestLines(getattr(sys.stderr.buffer, "raw", sys.stderr.buffer), always)
@@ -47,7 +50,7 @@ def set_up(log_format: str, level: str, **always: Any) -> None:
 
 def for_requests() -> Callable[[Fields], None] | None:
     """What writes the line of a request; None where they are not logged. To be asked after `set_up`."""
-    if not _request_log.is_enabled_for(logging.INFO):
+    if not _requests or not _request_log.is_enabled_for(logging.INFO):
         return None
     return _lines or _by_structlog
 

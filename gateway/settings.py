@@ -199,6 +199,7 @@ class UpstreamLimits(Shape):
 class Log(Shape):
     format: Literal["json", "console"] = "json"
     level: Literal["debug", "info", "warning", "error"] = "info"
+    requests: bool = True
 
 
 def _beside_the_data(made: dict[str, Any]) -> Path:

@@ -13,12 +13,12 @@ from gateway import clock
 FIELDS = {"app": "bank", "outcome": "forward", "path": "/a", "status": 200, "ms": 1.25}
 
 
-def run(text: str, *, level: str, form: str) -> list[str]:
+def run(text: str, *, level: str, form: str, requests: bool = True) -> list[str]:
     """The lines that a process leaves which logs a request by what `set_up` gives it, and ends."""
     program = f"""
 import asyncio
 from gateway import logs
-logs.set_up({form!r}, {level!r}, worker=3)
+logs.set_up({form!r}, {level!r}, requests={requests}, worker=3)
 say = logs.for_requests()
 async def main():
     {text}
@@ -45,5 +45,8 @@ def test_a_person_reads_text() -> None:
     assert not line.startswith("{")
 
 
-def test_what_is_not_logged_costs_nothing() -> None:
-    assert run("print(say is None, file=__import__('sys').stderr)", level="warning", form="json") == ["True"]
+@pytest.mark.parametrize(("level", "requests"), [("warning", True), ("info", False)])
+@pytest.mark.parametrize("form", ["json", "console"])
+def test_what_is_not_logged_costs_nothing(form: str, level: str, requests: bool) -> None:
+    said = run("print(say is None, file=__import__('sys').stderr)", level=level, form=form, requests=requests)
+    assert said == ["True"]

@@ -5,16 +5,16 @@ from typing import Annotated, Any
 
 import typer
 
-from gateway import __version__, logs
+from gateway import logs
 from gateway.cli import demo, devices, keys, operators, people, resets, serving
 from gateway.cli import policies as policy_commands
 from gateway.cli.common import Config, Json, configuration_from, run
 from gateway.cli.output import failures
-from gateway.core import decision
 from gateway.core.records import LaterDevices
 from gateway.core.values import parse_duration
 from gateway.supervision.handover import Handed, handed_from
 from gateway.supervision.worker import WORKER_OPTION
+from gateway.version import version as version_text
 
 app = typer.Typer(
     name="watchword",
@@ -40,13 +40,8 @@ def _port(what: str) -> Any:
 
 def _version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"{__version__}, compiled" if _is_compiled() else __version__)
+        typer.echo(version_text())
         raise typer.Exit
-
-
-def _is_compiled() -> bool:
-    """Whether this is as a server's image has it: what each request goes through is a library, not Python."""
-    return not decision.__file__.endswith(".py")
 
 
 @app.callback()
@@ -85,10 +80,10 @@ def run_gateway(
         settings, policies = configuration_from(config)
         log = settings.log
         if handed is not None:
-            logs.set_up(log.format, log.level, worker=handed.slot)
+            logs.set_up(log.format, log.level, requests=log.requests, worker=handed.slot)
             run(serving.serve_as_worker(settings, policies, handed))
             return
-        logs.set_up(log.format, log.level)
+        logs.set_up(log.format, log.level, requests=log.requests)
         if workers == 1:
             run(serving.serve(settings, policies))
         elif code := run(serving.supervise(settings, workers)):

@@ -20,6 +20,7 @@ from gateway.supervision.handover import Handed
 from gateway.supervision.orders import orders_from
 from gateway.supervision.sockets import opened
 from gateway.supervision.supervisor import Patience, Supervisor
+from gateway.version import version
 
 _SLACK_SECONDS = 45.0
 """What a worker may take to stop, besides what its requests take: messages on their way, the store."""
@@ -105,7 +106,11 @@ async def supervise(settings: Settings, workers: int) -> int:
         return await supervisor.run(
             told,
             lambda: _log.info(
-                "listening", port=openings.port, admin_port=openings.admin_port, workers=workers
+                "listening",
+                port=openings.port,
+                admin_port=openings.admin_port,
+                workers=workers,
+                version=version(),
             ),
         )
 

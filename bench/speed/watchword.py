@@ -37,7 +37,7 @@ policies: %(folder)s/policies
 store: {data-dir: %(folder)s/data}
 """
 
-_QUIET = "log: {level: warning}\n"
+_QUIET = "log: {requests: off}\n"
 _LOGGING = "log: {level: info}\n"
 _ASKED = "forward-auth: true\ntrusted-proxies: [127.0.0.1]\n"
 

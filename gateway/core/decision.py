@@ -20,7 +20,7 @@ _SEAL = object()
 class Permit:
     """The right to forward one request: to which app, as whom. It never changes.
 
-    Each request makes one, and a frozen data class takes ten times as long to make as this.
+    Each request makes one, and a frozen data class takes several times as long to make as this.
     """
 
     __slots__ = ("_account", "_match", "_proof", "_session_id", "_target")

@@ -45,8 +45,7 @@ _END_OF_HEAD = b"\r\n\r\n"
 class QuickConnection(Connection):
     """`memory` is the short cut's own, from one request of this connection to the next.
 
-    `body_left` is how many bytes are still to come, or held, of the body of the request that crosses;
-    `is_writable` whether the client takes what it is written.
+    `body_left` is how many bytes are still to come, or held, of the body of the request that crosses.
     """
 
     __slots__ = (
@@ -58,7 +57,6 @@ class QuickConnection(Connection):
         "_owed",
         "_short_cut",
         "body_left",
-        "is_writable",
         "memory",
     )
 
@@ -75,7 +73,6 @@ class QuickConnection(Connection):
         self._held = b""
         self._owed: int | None = 0  # bytes of a body; None where aiohttp may hold the beginning of a request
         self.memory: object = None
-        self.is_writable = True
         self.body_left = self._body_came = 0
         self._body_timer: BodyClock | None = None
         self._holds_body = False
@@ -147,6 +144,11 @@ class QuickConnection(Connection):
             self._resume_transport_reading()
         self._take_the_ordinary_way(data)
 
+    @property
+    def is_writable(self) -> bool:
+        """Whether the client takes what it is written."""
+        return not self._paused
+
     # what the event loop does with it
 
     def data_received(self, data: bytes) -> None:
@@ -203,13 +205,11 @@ class QuickConnection(Connection):
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self.is_writable = False
         if self._crossing is not None:
             self._crossing.pause()
 
     def resume_writing(self) -> None:
         super().resume_writing()
-        self.is_writable = True
         if self._crossing is not None:
             self._crossing.resume()
         else:

@@ -146,17 +146,17 @@ class ShortCut:
         return self._learned(connection, data, at)
 
     def _learned(self, connection: QuickConnection, data: bytes, at: int) -> _Known | None:
-        end = data.find(_END, at)
-        if end < 0:
-            return None
+        end = data.find(_END, at, self._longest)
+        if end < 0 or data.count(b"\r\n", at, end) >= self._most_headers:
+            return None  # before any line is read: many short ones would take long
         before = connection.memory
         if not isinstance(before, _Known):
             before = None
         block = data[at : end + len(_END)]
         headers = _read(block, before.headers if before else ())
         by_key = {header.key: header.value for header in headers}
-        if not headers or len(headers) > self._most_headers or len(by_key) < len(headers):
-            return None  # among them: some that come twice
+        if not headers or len(by_key) < len(headers):
+            return None  # some come twice
         if not _are_plain(by_key):
             return None
         teller = self._teller(headers, connection.peer, before.teller if before else None)

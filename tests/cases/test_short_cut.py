@@ -18,6 +18,7 @@ from support.store import LIKE_OURS, running_server
 from support.upstreams import Peer, until
 
 from gateway.identity.assertions import Assertions
+from gateway.proxy import header
 from gateway.web.short_cut import QuickConnection
 
 PLAIN = b"GET /public/x HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -344,6 +345,21 @@ async def test_long_header_lines_are_not_kept_by_an_idle_connection(
         (connection,) = scene.gateway._front.listener._connections
         assert isinstance(connection, QuickConnection)
         assert (connection.memory is not None) == kept
+
+
+@pytest.mark.parametrize(("number", "quick"), [(100, True), (101, False), (1000, False)])
+async def test_of_too_many_headers_none_is_read(
+    scene: Scene, taken: list[bytes], number: int, quick: bool
+) -> None:
+    """It would take the longer the more there are, for nothing: such a request goes the ordinary way."""
+    more = number - PLAIN.count(b"\r\n") + 2
+    request = PLAIN[:-2] + b"".join(b"X%d: %d\r\n" % (each, number) for each in range(more)) + b"\r\n"
+    async with warm(scene, taken) as client:
+        header._remembered.clear()
+        await client.send(request)
+        assert (await client.answer()).status == (200 if quick else 400)
+        assert bool(taken) == quick
+        assert (b"X0: %d" % number in header._remembered) == quick
 
 
 async def test_a_fault_of_ours_on_the_short_cut_is_told_by_the_ordinary_way(

@@ -13,6 +13,7 @@ from gateway.core.decision import Permit
 from gateway.core.records import Account, Grant, Snapshot
 from gateway.identity.assertions import Assertions
 from gateway.proxy.wire import NO_LINES, Lines, header_lines
+from gateway.store.near import SAME_TIME
 
 ASSERTION = b"Watchword-Assertion"
 NAMES = (b"Remote-User", b"Remote-Name", b"Remote-Email", b"Remote-Groups", ASSERTION)
@@ -23,10 +24,6 @@ LEAST_LEFT = 0.2
 
 FOLLOW_SECONDS = 1.0
 """How often it is looked whether the key ring has another key, while nothing new is signed."""
-
-
-_SAME_TIME = 60.0
-"""Seconds within which uses count as one, for who gives way: to note each costs more than to find it."""
 
 
 @dataclass(slots=True)
@@ -77,7 +74,7 @@ class IdentityHeaders:
             and (kept.account is account or kept.account == account)
             and (kept.grants is snapshot.grants or kept.grants == snapshot.grants)
         ):
-            if not 0 <= now - kept.in_order_at < _SAME_TIME:
+            if not 0 <= now - kept.in_order_at < SAME_TIME:
                 kept.in_order_at = now
                 self._kept.move_to_end(of)
             return kept.lines

@@ -18,7 +18,7 @@ MOST_RECENT = 1000
 
 _EVERYBODY = ""
 
-_SAME_TIME = 60.0
+SAME_TIME = 60.0
 """Seconds within which uses count as one, for who gives way: to note each costs more than to find it."""
 
 
@@ -55,7 +55,7 @@ class NearCache:
         if now >= cached.until or cached.snapshot.session.global_epoch < self._global_epoch:
             self._drop(cookie)
             return None
-        if not 0 <= now - cached.in_order_at < _SAME_TIME:
+        if not 0 <= now - cached.in_order_at < SAME_TIME:
             cached.in_order_at = now
             self._cached.move_to_end(cookie)
         return cached.snapshot

@@ -8,7 +8,7 @@ DEV_LOCKS := requirements/dev.lock
 PEERS := $(VENV)/peers
 WHEEL := $(VENV)/wheel
 COMPILED := $(VENV)/compiled
-HOT := tests/core tests/proxy tests/cases tests/cli/test_main.py tests/test_request_lines.py \
+HOT := tests/core tests/proxy tests/cases tests/cli/test_main.py tests/test_request_lines.py tests/test_version.py \
 	$(patsubst %,tests/store/test_%.py,last_seen lease near node standing who) \
 	$(patsubst %,tests/web/test_%.py,cookie_names cookies reading request_counts)
 ARGS ?=
@@ -84,6 +84,7 @@ lock: $(VENV)/pyvenv.cfg ## resolve the dependencies anew (ARGS=--upgrade for th
 clean: ## remove the virtual environment and every cache
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis test-results dist
 	find gateway tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	rm -f *.so *.whl
 	find gateway -name '*.so' -delete
 
 $(VENV)/pyvenv.cfg:

@@ -16,6 +16,7 @@ from support.serving import EMBEDDED, SECONDS, running, stop
 from support.upstreams import Peer, serving
 
 from gateway.cli.serving import number_of_workers
+from gateway.version import version
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
@@ -28,6 +29,20 @@ def test_it_runs_until_it_is_told_to_stop(command: CommandLine, number: signal.S
         assert "stopping" in stop(node, number)
         with pytest.raises(urllib.error.URLError):
             node.status_of(started["port"], "/")
+
+
+@pytest.mark.parametrize("requests", ["on", "off"])
+@pytest.mark.parametrize("workers", [(), ("--workers", "2")], ids=["one", "several"])
+def test_requests_are_logged_as_the_settings_say(
+    command: CommandLine, workers: tuple[str, ...], requests: str
+) -> None:
+    with running(command, *workers, WATCHWORD_LOG__REQUESTS=requests) as node:
+        started = node.logged("listening")
+        assert started["version"] == version()
+        assert node.status_of(started["port"], "/private") == 401
+        assert "stopping" in stop(node, signal.SIGTERM)
+        logged = [line for line in node.lines if '"event": "request"' in line]
+        assert len(logged) == (1 if requests == "on" else 0)
 
 
 @pytest.mark.parametrize("workers", [(), ("--workers", "2")], ids=["one", "several"])

@@ -173,6 +173,8 @@ class QuickConnection(Connection):
         """What aiohttp's parser waits for, after `data` in which so many requests began.
 
         It does not tell. So what is not plain counts as unknown: whatever comes next may be the rest of it.
+        Only of a request that began with `data` is it known that the first end of a head in there is its own;
+        else that may be in a body, and the head's end have come in two pieces.
         """
         if not data:  # aiohttp calls itself with nothing
             return owed
@@ -182,19 +184,18 @@ class QuickConnection(Connection):
         if end < 0:
             return None
         more = len(data) - end - len(_END_OF_HEAD)
-        if not begun:  # the end of chunks, or nothing but empty lines
-            return 0 if not more and self._newest_body().is_eof() else None
-        if begun > 1 or (more and (owed != 0 or not data[:1].isalpha())):
-            return None
-        length = self._declared_length()
-        return None if length is None or length < more else length - more
+        length = self._declared_length() if begun else 0
+        if begun == 1 and owed == 0:
+            return length - more if length >= more else None
+        # A request without a body, the end of chunks, empty lines.
+        return 0 if not (more or length) and self._newest_body().is_eof() else None
 
-    def _declared_length(self) -> int | None:
-        """Of the body of the request that came last, 0 where it has none; None where that is not known."""
+    def _declared_length(self) -> int:
+        """Of the body of the request that came last; 0 for chunks, of which `is_eof` tells the end."""
         message = self._messages[-1][0] if self._messages else None
-        if not isinstance(message, RawRequestMessage) or message.chunked or message.upgrade:
-            return None
-        return int(message.headers.get("Content-Length", "0"))
+        return (
+            int(message.headers.get("Content-Length", "0")) if isinstance(message, RawRequestMessage) else 0
+        )
 
     def connection_lost(self, exc: BaseException | None) -> None:
         crossing, self._crossing = self._crossing, None

@@ -63,6 +63,9 @@ async def test_what_is_not_taken_goes_the_ordinary_way_whole() -> None:
         (post(b"ok")[:-2], b"ok" + SLOW[:-2] + b"X: ", QUICK),
         (post(b"o\r\n\r\n")[:-4], b"\r\n\r\n" + SLOW[:-2] + b"X: ", QUICK),
         (post(b"\r\n\r\n" * 2)[:-4], b"\r\n\r\n" + SLOW[:-4] + b"\r\nX: ", QUICK),
+        # The end of a head in two pieces, behind which a body holds what looks like one.
+        (post(b"x\r\n\r\n")[:-6], b"\nx\r\n\r\n", SLOW[:5], QUICK),
+        (post(b"a\r\n\r\nbcde")[:-10], b"\na\r\n\r\nbcde" + SLOW[:5], QUICK),
     ],
 )
 async def test_what_looks_like_a_request_but_is_the_rest_of_another_is_not_offered(

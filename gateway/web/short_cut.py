@@ -184,11 +184,10 @@ class QuickConnection(Connection):
         if end < 0:
             return None
         more = len(data) - end - len(_END_OF_HEAD)
-        length = self._declared_length() if begun else 0
         if begun == 1 and owed == 0:
+            length = self._declared_length()
             return length - more if length >= more else None
-        # A request without a body, the end of chunks, empty lines.
-        return 0 if not (more or length) and self._newest_body().is_eof() else None
+        return 0 if not more and self._newest_body().is_eof() else None
 
     def _declared_length(self) -> int:
         """Of the body of the request that came last; 0 for chunks, of which `is_eof` tells the end."""

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 from aiohttp import web
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from support.listening import drip_until_cut, patient
 from support.quick import MEGABYTE, QUICK, SLOW, Server, post, serving, settled
@@ -497,3 +497,42 @@ async def test_a_client_that_says_more_and_leaves_is_noticed() -> None:
         await until(lambda: server.arrived.endswith(SLOW))
         client.writer.transport.abort()
         await until(lambda: "lost" in server.crossings[0].events)
+
+
+CHUNKS = CHUNKED + b"4\r\n\r\n\r\n\r\n0\r\n\r\n"
+STREAMS = st.lists(st.sampled_from([SLOW, QUICK, CHUNKS, b"\r\n"]) | BODIES.map(post), max_size=4).map(
+    b"".join
+)
+
+
+@given(
+    STREAMS, st.lists(st.integers(0, 400), max_size=6, unique=True), st.lists(st.integers(0, 3), max_size=6)
+)
+@example(post(b"x\r\n\r\n") + SLOW, [len(post(b"x\r\n\r\n")) - n for n in (6, 0, -5)], [])
+@example(post(b"a\r\n\r\nbcde") + SLOW, [len(post(b"a\r\n\r\nbcde")) - n for n in (10, -5)], [])
+@settings(max_examples=500, deadline=None)
+def test_nothing_is_left_in_the_parser_where_that_is_said(
+    stream: bytes, cuts: list[int], at_ends: list[int]
+) -> None:
+    """aiohttp's parser is asked, with one more request: it finds that request and no other."""
+
+    async def check() -> None:
+        async def unused(_: web.BaseRequest) -> web.StreamResponse:
+            raise AssertionError
+
+        connection = QuickConnection(web.Server(unused), patient(), set(), lambda *_: False)
+        ends = [at for at in range(len(stream)) if stream.startswith(b"\r\n\r\n", at)]
+        places = sorted({*cuts, *(end + at for end, at in zip(ends, at_ends, strict=False))})
+        for begin, end in zip([0, *places], [*places, places[-1] if places else len(stream)], strict=True):
+            piece = stream[begin:end]
+            if not piece:
+                continue
+            connection._take_the_ordinary_way(piece)
+            while connection._messages and connection._messages[0][1].is_eof():
+                connection._body = connection._messages.popleft()[1]
+        if connection._owed == 0 and connection._newest_body().is_eof():
+            assert connection._parser is not None
+            ((message, _),), _, _ = connection._parser.feed_data(QUICK)
+            assert (message.method, message.path) == ("GET", "/quick")
+
+    asyncio.run(check())
